@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from django.apps import AppConfig, apps
+from django.contrib.auth.signals import user_logged_out
+from django.core.checks import register
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+REQUIRED_APPS = ("django.contrib.contenttypes", "django.contrib.auth")
+
+
+class LockTokensConfig(AppConfig):
+    name = "lock_tokens"
+    verbose_name = _("edit locks")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def import_models(self) -> None:
+        """Load the models; say what is missing where Django would only say that it is."""
+        for name in REQUIRED_APPS:
+            if not apps.is_installed(name):
+                raise ImproperlyConfigured(
+                    f"lock_tokens needs {name!r} in INSTALLED_APPS."
+                )
+        super().import_models()
+
+    def ready(self) -> None:
+        from . import checks, sessions
+
+        register(checks.check_settings)
+        register(checks.check_middleware)
+        user_logged_out.connect(
+            sessions.release_on_logout, dispatch_uid="lock_tokens.release_on_logout"
+        )

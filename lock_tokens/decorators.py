@@ -1,0 +1,339 @@
+"""Views that lock the object that they are about.
+
+Each decorator takes the model and ``get_object_id``, a function that is called with the
+view's own arguments (the request first) and returns the object's key. An object that
+does not exist, and a key that cannot be one, is a 404.
+
+Each takes two more, for what is answered when the lock cannot be had: ``template``, the
+name of a template for the 403 page (see :func:`refuse` for its context), or
+``response``, a function of the request and the error that returns the whole response.
+
+They work on functions, on coroutine functions, on ``View.as_view()``, and on methods
+through Django's ``method_decorator``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack, suppress
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+
+from .exceptions import (
+    AlreadyLockedError,
+    InvalidToken,
+    LockTokensError,
+    UnlockForbiddenError,
+)
+from .holding import HeldLock, afence, arenewing, fence, renewing
+from .keys import text_key
+from .managers import Place
+from .models import LockableModel, LockToken
+from .sessions import forget, get_session_token, lock_for_session
+
+View = Callable[..., Any]
+GetObjectId = Callable[..., Any]
+Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
+Release = bool | Callable[[HttpResponseBase], bool]
+
+TOKEN_FIELD = "lock_token"
+TOKEN_HEADER = "Lock-Token"
+DEFAULT_TEMPLATE = "lock_tokens/locked.html"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+# What a view answers when it has saved: a form with errors is a 200.
+SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
+
+
+class Target(NamedTuple):
+    """What a decorated view is about, and what to answer without its lock."""
+
+    model: type[models.Model]
+    get_object_id: GetObjectId
+    template: str
+    response: Response | None
+
+    def get_object(self, request: HttpRequest, args: Any, kwargs: Any) -> models.Model:
+        """Return the object; raise ``Http404`` when there is none."""
+        key = self.get_object_id(request, *args, **kwargs)
+        name = self.model._meta.verbose_name
+        if key is None or "\0" in str(key):
+            raise Http404(f"No {name} with this key.")
+        try:
+            text_key(self.model, key)
+            return self.model._default_manager.get(pk=key)
+        except (ValueError, ObjectDoesNotExist) as error:
+            raise Http404(f"No {name} with this key.") from error
+
+    def refuse(self, request: HttpRequest, error: LockTokensError) -> HttpResponseBase:
+        """Answer a request that may not have the lock."""
+        if self.response is not None:
+            return self.response(request, error)
+        return refuse(request, error, self.template)
+
+
+def locks_object(
+    model: type[models.Model],
+    get_object_id: GetObjectId,
+    *,
+    template: str = DEFAULT_TEMPLATE,
+    response: Response | None = None,
+) -> Callable[[View], View]:
+    """Lock the object for the session before the view runs, and leave it locked.
+
+    The view finds the token dict in ``request.lock_token``. To keep two tabs of one
+    session apart, put its ``token`` into the form as the field ``lock_token`` (or send
+    it as the header ``Lock-Token``): then it is that token which counts.
+
+    Answers 403 when another live lock stands. A void token in the session is replaced
+    when the request is a GET or HEAD; any other method is a 403, since the page that it
+    comes from may be older than another's changes.
+    """
+    target = Target(model, get_object_id, template, response)
+
+    def acquire(
+        request: HttpRequest, args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        obj = target.get_object(request, args, kwargs)
+        try:
+            request.lock_token = _lock(request, obj)  # type: ignore[attr-defined]
+        except (AlreadyLockedError, InvalidToken) as error:
+            return target.refuse(request, error)
+        return None
+
+    def decorator(view: View) -> View:
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def asynchronous(
+                request: HttpRequest, *args: Any, **kwargs: Any
+            ) -> HttpResponseBase:
+                refusal = await sync_to_async(acquire)(request, args, kwargs)
+                return refusal or await view(request, *args, **kwargs)
+
+            return asynchronous
+
+        @wraps(view)
+        def wrapper(
+            request: HttpRequest, *args: Any, **kwargs: Any
+        ) -> HttpResponseBase:
+            refusal = acquire(request, args, kwargs)
+            return refusal or view(request, *args, **kwargs)
+
+        return wrapper
+
+    return decorator
+
+
+def holds_lock_on_object(
+    model: type[models.Model],
+    get_object_id: GetObjectId,
+    *,
+    template: str = DEFAULT_TEMPLATE,
+    response: Response | None = None,
+) -> Callable[[View], View]:
+    """Lock the object for the session, and release it when the view is done or raises.
+
+    A lock that the session had already is released too. While the view runs the lock
+    is renewed in the background, however long that takes.
+
+    Answers 403 as :func:`locks_object` does.
+    """
+    target = Target(model, get_object_id, template, response)
+
+    def acquire(
+        request: HttpRequest, args: Any, kwargs: Any
+    ) -> HeldLock | HttpResponseBase:
+        obj = target.get_object(request, args, kwargs)
+        try:
+            lock_token = _lock(request, obj)
+        except (AlreadyLockedError, InvalidToken) as error:
+            return target.refuse(request, error)
+        request.lock_token = lock_token  # type: ignore[attr-defined]
+        return HeldLock(LockToken.objects.place_of(obj), lock_token["token"], None)
+
+    def release(request: HttpRequest, held: HeldLock) -> None:
+        # Lost, or released by the view: then there is nothing to give up.
+        with suppress(UnlockForbiddenError):
+            LockToken.objects.release(held.place, held.token)
+        forget(held.place, request.session)
+
+    def decorator(view: View) -> View:
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def asynchronous(
+                request: HttpRequest, *args: Any, **kwargs: Any
+            ) -> HttpResponseBase:
+                held = await sync_to_async(acquire)(request, args, kwargs)
+                if not isinstance(held, HeldLock):
+                    return held
+                try:
+                    async with arenewing(held):
+                        return await view(request, *args, **kwargs)  # type: ignore[no-any-return]
+                finally:
+                    await sync_to_async(release)(request, held)
+
+            return asynchronous
+
+        @wraps(view)
+        def wrapper(
+            request: HttpRequest, *args: Any, **kwargs: Any
+        ) -> HttpResponseBase:
+            held = acquire(request, args, kwargs)
+            if not isinstance(held, HeldLock):
+                return held
+            try:
+                with renewing(held):
+                    return view(request, *args, **kwargs)  # type: ignore[no-any-return]
+            finally:
+                release(request, held)
+
+        return wrapper
+
+    return decorator
+
+
+def requires_lock_on_object(
+    model: type[models.Model],
+    get_object_id: GetObjectId,
+    release: Release = False,
+    *,
+    template: str = DEFAULT_TEMPLATE,
+    response: Response | None = None,
+) -> Callable[[View], View]:
+    """Run the view only with the object's lock, inside a fence. For views that save.
+
+    The token is the one in the form field ``lock_token``, else in the header
+    ``Lock-Token``, else the session's. It is verified and the view runs in one
+    transaction, until whose end nobody can take the lock (see ``holding.fence``); an
+    exception in the view undoes all of it.
+
+    With ``release=True`` the lock is given up in that same transaction if the view
+    answers with a redirect, 201, 202 or 204; any other answer, such as the 200 of a form
+    with errors, keeps it. ``release`` may be a function of the response instead, that
+    says whether to release.
+
+    Answers 403 without a token and with a void one.
+    """
+    target = Target(model, get_object_id, template, response)
+    releases = (
+        release
+        if callable(release)
+        else lambda answer: release and answer.status_code in SAVED
+    )
+
+    def prepare(
+        request: HttpRequest, args: Any, kwargs: Any
+    ) -> tuple[models.Model, Place, str | None]:
+        obj = target.get_object(request, args, kwargs)
+        token = _page_token(request) or get_session_token(obj, request.session)
+        return obj, LockToken.objects.place_of(obj), token
+
+    def forget_released(request: HttpRequest, place: Place, token: str) -> None:
+        if get_session_token(place, request.session) == token:
+            forget(place, request.session)
+
+    def decorator(view: View) -> View:
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def asynchronous(
+                request: HttpRequest, *args: Any, **kwargs: Any
+            ) -> HttpResponseBase:
+                obj, place, token = await sync_to_async(prepare)(request, args, kwargs)
+                async with AsyncExitStack() as stack:
+                    try:
+                        fenced = await stack.enter_async_context(
+                            afence(obj, token or "")
+                        )
+                    except InvalidToken as error:
+                        return await sync_to_async(target.refuse)(request, error)
+                    answer: HttpResponseBase = await view(request, *args, **kwargs)
+                    fenced.release = releases(answer)
+                if fenced.release:
+                    await sync_to_async(forget_released)(request, place, fenced.token)
+                return answer
+
+            return asynchronous
+
+        @wraps(view)
+        def wrapper(
+            request: HttpRequest, *args: Any, **kwargs: Any
+        ) -> HttpResponseBase:
+            obj, place, token = prepare(request, args, kwargs)
+            with ExitStack() as stack:
+                try:
+                    fenced = stack.enter_context(fence(obj, token or ""))
+                except InvalidToken as error:
+                    return target.refuse(request, error)
+                answer: HttpResponseBase = view(request, *args, **kwargs)
+                fenced.release = releases(answer)
+            if fenced.release:
+                forget_released(request, place, fenced.token)
+            return answer
+
+        return wrapper
+
+    return decorator
+
+
+def refuse(
+    request: HttpRequest, error: LockTokensError, template: str = DEFAULT_TEMPLATE
+) -> HttpResponse:
+    """Return the 403 page for a request that may not have the lock.
+
+    The template's context: ``error`` and ``object``; ``locked_by``, ``locked_at`` and
+    ``expires_at`` when another holds the lock (each may be ``None``); ``is_locked``,
+    true in that case and false when the token was void; ``submitted``, the fields that
+    were sent as pairs of name and value, so that nothing typed is lost (without tokens
+    and passwords, and without what ``sensitive_post_parameters`` names); ``retry_url``.
+    """
+    is_locked = isinstance(error, AlreadyLockedError)
+    context = {
+        "error": error,
+        "object": error.obj,
+        "is_locked": is_locked,
+        "locked_by": getattr(error, "locked_by", None),
+        "locked_at": getattr(error, "locked_at", None),
+        "expires_at": getattr(error, "expires_at", None),
+        "submitted": _submitted(request),
+        "retry_url": request.get_full_path(),
+    }
+    answer = render(request, template, context, status=403)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _lock(request: HttpRequest, obj: models.Model) -> dict[str, str]:
+    """Renew the page's own lock if the request carries its token, else the session's."""
+    token = _page_token(request)
+    if token is not None:
+        return LockableModel.lock(obj, token)
+    showing = request.method in SAFE_METHODS
+    return lock_for_session(obj, request.session, force_new=showing)
+
+
+def _page_token(request: HttpRequest) -> str | None:
+    return request.POST.get(TOKEN_FIELD) or request.headers.get(TOKEN_HEADER)
+
+
+def _submitted(request: HttpRequest) -> list[tuple[str, str]]:
+    hidden = getattr(request, "sensitive_post_parameters", ())
+    if hidden == "__ALL__":
+        return []
+    return [
+        (name, value)
+        for name, values in request.POST.lists()
+        if name not in (TOKEN_FIELD, "csrfmiddlewaretoken", *hidden)
+        and "password" not in name.lower()
+        for value in values
+        if value
+    ]

@@ -1,0 +1,349 @@
+"""A token kept for a block of code: around a save, or while a job runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from functools import wraps
+from inspect import iscoroutinefunction
+from types import TracebackType
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connections, models, router, transaction
+
+from .exceptions import InvalidToken, UnlockForbiddenError
+from .managers import Place
+from .models import LockToken
+from .settings import get_timeout
+
+logger = logging.getLogger("lock_tokens")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A renewal can fail twice in a row, and the lock still stands.
+RENEWALS_A_LIFE = 3
+
+
+class FencedLock:
+    """A lock whose token is verified until the transaction ends.
+
+    ``token`` and ``expires_at`` are the lock's; ``release`` says whether it is given up
+    at the end of the block, and may be set by the block.
+    """
+
+    def __init__(self, token: str, expires_at: datetime, release: bool) -> None:
+        self.token = token
+        self.expires_at = expires_at
+        self.release = release
+
+
+@contextlib.contextmanager
+def fence(
+    obj: models.Model,
+    token: str,
+    *,
+    release: bool = False,
+    timeout: float | None = None,
+) -> Iterator[FencedLock]:
+    """Save under a lock: nobody can take it before the block's transaction ends.
+
+    Opens a transaction (or joins the one that is open), verifies the token and extends
+    the lock to ``timeout`` seconds from now (``TIMEOUT`` by default; a later expiry
+    stays), all in one statement that locks the token's row. With ``release=True`` the
+    lock is given up in the same transaction. If the block raises, everything in it is
+    undone and the lock is as it was before.
+
+    Gives a :class:`FencedLock`.
+
+    Raises ``InvalidToken``, before the block runs, when the token is void or the object
+    has no lock; ``ValueError`` for an unsaved object or a bad timeout.
+    """
+    locks = LockToken.objects
+    place = locks.place_of(obj)
+    with contextlib.ExitStack() as stack:
+        # Where a router keeps the two apart, the object's transaction ends first.
+        for using in dict.fromkeys(
+            (place.using, router.db_for_write(type(obj), instance=obj))
+        ):
+            stack.enter_context(transaction.atomic(using=using))
+        expires_at = locks.fence(obj, token, timeout=timeout)
+        fenced = FencedLock(token, expires_at, release)
+        yield fenced
+        if fenced.release:
+            # Nobody but this transaction can have ended the lock: the object was
+            # deleted with it.
+            with contextlib.suppress(UnlockForbiddenError):
+                locks.release(place, token)
+
+
+@contextlib.asynccontextmanager
+async def afence(
+    obj: models.Model,
+    token: str,
+    *,
+    release: bool = False,
+    timeout: float | None = None,
+) -> AsyncIterator[FencedLock]:
+    """:func:`fence` for async code.
+
+    The transaction is that of the thread in which Django runs async ORM calls. One
+    request has one such thread; tasks that share it also share the transaction, so
+    write to the database from one task only while the block is open.
+    """
+    fencing = fence(obj, token, release=release, timeout=timeout)
+    fenced = await sync_to_async(fencing.__enter__)()
+    try:
+        yield fenced
+    except BaseException as error:
+        if not await sync_to_async(fencing.__exit__)(
+            type(error), error, error.__traceback__
+        ):
+            raise
+    else:
+        await sync_to_async(fencing.__exit__)(None, None, None)
+
+
+class HeldLock:
+    """A lock that is renewed in the background while a block of code runs.
+
+    ``token`` is the lock's token (for :func:`fence`), ``lost`` turns true when
+    somebody else took the lock or released it.
+    """
+
+    def __init__(self, place: Place, token: str, timeout: float | None) -> None:
+        self.place = place
+        self.token = token
+        self.timeout = timeout
+        self.lost = False
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two renewals."""
+        return get_timeout(self.timeout) / RENEWALS_A_LIFE
+
+    def check(self) -> None:
+        """Raise ``InvalidToken`` when the lock was lost."""
+        if self.lost:
+            raise InvalidToken(f"The lock on {self.place} was lost.")
+
+    def renew(self) -> bool:
+        """Renew on a connection of this thread's own; say whether to go on.
+
+        A database that does not answer is asked again next time: the lock may well
+        stand.
+        """
+        try:
+            LockToken.objects.renew(self.place, self.token, timeout=self.timeout)
+        except InvalidToken:
+            self.lost = True
+        except DatabaseError:
+            logger.warning("Could not renew the lock on %s.", self.place, exc_info=True)
+        finally:
+            connections[self.place.using].close()
+        return not self.lost
+
+    def in_transaction(self) -> bool:
+        """Whether the caller's transaction guards the lock already.
+
+        Until it ends, nobody can take a lock that it made or renewed; and another
+        connection could not renew it.
+        """
+        return connections[self.place.using].in_atomic_block
+
+    def release(self) -> None:
+        """Give the lock up; raise ``InvalidToken`` when it was lost."""
+        try:
+            LockToken.objects.release(self.place, self.token)
+        except UnlockForbiddenError:
+            self.lost = True
+        self.check()
+
+
+@contextlib.contextmanager
+def renewing(held: HeldLock) -> Iterator[None]:
+    """Renew the lock from a thread while the block runs; the thread ends with it."""
+    if held.in_transaction():
+        yield
+        return
+    stop = threading.Event()
+
+    def renew_until_stopped() -> None:
+        while not stop.wait(held.interval) and held.renew():
+            pass
+
+    thread = threading.Thread(
+        target=renew_until_stopped, name=f"renewing {held.place}", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.asynccontextmanager
+async def arenewing(held: HeldLock) -> AsyncIterator[None]:
+    """:func:`renewing` with a task. It needs the event loop to be free now and then."""
+    if await sync_to_async(held.in_transaction)():
+        yield
+        return
+
+    async def renew_until_stopped() -> None:
+        while not held.lost:
+            await asyncio.sleep(held.interval)
+            # Its own thread: the one for the ORM may be busy with the block's work.
+            await sync_to_async(held.renew, thread_sensitive=False)()
+
+    task = asyncio.create_task(renew_until_stopped())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+class _Hold:
+    """What :class:`hold_lock` and :class:`ahold_lock` share."""
+
+    def __init__(
+        self,
+        obj: models.Model | Callable[..., models.Model],
+        *,
+        timeout: float | None = None,
+        user: Any = None,
+    ) -> None:
+        self.obj = obj
+        self.timeout = timeout
+        self.user = user
+
+    def _of_call(self, args: Any, kwargs: Any) -> models.Model:
+        if isinstance(self.obj, models.Model):
+            return self.obj
+        return self.obj(*args, **kwargs)
+
+    def _acquire(self) -> HeldLock:
+        if not isinstance(self.obj, models.Model):
+            raise TypeError(
+                "A function instead of an object works only as a decorator, which"
+                " calls it with the arguments of the call."
+            )
+        locks = LockToken.objects
+        place = locks.place_of(self.obj)
+        lock = locks.acquire(self.obj, timeout=self.timeout, user=self.user)
+        return HeldLock(place, lock.token_str, self.timeout)
+
+    def _release(self, held: HeldLock, error: BaseException | None) -> None:
+        if error is None:
+            held.release()
+            return
+        try:
+            held.release()
+        except (InvalidToken, DatabaseError):
+            # The block's own error is the one to know about.
+            logger.warning(
+                "Could not release the lock on %s.", held.place, exc_info=True
+            )
+
+
+class hold_lock(_Hold):
+    """Hold an object's lock while a block or a function runs, for jobs and scripts.
+
+    ::
+
+        with hold_lock(article, user=editor) as held:
+            ...
+            held.check()
+
+        @hold_lock(lambda article_id: Article.objects.get(pk=article_id))
+        def publish(article_id): ...
+
+    ``obj`` is a saved object; for a decorator it may be a function that gets the call's
+    arguments and returns one. ``timeout`` is the lock's life in seconds (``TIMEOUT`` by
+    default), ``user`` its holder.
+
+    Acquires the lock, renews it from a thread each third of its life, and releases it
+    at the end, also when the block raises. The block is given a :class:`HeldLock`: ask
+    ``lost`` or call ``check()`` before a step that needs the lock, or better, save
+    within ``fence(obj, held.token)``. Inside a transaction nothing is renewed: the
+    transaction keeps others out until it ends.
+
+    Raises ``AlreadyLockedError`` when another live lock stands; ``InvalidToken`` at the
+    end when the lock was lost; ``ValueError`` for an unsaved object or a bad timeout.
+    """
+
+    _held: HeldLock
+    _stack: contextlib.ExitStack
+
+    def __enter__(self) -> HeldLock:
+        self._held = self._acquire()
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(renewing(self._held))
+        return self._held
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+        self._release(self._held, error)
+
+    def __call__(self, function: F) -> F:
+        if iscoroutinefunction(function):
+            raise TypeError(
+                "hold_lock is for functions; use ahold_lock for coroutines."
+            )
+
+        @wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            obj = self._of_call(args, kwargs)
+            with hold_lock(obj, timeout=self.timeout, user=self.user):
+                return function(*args, **kwargs)
+
+        return inner  # type: ignore[return-value]
+
+
+class ahold_lock(_Hold):
+    """:class:`hold_lock` for async code: an async context manager and decorator.
+
+    Renews from a task, so the block must let the event loop run. A function that is
+    given instead of an object may be a coroutine function.
+    """
+
+    _held: HeldLock
+    _stack: contextlib.AsyncExitStack
+
+    async def __aenter__(self) -> HeldLock:
+        self._held = await sync_to_async(self._acquire)()
+        self._stack = contextlib.AsyncExitStack()
+        await self._stack.enter_async_context(arenewing(self._held))
+        return self._held
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+        await sync_to_async(self._release)(self._held, error)
+
+    def __call__(self, function: F) -> F:
+        @wraps(function)
+        async def inner(*args: Any, **kwargs: Any) -> Any:
+            if iscoroutinefunction(self.obj):
+                obj = await self.obj(*args, **kwargs)
+            else:
+                obj = await sync_to_async(self._of_call)(args, kwargs)
+            async with ahold_lock(obj, timeout=self.timeout, user=self.user):
+                return await function(*args, **kwargs)
+
+        return inner  # type: ignore[return-value]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from lock_tokens.models import LockToken
+
+
+class Command(BaseCommand):
+    help = (
+        "Removes locks that have expired. A lock that expired and that nobody took is"
+        " still good for its holder's save: give people time with --older-than."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--older-than",
+            type=float,
+            default=0,
+            metavar="SECONDS",
+            help="Only locks that expired this long ago (default: 0).",
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=int,
+            default=1000,
+            metavar="N",
+            help="How many rows one statement removes (default: 1000).",
+        )
+        parser.add_argument(
+            "--time-limit",
+            type=float,
+            metavar="SECONDS",
+            help="Begin no other batch after this time (default: none).",
+        )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="Say how many there are and remove none.",
+        )
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            choices=tuple(connections),
+            help="The database that has the locks (default: %(default)s).",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        locks = LockToken.objects.db_manager(options["database"])
+        try:
+            count = locks.remove_expired(
+                older_than=options["older_than"],
+                batch_size=options["batch_size"],
+                time_limit=options["time_limit"],
+                dry_run=options["dry_run"],
+            )
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        locked = "1 expired lock" if count == 1 else f"{count} expired locks"
+        if options["dry_run"]:
+            self.stdout.write(f"{locked} would be removed.")
+        else:
+            self.stdout.write(self.style.SUCCESS(f"Removed {locked}."))

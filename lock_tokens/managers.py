@@ -1,0 +1,567 @@
+"""The operations on locks, and the only queries on ``LockToken`` that there are.
+
+What each does to the database stands in ``statements.py``; here is what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
+from django.db import (
+    OperationalError,
+    connections,
+    models,
+    router,
+    transaction,
+)
+from django.dispatch import Signal
+
+from . import signals
+from .exceptions import AlreadyLockedError, InvalidToken, UnlockForbiddenError
+from .fields import UTCNow
+from .info import LockInfo
+from .keys import object_key, text_key
+from .querysets import LockableQuerySet
+from .rows import Acquired, NewLock, Standing
+from .settings import get_timeout
+from .statements import for_database
+from .tokens import is_owned_by, is_well_formed, new_token
+
+if TYPE_CHECKING:
+    from .models import LockToken
+
+T = TypeVar("T")
+
+#: How often an operation is tried again that the database undid as a whole
+#: (serialization failure, deadlock), or that lost a race with a release.
+ATTEMPTS = 10
+RETRYABLE_SQLSTATES = {"40001", "40P01"}
+RETRYABLE_MYSQL_ERRORS = {1213, 1020}
+KEYS_A_QUERY = 500
+
+
+class Place(NamedTuple):
+    """Where an object's lock is kept: database, content type and key."""
+
+    using: str
+    content_type: ContentType
+    key: str
+
+    @property
+    def model(self) -> type[models.Model]:
+        """The concrete model of the locked object."""
+        return self.content_type.model_class()  # type: ignore[return-value]
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What a token of this place is for, in words that no other place has."""
+        return (*self.content_type.natural_key(), self.key)
+
+    def __str__(self) -> str:
+        return f"{self.content_type.name} {self.key}"
+
+
+class LockTokenManager(models.Manager["LockToken"]):
+    """Locks, by the object that they are on.
+
+    Every method works on the database that the router gives for writing a ``LockToken``
+    of that object (by default the one that the object came from), or on the one that
+    was chosen with ``db_manager()``. Lock decisions are never read from a replica.
+
+    An argument ``obj`` is a saved instance of any model, or a :class:`Place`. All
+    raise ``ValueError`` for an object that is not saved, or whose key is composite or
+    longer than 255 characters.
+    """
+
+    # Where
+
+    def place_of(self, obj: models.Model | Place) -> Place:
+        """Return where the lock of ``obj`` is kept."""
+        if isinstance(obj, Place):
+            return obj
+        key = object_key(obj)
+        using = self._db or router.db_for_write(self.model, instance=obj)
+        content_types = ContentType.objects.db_manager(using)
+        return Place(using, content_types.get_for_model(obj), key)
+
+    def place_of_key(self, model: type[models.Model], key: Any) -> Place:
+        """Return where the lock of the object with this key is kept.
+
+        For an object that is not at hand. Raises ``ValueError`` when ``key`` cannot be
+        a key of the model.
+        """
+        hint = self.model()
+        hint._state.db = router.db_for_write(model)
+        using = self._db or router.db_for_write(self.model, instance=hint)
+        content_types = ContentType.objects.db_manager(using)
+        return Place(using, content_types.get_for_model(model), text_key(model, key))
+
+    def place_of_lock(self, lock: LockToken) -> Place:
+        """Return the place of a loaded row."""
+        using = self._db or lock._state.db or router.db_for_write(self.model)
+        content_types = ContentType.objects.db_manager(using)
+        content_type = content_types.get_for_id(lock.locked_object_content_type_id)
+        return Place(using, content_type, lock.locked_object_id)
+
+    # Acquire, renew, release
+
+    def acquire(
+        self,
+        obj: models.Model | Place,
+        *,
+        timeout: float | None = None,
+        user: Any = None,
+        owner: str | None = None,
+    ) -> LockToken:
+        """Lock a free object and return its new ``LockToken``.
+
+        A lock that has expired makes way: its row is replaced by a new one.
+
+        ``timeout`` is the lock's life in seconds, the ``TIMEOUT`` setting by default.
+        ``user`` is recorded as the holder. ``owner`` is a secret string that stands for
+        one client: whoever asks again with the same owner while the lock stands gets
+        that same lock instead of a refusal.
+
+        Raises ``AlreadyLockedError`` when another live lock stands, and ``ValueError``
+        for a bad timeout or an unsaved user.
+        """
+        place = self.place_of(obj)
+        lock = self._new_lock(place, timeout, user, owner)
+        statements = for_database(place.using)
+        for _attempt in range(ATTEMPTS):
+            acquired = self._run(place, lambda: statements.acquire(lock))
+            if acquired:
+                signal = (
+                    signals.lock_replaced
+                    if acquired.replaced
+                    else signals.lock_acquired
+                )
+                return self._made(place, lock, acquired, signal, obj)
+            holder = self._live_lock(place)
+            if holder is None:
+                continue  # released between the two statements
+            if is_owned_by(holder.token_str, owner, place.about):
+                return holder
+            info = holder.info()
+            raise AlreadyLockedError(
+                f"{place} is locked by {info.locked_by or 'somebody else'}"
+                f" until {info.expires_at}.",
+                _instance(obj),
+                info.locked_by,
+                info.locked_at,
+                info.expires_at,
+            )
+        raise AlreadyLockedError(f"{place} is being locked by others.", _instance(obj))
+
+    def take_over(
+        self,
+        obj: models.Model | Place,
+        *,
+        timeout: float | None = None,
+        user: Any = None,
+        owner: str | None = None,
+    ) -> LockToken:
+        """Lock the object and end whatever lock stands on it; return the new one.
+
+        Whether ``user`` may do so is for the caller to ask (the permission is
+        ``lock_tokens.take_over_locktoken``). A save that is fenced with the old token at
+        this moment finishes first.
+
+        Raises ``ValueError`` as :meth:`acquire` does.
+        """
+        place = self.place_of(obj)
+        lock = self._new_lock(place, timeout, user, owner)
+        statements = for_database(place.using)
+        ended = self._live_lock(place)
+        acquired = self._run(place, lambda: statements.take_over(lock))
+        return self._made(
+            place,
+            lock,
+            acquired,
+            signals.lock_taken_over,
+            obj,
+            previous=ended and ended.info(),
+        )
+
+    def renew(
+        self,
+        obj: models.Model | Place,
+        token: str,
+        *,
+        timeout: float | None = None,
+        extend: bool = False,
+    ) -> datetime:
+        """Let the lock run ``timeout`` seconds from now and return its new expiry.
+
+        This may shorten it; with ``extend`` the later of the two expiries stands. An
+        expired lock that nobody took is revived. Never makes a lock.
+
+        Raises ``InvalidToken`` when the token is void or the object has no lock.
+        """
+        place = self.place_of(obj)
+        seconds = get_timeout(timeout)
+        statements = for_database(place.using)
+        expires_at = is_well_formed(token) and self._run(
+            place,
+            lambda: statements.renew(
+                place.content_type.pk, place.key, token, seconds, extend
+            ),
+        )
+        if not expires_at:
+            raise InvalidToken(f"This token does not lock {place}.", _instance(obj))
+        self._send(signals.lock_renewed, place, obj, expires_at=expires_at)
+        return expires_at
+
+    def release(self, obj: models.Model | Place, token: str) -> None:
+        """Give the lock up.
+
+        Raises ``UnlockForbiddenError`` when the token is void or the object has no lock.
+        """
+        place = self.place_of(obj)
+        statements = for_database(place.using)
+        if not is_well_formed(token) or not self._run(
+            place,
+            lambda: statements.release(place.content_type.pk, place.key, token),
+        ):
+            raise UnlockForbiddenError(
+                f"This token does not lock {place}.", _instance(obj)
+            )
+        self._send(signals.lock_released, place, obj)
+
+    def remove(self, obj: models.Model | Place) -> bool:
+        """Delete the object's lock, whoever holds it; say whether there was one.
+
+        For when the object itself goes.
+        """
+        place = self.place_of(obj)
+        statements = for_database(place.using)
+        removed = self._run(
+            place, lambda: statements.remove(place.content_type.pk, place.key)
+        )
+        if removed:
+            self._send(signals.lock_released, place, obj)
+        return removed
+
+    def fence(
+        self, obj: models.Model | Place, token: str, *, timeout: float | None = None
+    ) -> datetime:
+        """Verify a token and keep it verified until the transaction ends.
+
+        Extends the lock, which locks its row: whoever wants to take it waits for the
+        end of the transaction. Returns the expiry. ``holding.fence`` opens the
+        transaction too.
+
+        Raises ``InvalidToken`` when the token is void or the object has no lock, and
+        ``TransactionManagementError`` outside of a transaction.
+        """
+        place = self.place_of(obj)
+        if not connections[place.using].in_atomic_block:
+            raise transaction.TransactionManagementError(
+                "A fence needs a transaction: it lasts until that ends."
+            )
+        return self.renew(
+            place if isinstance(obj, Place) else obj,
+            token,
+            timeout=timeout,
+            extend=True,
+        )
+
+    # Ask
+
+    def standing(self, obj: models.Model | Place) -> Standing | None:
+        """Return the token that stands on the object, and whether it is live.
+
+        ``None`` when there is no lock at all.
+        """
+        place = self.place_of(obj)
+        statements = for_database(place.using)
+        return self._run(
+            place, lambda: statements.standing(place.content_type.pk, place.key)
+        )
+
+    def is_locked(self, obj: models.Model | Place) -> bool:
+        """Say whether a live lock stands on the object."""
+        place = self.place_of(obj)
+        statements = for_database(place.using)
+        return self._run(
+            place, lambda: statements.is_locked(place.content_type.pk, place.key)
+        )
+
+    def info(self, obj: models.Model | Place) -> LockInfo | None:
+        """Return who locks the object, since when and until when; ``None`` if free."""
+        lock = self._live_lock(self.place_of(obj))
+        return lock.info() if lock else None
+
+    def infos(self, objects: Iterable[models.Model]) -> list[LockInfo | None]:
+        """Return :meth:`info` of many objects, in their order.
+
+        One query for 500 objects of one database, whatever their models.
+        """
+        places = [self.place_of(obj) for obj in objects]
+        found: dict[tuple[str, int, str], LockInfo] = {}
+        for using in dict.fromkeys(place.using for place in places):
+            here = [place for place in places if place.using == using]
+            for start in range(0, len(here), KEYS_A_QUERY):
+                wanted = models.Q()
+                by_type: dict[int, list[str]] = {}
+                for place in here[start : start + KEYS_A_QUERY]:
+                    by_type.setdefault(place.content_type.pk, []).append(place.key)
+                for content_type_id, keys in by_type.items():
+                    wanted |= models.Q(
+                        locked_object_content_type_id=content_type_id,
+                        locked_object_id__in=keys,
+                    )
+                for lock in self._live_locks(using).filter(wanted):
+                    content_type_id = lock.locked_object_content_type_id
+                    found[using, content_type_id, lock.locked_object_id] = lock.info()
+        return [
+            found.get((place.using, place.content_type.pk, place.key))
+            for place in places
+        ]
+
+    def get_for_object(
+        self, obj: models.Model | Place, allow_expired: bool = True
+    ) -> LockToken:
+        """Return the row of the object's lock.
+
+        Raises ``LockToken.DoesNotExist`` when there is none, and with
+        ``allow_expired=False`` also when it has expired.
+        """
+        place = self.place_of(obj)
+        locks = (
+            self.using(place.using) if allow_expired else self._live_locks(place.using)
+        )
+        return locks.get(
+            locked_object_content_type_id=place.content_type.pk,
+            locked_object_id=place.key,
+        )
+
+    # Clean up
+
+    def remove_expired(
+        self,
+        *,
+        older_than: float = 0,
+        batch_size: int = 1000,
+        time_limit: float | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Delete locks that expired at least ``older_than`` seconds ago; return how many.
+
+        In batches of ``batch_size`` rows, none begun later than ``time_limit`` seconds
+        from now. A lock that is renewed or replaced meanwhile stays, and one whose row
+        is in use is left for the next time. ``dry_run`` only counts.
+
+        Raises ``ValueError`` for a negative number of seconds or a batch below 1.
+        """
+        if older_than < 0 or batch_size < 1 or (time_limit or 0) < 0:
+            raise ValueError(
+                "older_than and time_limit are seconds, not negative; batch_size is at"
+                " least 1."
+            )
+        using = self._db or router.db_for_write(self.model)
+        expired = self.using(using).filter(
+            expires_at__lte=UTCNow() - models.Value(timedelta(seconds=older_than))
+        )
+        if dry_run:
+            return expired.count()
+        rows = expired.order_by("pk")
+        if connections[using].features.has_select_for_update_skip_locked:
+            rows = rows.select_for_update(skip_locked=True)
+        removed = 0
+        started = monotonic()
+        while time_limit is None or monotonic() - started < time_limit:
+            with transaction.atomic(using=using):
+                batch = list(rows.values_list("pk", flat=True)[:batch_size])
+                removed += expired.filter(pk__in=batch)._raw_delete(using)
+            if len(batch) < batch_size:
+                break
+        return removed
+
+    # Async twins, as Django's own: the same in a thread
+
+    async def aacquire(self, obj: models.Model | Place, **options: Any) -> LockToken:
+        """:meth:`acquire`, awaitable."""
+        return await sync_to_async(self.acquire)(obj, **options)
+
+    async def arenew(
+        self, obj: models.Model | Place, token: str, **options: Any
+    ) -> datetime:
+        """:meth:`renew`, awaitable."""
+        return await sync_to_async(self.renew)(obj, token, **options)
+
+    async def arelease(self, obj: models.Model | Place, token: str) -> None:
+        """:meth:`release`, awaitable."""
+        await sync_to_async(self.release)(obj, token)
+
+    async def atake_over(self, obj: models.Model | Place, **options: Any) -> LockToken:
+        """:meth:`take_over`, awaitable."""
+        return await sync_to_async(self.take_over)(obj, **options)
+
+    async def ainfos(self, objects: Iterable[models.Model]) -> list[LockInfo | None]:
+        """:meth:`infos`, awaitable."""
+        return await sync_to_async(self.infos)(objects)
+
+    # Inner matters
+
+    def _new_lock(
+        self, place: Place, timeout: float | None, user: Any, owner: str | None
+    ) -> NewLock:
+        return NewLock(
+            place.content_type.pk,
+            place.key,
+            new_token(owner, place.about),
+            new_token(owner, place.about),
+            get_timeout(timeout),
+            self._user_id(place, user),
+        )
+
+    def _user_id(self, place: Place, user: Any) -> Any:
+        if user is None or getattr(user, "is_anonymous", False):
+            return None
+        if user.pk is None:
+            raise ValueError("An unsaved user cannot hold a lock.")
+        field = self.model._meta.get_field("locked_by")
+        return field.get_db_prep_save(user.pk, connections[place.using])
+
+    def _made(
+        self,
+        place: Place,
+        lock: NewLock,
+        acquired: Acquired,
+        signal: Signal,
+        obj: models.Model | Place,
+        **more: Any,
+    ) -> LockToken:
+        made = self.model(
+            id=acquired.id,
+            created=acquired.locked_at,
+            token_str=acquired.token,
+            locked_object_content_type=place.content_type,
+            locked_object_id=place.key,
+            locked_at=acquired.locked_at,
+            expires_at=acquired.expires_at,
+            locked_by_id=lock.locked_by_id,
+        )
+        made._state.adding = False
+        made._state.db = place.using
+        self._send(
+            signal,
+            place,
+            obj,
+            locked_by_id=lock.locked_by_id,
+            expires_at=acquired.expires_at,
+            **more,
+        )
+        return made
+
+    def _live_locks(self, using: str) -> models.QuerySet[LockToken]:
+        locks = self.using(using).filter(expires_at__gt=UTCNow())
+        if router.db_for_read(get_user_model()) == using:
+            return locks.select_related("locked_by")
+        return locks
+
+    def _live_lock(self, place: Place) -> LockToken | None:
+        return self._run(
+            place,
+            lambda: (
+                self._live_locks(place.using)
+                .filter(
+                    locked_object_content_type_id=place.content_type.pk,
+                    locked_object_id=place.key,
+                )
+                .first()
+            ),
+        )
+
+    def _run(self, place: Place, operation: Callable[[], T]) -> T:
+        """Run an operation, again if the database undid it and may be asked again.
+
+        Inside a transaction the failure goes on to the caller, whose whole transaction
+        it is that has to be tried again.
+        """
+        for _attempt in range(ATTEMPTS - 1):
+            try:
+                return operation()
+            except OperationalError as error:
+                if connections[place.using].in_atomic_block or not _is_retryable(error):
+                    raise
+        return operation()
+
+    def _send(
+        self, signal: Signal, place: Place, obj: models.Model | Place, **values: Any
+    ) -> None:
+        if signal.receivers:
+            transaction.on_commit(
+                partial(
+                    signal.send_robust,
+                    sender=place.model,
+                    object_id=place.key,
+                    instance=_instance(obj),
+                    using=place.using,
+                    **values,
+                ),
+                using=place.using,
+            )
+
+
+def _instance(obj: models.Model | Place) -> models.Model | None:
+    return None if isinstance(obj, Place) else obj
+
+
+def _is_retryable(error: OperationalError) -> bool:
+    cause = error.__cause__
+    sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return sqlstate in RETRYABLE_SQLSTATES or bool(
+        error.args and error.args[0] in RETRYABLE_MYSQL_ERRORS
+    )
+
+
+def get_and_lock(
+    objects: models.Manager[Any],
+    *args: Any,
+    lock_timeout: float | None = None,
+    lock_user: Any = None,
+    **lookup: Any,
+) -> tuple[Any, dict[str, str]]:
+    """Return the object that ``objects.get()`` finds, locked, and its token dict.
+
+    The object is read again once it is locked, so that it is not older than its lock.
+    ``lock_timeout`` (seconds) and ``lock_user`` are as in ``LockTokenManager.acquire``.
+
+    Raises what ``get()`` raises, ``AlreadyLockedError`` when another live lock stands,
+    and ``ValueError`` for a bad timeout.
+    """
+    locks = apps.get_model("lock_tokens", "LockToken")._default_manager
+    found = objects.get(*args, **lookup)
+    lock = locks.acquire(found, timeout=lock_timeout, user=lock_user)
+    try:
+        return objects.filter(*args, **lookup).get(pk=found.pk), lock.serialize()
+    except found.DoesNotExist:
+        locks.release(found, lock.token_str)
+        raise
+
+
+class LockableModelManager(models.Manager.from_queryset(LockableQuerySet)):  # type: ignore[misc]
+    """The manager of lockable models, to use as it is or to inherit from."""
+
+    def get_and_lock(self, *args: Any, **lookup: Any) -> tuple[Any, dict[str, str]]:
+        """Return the object that ``get()`` finds, locked, and its token dict.
+
+        As :func:`get_and_lock`.
+        """
+        return get_and_lock(self, *args, **lookup)
+
+    async def aget_and_lock(
+        self, *args: Any, **lookup: Any
+    ) -> tuple[Any, dict[str, str]]:
+        """:meth:`get_and_lock`, awaitable."""
+        return await sync_to_async(self.get_and_lock)(*args, **lookup)

@@ -1,0 +1,122 @@
+"""Querysets of lockable models that know about locks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.apps import apps
+from django.db import models
+from django.db.models.query import ModelIterable
+
+from .fields import ObjectKeyField, UTCNow
+from .keys import key_field
+
+M = TypeVar("M", bound=models.Model)
+
+OBJECTS_A_QUERY = 500
+
+
+class KeyText(models.Func):
+    """A primary key as the text that its lock is kept under, in SQL."""
+
+    arity = 1
+    output_field = ObjectKeyField(max_length=255)
+
+    def __init__(self, key: Any, *, is_uuid: bool) -> None:
+        super().__init__(key)
+        self.is_uuid = is_uuid
+
+    def _text(self, connection: Any, text_type: str) -> str:
+        if self.is_uuid and not connection.features.has_native_uuid_field:
+            # Kept as 32 digits: put the dashes in that str(UUID) has.
+            parts = [
+                f"SUBSTR(%(expressions)s, {start}, {length})"
+                for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+            ]
+            if connection.vendor == "mysql":
+                return f"CONCAT_WS('-', {', '.join(parts)})"
+            return "(" + " || '-' || ".join(parts) + ")"
+        return f"CAST(%(expressions)s AS {text_type})"
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
+        extra.setdefault("template", self._text(connection, "varchar(255)"))
+        return super().as_sql(compiler, connection, **extra)
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        collation = self.output_field.db_parameters(connection)["collation"]
+        template = (
+            f"CONVERT({self._text(connection, 'char')} USING utf8mb4)"
+            f" COLLATE {collation}"
+        )
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
+class LockStateIterable(ModelIterable):  # type: ignore[type-arg]
+    """Gives each object its ``lock_state``, a batch with one query."""
+
+    def __iter__(self) -> Iterator[Any]:
+        locks = apps.get_model("lock_tokens", "LockToken")._default_manager
+        objects = super().__iter__()
+        while batch := list(islice(objects, OBJECTS_A_QUERY)):
+            for obj, state in zip(batch, locks.infos(batch), strict=True):
+                obj.lock_state = state
+                yield obj
+
+
+class LockableQuerySet(models.QuerySet[M]):
+    """A queryset that can be told by locks.
+
+    ``locked()`` and ``unlocked()`` are conditions in SQL, so the lock table has to be in
+    the same database; ``with_lock_state()`` works across databases.
+    """
+
+    def _live_locks(self) -> models.Exists:
+        field = key_field(self.model)
+        if not isinstance(
+            field,
+            models.IntegerField
+            | models.CharField
+            | models.TextField
+            | models.UUIDField,
+        ):
+            raise TypeError(
+                f"locked() and unlocked() know integer, text and UUID keys, not the "
+                f"{type(field).__name__} of {self.model._meta.label}."
+            )
+        meta = (self.model._meta.concrete_model or self.model)._meta
+        key = KeyText(
+            models.OuterRef("pk"), is_uuid=isinstance(field, models.UUIDField)
+        )
+        # By the content type's name, not its id: a queryset may be written at class
+        # level, where no query can be made yet.
+        return models.Exists(
+            apps.get_model("lock_tokens", "LockToken")._base_manager.filter(
+                locked_object_content_type__app_label=meta.app_label,
+                locked_object_content_type__model=meta.model_name,
+                locked_object_id=key,
+                expires_at__gt=UTCNow(),
+            )
+        )
+
+    def locked(self) -> LockableQuerySet[M]:
+        """Return the objects on which a live lock stands.
+
+        Raises ``TypeError`` for models whose key is no integer, text or UUID, and
+        ``ValueError`` for composite keys.
+        """
+        return self.filter(self._live_locks())
+
+    def unlocked(self) -> LockableQuerySet[M]:
+        """Return the objects that are free. Raises as :meth:`locked` does."""
+        return self.filter(~self._live_locks())
+
+    def with_lock_state(self) -> LockableQuerySet[M]:
+        """Give each object a ``lock_state``: its ``LockInfo``, ``None`` when free.
+
+        One query more for each 500 objects. Has no effect on ``values()``.
+        """
+        clone: LockableQuerySet[M] = self._chain()  # type: ignore[attr-defined]
+        clone._iterable_class = LockStateIterable
+        return clone

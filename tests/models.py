@@ -1,0 +1,58 @@
+import uuid
+
+from django.db import models
+
+from lock_tokens.managers import LockableModelManager
+from lock_tokens.models import LockableModel
+
+
+class Article(LockableModel):
+    title = models.CharField(max_length=200, blank=True)
+
+
+class ArticleProxy(Article):
+    class Meta:
+        proxy = True
+
+
+class Feature(Article):
+    """Inherits over a table of its own: its key is a one-to-one field."""
+
+    lead = models.CharField(max_length=200, blank=True)
+
+
+class Page(LockableModel):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    title = models.CharField(max_length=200, blank=True)
+
+
+class Label(LockableModel):
+    name = models.CharField(max_length=300, primary_key=True)
+
+
+class Plain(models.Model):
+    """As of a third party: it knows nothing of locks."""
+
+    title = models.CharField(max_length=200, blank=True)
+
+
+class DraftManager(LockableModelManager):
+    def get_queryset(self):
+        return super().get_queryset().filter(draft=True)
+
+
+class Draft(LockableModel):
+    draft = models.BooleanField(default=True)
+    user = models.CharField(max_length=20, blank=True)
+
+    objects = DraftManager()
+
+
+class Day(LockableModel):
+    date = models.DateField(primary_key=True)
+
+
+class Translation(LockableModel):
+    pk = models.CompositePrimaryKey("article_id", "language")
+    article = models.ForeignKey(Article, on_delete=models.CASCADE)
+    language = models.CharField(max_length=2)
