@@ -5,8 +5,8 @@ view's own arguments (the request first) and returns the object's key. An object
 does not exist, and a key that cannot be one, is a 404.
 
 Each takes two more, for what is answered when the lock cannot be had: ``template``, the
-name of a template for the 403 page (see :func:`refuse` for its context), or
-``response``, a function of the request and the error that returns the whole response.
+name of a template for the 403 page (its context: :func:`lock_tokens.refusals.refuse`),
+or ``response``, a function of the request and the error that returns the whole response.
 
 They work on functions, on coroutine functions, on ``View.as_view()``, and on methods
 through Django's ``method_decorator``.
@@ -23,9 +23,8 @@ from typing import Any, NamedTuple
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
 
 from .exceptions import (
     AlreadyLockedError,
@@ -33,10 +32,12 @@ from .exceptions import (
     LockTokensError,
     UnlockForbiddenError,
 )
-from .holding import HeldLock, afence, arenewing, fence, renewing
+from .holding import afence, fence
 from .keys import text_key
-from .managers import Place
 from .models import LockableModel, LockToken
+from .places import Place
+from .refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse
+from .renewal import HeldLock, arenewing, renewing
 from .sessions import forget, get_session_token, lock_for_session
 
 View = Callable[..., Any]
@@ -44,9 +45,7 @@ GetObjectId = Callable[..., Any]
 Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
 Release = bool | Callable[[HttpResponseBase], bool]
 
-TOKEN_FIELD = "lock_token"
 TOKEN_HEADER = "Lock-Token"
-DEFAULT_TEMPLATE = "lock_tokens/locked.html"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 # What a view answers when it has saved: a form with errors is a 200.
 SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
@@ -285,33 +284,6 @@ def requires_lock_on_object(
     return decorator
 
 
-def refuse(
-    request: HttpRequest, error: LockTokensError, template: str = DEFAULT_TEMPLATE
-) -> HttpResponse:
-    """Return the 403 page for a request that may not have the lock.
-
-    The template's context: ``error`` and ``object``; ``locked_by``, ``locked_at`` and
-    ``expires_at`` when another holds the lock (each may be ``None``); ``is_locked``,
-    true in that case and false when the token was void; ``submitted``, the fields that
-    were sent as pairs of name and value, so that nothing typed is lost (without tokens
-    and passwords, and without what ``sensitive_post_parameters`` names); ``retry_url``.
-    """
-    is_locked = isinstance(error, AlreadyLockedError)
-    context = {
-        "error": error,
-        "object": error.obj,
-        "is_locked": is_locked,
-        "locked_by": getattr(error, "locked_by", None),
-        "locked_at": getattr(error, "locked_at", None),
-        "expires_at": getattr(error, "expires_at", None),
-        "submitted": _submitted(request),
-        "retry_url": request.get_full_path(),
-    }
-    answer = render(request, template, context, status=403)
-    answer["Cache-Control"] = "no-store"
-    return answer
-
-
 def _lock(request: HttpRequest, obj: models.Model) -> dict[str, str]:
     """Renew the page's own lock if the request carries its token, else the session's."""
     token = _page_token(request)
@@ -323,17 +295,3 @@ def _lock(request: HttpRequest, obj: models.Model) -> dict[str, str]:
 
 def _page_token(request: HttpRequest) -> str | None:
     return request.POST.get(TOKEN_FIELD) or request.headers.get(TOKEN_HEADER)
-
-
-def _submitted(request: HttpRequest) -> list[tuple[str, str]]:
-    hidden = getattr(request, "sensitive_post_parameters", ())
-    if hidden == "__ALL__":
-        return []
-    return [
-        (name, value)
-        for name, values in request.POST.lists()
-        if name not in (TOKEN_FIELD, "csrfmiddlewaretoken", *hidden)
-        and "password" not in name.lower()
-        for value in values
-        if value
-    ]

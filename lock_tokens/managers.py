@@ -5,18 +5,17 @@ What each does to the database stands in ``statements.py``; here is what it mean
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import (
-    OperationalError,
     connections,
     models,
     router,
@@ -29,44 +28,20 @@ from .exceptions import AlreadyLockedError, InvalidToken, UnlockForbiddenError
 from .fields import UTCNow
 from .info import LockInfo
 from .keys import object_key, text_key
+from .places import Place
 from .querysets import LockableQuerySet
-from .rows import Acquired, NewLock, Standing
 from .settings import get_timeout
 from .statements import for_database
+from .statements.retrying import run
+from .statements.rows import Acquired, NewLock, Standing
 from .tokens import is_owned_by, is_well_formed, new_token
 
 if TYPE_CHECKING:
     from .models import LockToken
 
-T = TypeVar("T")
-
-#: How often an operation is tried again that the database undid as a whole
-#: (serialization failure, deadlock), or that lost a race with a release.
+#: How often to ask again when a lock went away while asking who holds it.
 ATTEMPTS = 10
-RETRYABLE_SQLSTATES = {"40001", "40P01"}
-RETRYABLE_MYSQL_ERRORS = {1213, 1020}
 KEYS_A_QUERY = 500
-
-
-class Place(NamedTuple):
-    """Where an object's lock is kept: database, content type and key."""
-
-    using: str
-    content_type: ContentType
-    key: str
-
-    @property
-    def model(self) -> type[models.Model]:
-        """The concrete model of the locked object."""
-        return self.content_type.model_class()  # type: ignore[return-value]
-
-    @property
-    def about(self) -> tuple[str, ...]:
-        """What a token of this place is for, in words that no other place has."""
-        return (*self.content_type.natural_key(), self.key)
-
-    def __str__(self) -> str:
-        return f"{self.content_type.name} {self.key}"
 
 
 class LockTokenManager(models.Manager["LockToken"]):
@@ -137,7 +112,7 @@ class LockTokenManager(models.Manager["LockToken"]):
         lock = self._new_lock(place, timeout, user, owner)
         statements = for_database(place.using)
         for _attempt in range(ATTEMPTS):
-            acquired = self._run(place, lambda: statements.acquire(lock))
+            acquired = run(place.using, lambda: statements.acquire(lock))
             if acquired:
                 signal = (
                     signals.lock_replaced
@@ -181,7 +156,7 @@ class LockTokenManager(models.Manager["LockToken"]):
         lock = self._new_lock(place, timeout, user, owner)
         statements = for_database(place.using)
         ended = self._live_lock(place)
-        acquired = self._run(place, lambda: statements.take_over(lock))
+        acquired = run(place.using, lambda: statements.take_over(lock))
         return self._made(
             place,
             lock,
@@ -209,8 +184,8 @@ class LockTokenManager(models.Manager["LockToken"]):
         place = self.place_of(obj)
         seconds = get_timeout(timeout)
         statements = for_database(place.using)
-        expires_at = is_well_formed(token) and self._run(
-            place,
+        expires_at = is_well_formed(token) and run(
+            place.using,
             lambda: statements.renew(
                 place.content_type.pk, place.key, token, seconds, extend
             ),
@@ -227,8 +202,8 @@ class LockTokenManager(models.Manager["LockToken"]):
         """
         place = self.place_of(obj)
         statements = for_database(place.using)
-        if not is_well_formed(token) or not self._run(
-            place,
+        if not is_well_formed(token) or not run(
+            place.using,
             lambda: statements.release(place.content_type.pk, place.key, token),
         ):
             raise UnlockForbiddenError(
@@ -243,8 +218,8 @@ class LockTokenManager(models.Manager["LockToken"]):
         """
         place = self.place_of(obj)
         statements = for_database(place.using)
-        removed = self._run(
-            place, lambda: statements.remove(place.content_type.pk, place.key)
+        removed = run(
+            place.using, lambda: statements.remove(place.content_type.pk, place.key)
         )
         if removed:
             self._send(signals.lock_released, place, obj)
@@ -283,16 +258,16 @@ class LockTokenManager(models.Manager["LockToken"]):
         """
         place = self.place_of(obj)
         statements = for_database(place.using)
-        return self._run(
-            place, lambda: statements.standing(place.content_type.pk, place.key)
+        return run(
+            place.using, lambda: statements.standing(place.content_type.pk, place.key)
         )
 
     def is_locked(self, obj: models.Model | Place) -> bool:
         """Say whether a live lock stands on the object."""
         place = self.place_of(obj)
         statements = for_database(place.using)
-        return self._run(
-            place, lambda: statements.is_locked(place.content_type.pk, place.key)
+        return run(
+            place.using, lambda: statements.is_locked(place.content_type.pk, place.key)
         )
 
     def info(self, obj: models.Model | Place) -> LockInfo | None:
@@ -470,8 +445,8 @@ class LockTokenManager(models.Manager["LockToken"]):
         return locks
 
     def _live_lock(self, place: Place) -> LockToken | None:
-        return self._run(
-            place,
+        return run(
+            place.using,
             lambda: (
                 self._live_locks(place.using)
                 .filter(
@@ -481,20 +456,6 @@ class LockTokenManager(models.Manager["LockToken"]):
                 .first()
             ),
         )
-
-    def _run(self, place: Place, operation: Callable[[], T]) -> T:
-        """Run an operation, again if the database undid it and may be asked again.
-
-        Inside a transaction the failure goes on to the caller, whose whole transaction
-        it is that has to be tried again.
-        """
-        for _attempt in range(ATTEMPTS - 1):
-            try:
-                return operation()
-            except OperationalError as error:
-                if connections[place.using].in_atomic_block or not _is_retryable(error):
-                    raise
-        return operation()
 
     def _send(
         self, signal: Signal, place: Place, obj: models.Model | Place, **values: Any
@@ -515,14 +476,6 @@ class LockTokenManager(models.Manager["LockToken"]):
 
 def _instance(obj: models.Model | Place) -> models.Model | None:
     return None if isinstance(obj, Place) else obj
-
-
-def _is_retryable(error: OperationalError) -> bool:
-    cause = error.__cause__
-    sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    return sqlstate in RETRYABLE_SQLSTATES or bool(
-        error.args and error.args[0] in RETRYABLE_MYSQL_ERRORS
-    )
 
 
 def get_and_lock(

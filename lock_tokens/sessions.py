@@ -13,8 +13,8 @@ from django.db import models
 from django.utils.crypto import salted_hmac
 
 from .exceptions import InvalidToken, UnlockForbiddenError
-from .managers import Place
 from .models import LockableModel, LockToken
+from .places import Place
 
 PREFIX = "lock_tokens:"
 OWNER_KEY = "lock_tokens_owner"

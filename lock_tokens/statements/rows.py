@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.utils.crypto import constant_time_compare
 
-from .tokens import is_well_formed
+from ..tokens import is_well_formed
 
 
 class NewLock(NamedTuple):

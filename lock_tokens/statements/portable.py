@@ -1,6 +1,6 @@
 """The lock's operations through the ORM, for databases without a dialect of their own.
 
-More statements than in ``statements.py``, the same rules: the insert on the unique key
+More statements than in the dialects, the same rules: the insert on the unique key
 decides, an expired row is deleted by a condition on the database's clock, and renew and
 release are judged by the row count.
 """
@@ -14,11 +14,11 @@ from django.apps import apps
 from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Greatest
 
-from .fields import UTCNow
+from ..fields import UTCNow
 from .rows import Acquired, NewLock, Standing
 
 if TYPE_CHECKING:
-    from .models import LockToken
+    from ..models import LockToken
 
 
 def later(seconds: float) -> models.expressions.CombinedExpression:

@@ -1,0 +1,123 @@
+"""Renewing a lock in the background while something runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connections
+
+from .exceptions import InvalidToken, UnlockForbiddenError
+from .models import LockToken
+from .places import Place
+from .settings import get_timeout
+
+logger = logging.getLogger("lock_tokens")
+
+# A renewal can fail twice in a row, and the lock still stands.
+RENEWALS_A_LIFE = 3
+
+
+class HeldLock:
+    """A lock that is renewed in the background while a block of code runs.
+
+    ``token`` is the lock's token (for :func:`fence`), ``lost`` turns true when
+    somebody else took the lock or released it.
+    """
+
+    def __init__(self, place: Place, token: str, timeout: float | None) -> None:
+        self.place = place
+        self.token = token
+        self.timeout = timeout
+        self.lost = False
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two renewals."""
+        return get_timeout(self.timeout) / RENEWALS_A_LIFE
+
+    def check(self) -> None:
+        """Raise ``InvalidToken`` when the lock was lost."""
+        if self.lost:
+            raise InvalidToken(f"The lock on {self.place} was lost.")
+
+    def renew(self) -> bool:
+        """Renew on a connection of this thread's own; say whether to go on.
+
+        A database that does not answer is asked again next time: the lock may well
+        stand.
+        """
+        try:
+            LockToken.objects.renew(self.place, self.token, timeout=self.timeout)
+        except InvalidToken:
+            self.lost = True
+        except DatabaseError:
+            logger.warning("Could not renew the lock on %s.", self.place, exc_info=True)
+        finally:
+            connections[self.place.using].close()
+        return not self.lost
+
+    def in_transaction(self) -> bool:
+        """Whether the caller's transaction guards the lock already.
+
+        Until it ends, nobody can take a lock that it made or renewed; and another
+        connection could not renew it.
+        """
+        return connections[self.place.using].in_atomic_block
+
+    def release(self) -> None:
+        """Give the lock up; raise ``InvalidToken`` when it was lost."""
+        try:
+            LockToken.objects.release(self.place, self.token)
+        except UnlockForbiddenError:
+            self.lost = True
+        self.check()
+
+
+@contextlib.contextmanager
+def renewing(held: HeldLock) -> Iterator[None]:
+    """Renew the lock from a thread while the block runs; the thread ends with it."""
+    if held.in_transaction():
+        yield
+        return
+    stop = threading.Event()
+
+    def renew_until_stopped() -> None:
+        while not stop.wait(held.interval) and held.renew():
+            pass
+
+    thread = threading.Thread(
+        target=renew_until_stopped, name=f"renewing {held.place}", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.asynccontextmanager
+async def arenewing(held: HeldLock) -> AsyncIterator[None]:
+    """:func:`renewing` with a task. It needs the event loop to be free now and then."""
+    if await sync_to_async(held.in_transaction)():
+        yield
+        return
+
+    async def renew_until_stopped() -> None:
+        while not held.lost:
+            await asyncio.sleep(held.interval)
+            # Its own thread: the one for the ORM may be busy with the block's work.
+            await sync_to_async(held.renew, thread_sensitive=False)()
+
+    task = asyncio.create_task(renew_until_stopped())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,37 @@
+"""The lock's SQL, one statement an operation, and all of it in this room.
+
+Every rule about who may have a lock is decided inside one of these statements, by the
+database's own clock (UTC, at the start of the statement) and the unique key on content
+type and object id. Nothing is read first and written later.
+
+The text is built once per database, from the model's own meta. Databases without a
+dialect here go the ORM's way, in ``portable.py``, with the same methods.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from django.db import connections
+
+from .mysql import MySQLStatements
+from .portable import PortableStatements
+from .returning import PostgreSQLStatements, SQLiteStatements
+
+AnyStatements = (
+    PostgreSQLStatements | SQLiteStatements | MySQLStatements | PortableStatements
+)
+
+
+@cache
+def for_database(alias: str) -> AnyStatements:
+    """Return the lock's statements for the database ``alias``."""
+    connection = connections[alias]
+    if connection.vendor == "mysql":
+        return MySQLStatements(connection)
+    if connection.features.can_return_columns_from_insert:
+        if connection.vendor == "postgresql":
+            return PostgreSQLStatements(connection)
+        if connection.vendor == "sqlite":
+            return SQLiteStatements(connection)
+    return PortableStatements(alias)

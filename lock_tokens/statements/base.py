@@ -1,0 +1,104 @@
+"""What the dialects share: the names, and everything that is plain SQL."""
+
+from __future__ import annotations
+
+import datetime
+from typing import NamedTuple
+
+from django.apps import apps
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..fields import from_utc
+from .rows import Standing
+
+UTC = datetime.timezone.utc
+
+
+class Names(NamedTuple):
+    """The quoted names that every statement uses."""
+
+    table: str
+    id: str
+    created: str
+    token: str
+    content_type: str
+    object_id: str
+    locked_at: str
+    expires_at: str
+    locked_by: str
+
+
+def quoted_names(connection: BaseDatabaseWrapper) -> Names:
+    meta = apps.get_model("lock_tokens", "LockToken")._meta
+    column = {field.name: str(field.column) for field in meta.concrete_fields}
+    quote = connection.ops.quote_name
+    return Names(
+        table=quote(meta.db_table),
+        id=quote(column["id"]),
+        created=quote(column["created"]),
+        token=quote(column["token_str"]),
+        content_type=quote(column["locked_object_content_type"]),
+        object_id=quote(column["locked_object_id"]),
+        locked_at=quote(column["locked_at"]),
+        expires_at=quote(column["expires_at"]),
+        locked_by=quote(column["locked_by"]),
+    )
+
+
+class Statements:
+    """What the dialects share: everything that is plain SQL."""
+
+    #: SQL of the clock, and of the clock plus a number of seconds given as a parameter.
+    now: str
+    later: str
+    #: SQL function that gives the greater of two values.
+    greatest = "GREATEST"
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.alias = connection.alias
+        n = self.names = quoted_names(connection)
+        self.its_key = f"{n.content_type} = %s AND {n.object_id} = %s"
+        self.is_live = f"{n.expires_at} > {self.now}"
+        self.its_token = f"{self.its_key} AND {n.token} = %s"
+        self.live_sql = (
+            f"SELECT 1 FROM {n.table} WHERE {self.its_key} AND {self.is_live}"
+        )
+        self.standing_sql = (
+            f"SELECT {n.token}, {self.is_live} FROM {n.table} WHERE {self.its_key}"
+        )
+        self.release_sql = f"DELETE FROM {n.table} WHERE {self.its_token}"
+        self.remove_sql = f"DELETE FROM {n.table} WHERE {self.its_key}"
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        return connections[self.alias]
+
+    def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
+        """Return what the driver gave for a datetime column as the project wants it."""
+        return from_utc(value.replace(tzinfo=UTC))
+
+    def is_locked(self, content_type_id: int, key: str) -> bool:
+        """Say whether a live lock stands."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.live_sql, (content_type_id, key))
+            return cursor.fetchone() is not None
+
+    def standing(self, content_type_id: int, key: str) -> Standing | None:
+        """Return the token that stands, and whether it is live; ``None`` if free."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.standing_sql, (content_type_id, key))
+            row = cursor.fetchone()
+        return Standing(row[0], bool(row[1])) if row else None
+
+    def release(self, content_type_id: int, key: str, token: str) -> bool:
+        """Delete the lock that this token holds; say whether there was one."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.release_sql, (content_type_id, key, token))
+            return bool(cursor.rowcount)
+
+    def remove(self, content_type_id: int, key: str) -> bool:
+        """Delete the object's lock, whoever holds it; say whether there was one."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.remove_sql, (content_type_id, key))
+            return bool(cursor.rowcount)
