@@ -351,13 +351,18 @@ class LockTokenManager(models.Manager["LockToken"]):
         rows = expired.order_by("pk")
         if connections[using].features.has_select_for_update_skip_locked:
             rows = rows.select_for_update(skip_locked=True)
+
+        def remove_batch() -> tuple[int, int]:
+            with transaction.atomic(using=using):
+                batch = list(rows.values_list("pk", flat=True)[:batch_size])
+                return len(batch), expired.filter(pk__in=batch).delete()[0]
+
         removed = 0
         started = monotonic()
         while time_limit is None or monotonic() - started < time_limit:
-            with transaction.atomic(using=using):
-                batch = list(rows.values_list("pk", flat=True)[:batch_size])
-                removed += expired.filter(pk__in=batch)._raw_delete(using)
-            if len(batch) < batch_size:
+            found, deleted = run(using, remove_batch)
+            removed += deleted
+            if found < batch_size:
                 break
         return removed
 

@@ -14,7 +14,7 @@ from functools import cache
 
 from django.db import connections
 
-from .mysql import MySQLStatements
+from .mysql import MariaDBStatements, MySQLStatements
 from .portable import PortableStatements
 from .returning import PostgreSQLStatements, SQLiteStatements
 
@@ -28,6 +28,8 @@ def for_database(alias: str) -> AnyStatements:
     """Return the lock's statements for the database ``alias``."""
     connection = connections[alias]
     if connection.vendor == "mysql":
+        if connection.mysql_is_mariadb:  # type: ignore[attr-defined]
+            return MariaDBStatements(connection)
         return MySQLStatements(connection)
     if connection.features.can_return_columns_from_insert:
         if connection.vendor == "postgresql":

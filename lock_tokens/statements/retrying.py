@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import uniform
+from time import sleep
 from typing import TypeVar
 
 from django.db import OperationalError, connections
@@ -10,9 +12,11 @@ from django.db import OperationalError, connections
 T = TypeVar("T")
 
 ATTEMPTS = 10
-# Serialization failure and deadlock; on MariaDB also "record has changed".
+PAUSE = 0.01
+# Serialization failure and deadlock.
 SQLSTATES = {"40001", "40P01"}
-MYSQL_ERRORS = {1213, 1020}
+# Deadlock; on MariaDB also "record has changed", and a deadlock over the auto-increment.
+MYSQL_ERRORS = {1213, 1020, 1467}
 
 
 def run(using: str, operation: Callable[[], T]) -> T:
@@ -21,12 +25,14 @@ def run(using: str, operation: Callable[[], T]) -> T:
     Inside a transaction the failure goes on to the caller, whose whole transaction it
     is that has to be tried again.
     """
-    for _attempt in range(ATTEMPTS - 1):
+    for attempt in range(1, ATTEMPTS):
         try:
             return operation()
         except OperationalError as error:
             if connections[using].in_atomic_block or not is_retryable(error):
                 raise
+        # Apart, or those who met once meet again.
+        sleep(uniform(0, PAUSE * attempt))  # noqa: S311
     return operation()
 
 

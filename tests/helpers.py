@@ -1,0 +1,105 @@
+"""Moving the row's clock, racing, and sessions and urls to try views with."""
+
+import threading
+import time
+from datetime import timedelta
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib.auth.views import LogoutView
+from django.db import connections, models
+from django.urls import path
+
+from lock_tokens.fields import UTCNow
+from lock_tokens.models import LockToken
+
+
+def lock_row(obj):
+    """Return the queryset of the object's lock row."""
+    place = LockToken.objects.place_of(obj)
+    return LockToken.objects.using(place.using).filter(
+        locked_object_content_type=place.content_type, locked_object_id=place.key
+    )
+
+
+def age(obj, seconds):
+    """Let ``seconds`` pass for the object's lock, in the database."""
+    passed = models.Value(timedelta(seconds=seconds))
+    assert lock_row(obj).update(
+        created=models.F("created") - passed,
+        locked_at=models.F("locked_at") - passed,
+        expires_at=models.F("expires_at") - passed,
+    )
+
+
+def expire(obj):
+    """Let the object's lock have expired a second ago, by the database's clock."""
+    assert lock_row(obj).update(
+        expires_at=UTCNow() - models.Value(timedelta(seconds=1))
+    )
+
+
+def race(*functions):
+    """Run the functions in threads from one barrier; return what each returned.
+
+    Each thread has its own connections and closes them. The first exception in a thread
+    is raised here.
+    """
+    barrier = threading.Barrier(len(functions))
+    results = [None] * len(functions)
+    errors = []
+
+    def run(index, function):
+        try:
+            barrier.wait(30)
+            results[index] = function()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [
+        threading.Thread(target=run, args=(index, function))
+        for index, function in enumerate(functions)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive(), "a racer hangs"
+    if errors:
+        raise errors[0]
+    return results
+
+
+def wait_until(condition, seconds=15):
+    """Ask until the condition holds; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.01)
+
+
+def new_session():
+    """Return a session that its store knows, as a returning visitor has."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore()
+    session.create()
+    return session
+
+
+def same_session(session):
+    """Return what another request of the same session loads."""
+    return type(session)(session.session_key)
+
+
+def urls_of(view):
+    """Return a ROOT_URLCONF that has the view under every key, and a logout."""
+    return (
+        path("logout/", LogoutView.as_view(next_page="/")),
+        path("<path:key>/", view),
+    )
+
+
+def of_url(request, key):
+    """Return the key in the url, for views of :func:`urls_of`."""
+    return key

@@ -1,0 +1,420 @@
+"""The example project, walked over HTTP as two editors walk it. Needs no browser."""
+
+import http.client
+import re
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from html.parser import HTMLParser
+from http.cookiejar import CookieJar
+
+import pytest
+
+from tests.browser.demo import Demo
+
+SAVED = "Saved. Others can edit the article again."
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    demo = Demo(tmp_path_factory.mktemp("newsroom"))
+    demo.start()
+    yield demo
+    demo.stop()
+
+
+@pytest.fixture
+def demo(running):
+    """The newsroom, with nothing locked."""
+    running.sql("DELETE FROM lock_tokens_locktoken")
+    before = len(running.output())
+    yield running
+    assert "Traceback" not in running.output()[before:]
+
+
+class Page(HTMLParser):
+    """An answer: its status, its address, its text, and the fields of its forms."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.status = answer.status
+        self.path = urllib.parse.urlsplit(answer.url).path
+        self.headers = answer.headers
+        self.html = answer.read().decode()
+        self.fields = {}
+        self.words = []
+        self.unsafe = []
+        self.textarea = self.select = None
+        self.feed(self.html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.unsafe += [name for name in found if name[:2] == "on" or name == "style"]
+        if tag in ("script", "style"):
+            self.unsafe.append(tag)
+        if tag == "input":
+            self.fields[found["name"]] = found.get("value") or ""
+        elif tag == "textarea":
+            self.textarea = found.get("name") or found["id"]
+            self.fields[self.textarea] = ""
+        elif tag == "select":
+            self.select = found["name"]
+        elif tag == "option" and "selected" in found:
+            self.fields[self.select] = found["value"]
+
+    def handle_endtag(self, tag):
+        if tag == "textarea":
+            # HTML drops one line break after the opening tag.
+            text = self.fields[self.textarea]
+            self.fields[self.textarea] = text.removeprefix("\n")
+            self.textarea = None
+
+    def handle_data(self, data):
+        if self.textarea:
+            self.fields[self.textarea] += data
+        else:
+            self.words.append(data)
+
+
+class Editor:
+    """A person with a browser of their own."""
+
+    def __init__(self, demo, username=None):
+        self.demo = demo
+        self.opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPCookieProcessor(CookieJar()),
+        )
+        if username:
+            page = self.post(
+                "/sign-in/", self.get("/sign-in/"), username=username, password=username
+            )
+            assert page.path == "/", page.text
+
+    def _ask(self, path, data=None):
+        try:
+            answer = self.opener.open(self.demo.url + path, data, timeout=30)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            assert answer.status < 500, self.demo.output()
+            page = Page(answer)
+        assert page.unsafe == []
+        assert page.headers["Content-Security-Policy"].startswith("default-src 'self';")
+        return page
+
+    def get(self, path):
+        return self._ask(path)
+
+    def post(self, path, page, **changes):
+        """Send the form of a page, with what the person changed in it."""
+        return self._ask(path, urllib.parse.urlencode(page.fields | changes).encode())
+
+
+@pytest.fixture(scope="module")
+def alice_(running):
+    return Editor(running, "alice")
+
+
+@pytest.fixture(scope="module")
+def bob_(running):
+    return Editor(running, "bob")
+
+
+@pytest.fixture
+def alice(demo, alice_):
+    return alice_
+
+
+@pytest.fixture
+def bob(demo, bob_):
+    return bob_
+
+
+def test_demo_says_where_and_who(demo):
+    said = demo.output()
+    assert f"http://127.0.0.1:{demo.port}/" in said
+    assert "alice, password alice" in said
+    assert "bob, password bob" in said
+
+
+def test_checks_and_migrations_are_complete(demo):
+    assert "no issues" in demo.manage("check", "--fail-level", "WARNING").stdout
+    demo.manage("makemigrations", "--check", "--dry-run")
+
+
+def test_one_edits_the_other_waits_and_then_edits(demo, alice, bob):
+    form = alice.get("/articles/1/edit/")
+    assert form.status == 200
+    assert len(form.fields["lock_token"]) == 32
+    assert demo.holders() == {1: "alice"}
+
+    refused = bob.get("/articles/1/edit/")
+    assert refused.status == 403
+    assert "Alice Moreau is editing this article" in refused.text
+    assert re.search(r"Since \d\d:\d\d", refused.text)
+    assert re.search(r"Until \d\d:\d\d \([45] minutes from now\)", refused.text)
+    assert 'href="/articles/1/edit/">Try again' in refused.html
+    assert 'href="/articles/1/">Read the article' in refused.html
+    assert bob.get("/articles/1/").status == 200
+    assert "Alice Moreau is editing" in bob.get("/").text
+    assert "You are editing" in alice.get("/").text
+
+    saved = alice.post("/articles/1/edit/", form, body="By Alice.")
+    assert (saved.status, saved.path) == (200, "/articles/1/")
+    assert SAVED in saved.text
+    assert demo.body(1) == "By Alice."
+    assert demo.holders() == {}
+
+    form = bob.get("/articles/1/edit/")
+    assert form.fields["body"] == "By Alice."
+    assert bob.post("/articles/1/edit/", form, body="By Bob.").path == "/articles/1/"
+    assert demo.body(1) == "By Bob."
+
+
+def test_form_with_errors_keeps_the_lock(demo, alice):
+    form = alice.get("/articles/1/edit/")
+    again = alice.post("/articles/1/edit/", form, headline="", body="Kept.")
+    assert again.status == 200
+    assert "The article is still yours" in again.text
+    assert again.fields["lock_token"] == form.fields["lock_token"]
+    assert demo.holders() == {1: "alice"}
+    saved = alice.post("/articles/1/edit/", again, headline="A headline")
+    assert SAVED in saved.text
+    assert demo.body(1) == "Kept."
+
+
+def test_void_token_is_refused_and_the_text_is_kept(demo, alice, bob):
+    stale = alice.get("/articles/2/edit/")
+    demo.let_expire(2)
+    form = bob.get("/articles/2/edit/")
+    assert form.status == 200
+
+    typed = "First line.\r\n\r\n</textarea><script>alert(1)</script> & “more”"
+    refused = alice.post("/articles/2/edit/", stale, headline="Hers", body=typed)
+    assert refused.status == 403
+    assert "Not saved. Your text is safe on this page" in refused.text
+    assert "Bob Lindqvist is editing it now" in refused.text
+    assert refused.fields["typed-1"] == "Hers"
+    assert refused.fields["typed-2"] == typed
+    assert refused.headers["Cache-Control"] == "no-store"
+    assert demo.holders() == {2: "bob"}
+
+    assert SAVED in bob.post("/articles/2/edit/", form, body="His.").text
+    refused = alice.post("/articles/2/edit/", stale, body="Hers again.")
+    assert refused.status == 403
+    assert "Nobody is editing it now." in refused.text
+    assert "His." in refused.text
+    assert refused.fields["typed-2"] == "Hers again."
+    assert demo.body(2) == "His."
+
+
+def test_expired_lock_that_nobody_took_still_saves(demo, alice):
+    form = alice.get("/articles/2/edit/")
+    demo.let_expire(2)
+    assert SAVED in alice.post("/articles/2/edit/", form, body="Late.").text
+    assert demo.body(2) == "Late."
+
+
+def test_second_tab_does_not_save_over_what_came_between(demo, alice, bob):
+    first_tab = alice.get("/articles/2/edit/")
+    demo.let_expire(2)
+    bob.post("/articles/2/edit/", bob.get("/articles/2/edit/"), body="Between.")
+    second_tab = alice.get("/articles/2/edit/")
+    assert second_tab.fields["lock_token"] != first_tab.fields["lock_token"]
+    refused = alice.post("/articles/2/edit/", first_tab, body="Before.")
+    assert refused.status == 403
+    assert "You have it open in another tab or browser." in refused.text
+    assert demo.body(2) == "Between."
+    # Nor does leaving in the old tab take the lock from the new one.
+    alice.post("/articles/2/leave/", first_tab)
+    assert demo.holders() == {2: "alice"}
+    assert SAVED in alice.post("/articles/2/edit/", second_tab, body="After.").text
+
+
+def test_second_click_on_save_is_no_refusal(demo, alice):
+    form = alice.get("/articles/2/edit/")
+    for _click in range(2):
+        page = alice.post(
+            "/articles/2/edit/", form, body="Twice.\r\n\r\nTwo lines.\r\n"
+        )
+        assert (page.status, page.path) == (200, "/articles/2/")
+        assert "Saved." in page.text
+    assert demo.body(2) == "Twice.\n\nTwo lines."
+
+
+def test_leaving_and_signing_out_release(demo, alice):
+    form = alice.get("/articles/1/edit/")
+    before = demo.body(1)
+    page = alice.post("/articles/1/leave/", form, body="Given up.")
+    assert "You left the article. Nothing was changed." in page.text
+    assert demo.holders() == {}
+    assert demo.body(1) == before
+
+    passing = Editor(demo, "bob")
+    form = passing.get("/articles/1/edit/")
+    passing.get("/articles/2/edit/")
+    assert demo.holders() == {1: "bob", 2: "bob"}
+    assert passing.post("/sign-out/", form).path == "/sign-in/"
+    assert demo.holders() == {}
+
+    refused = passing.post("/articles/1/edit/", form, body="Too late.")
+    assert refused.status == 403
+    assert "You are signed out, so nothing was saved" in refused.text
+    assert refused.fields["typed-2"] == "Too late."
+    assert demo.body(1) == before
+
+
+def test_form_from_before_the_sign_in_keeps_its_text(demo):
+    passing = Editor(demo, "bob")
+    form = passing.get("/articles/1/edit/")
+    passing.post("/sign-out/", form)
+    passing.post("/sign-in/", passing.get("/sign-in/"), username="bob", password="bob")
+    refused = passing.post("/articles/1/edit/", form, body="Too old.")
+    assert refused.status == 403
+    assert "This page was too old, so nothing was saved" in refused.text
+    assert refused.fields["typed-2"] == "Too old."
+
+
+def test_deleting_needs_the_lock_and_keeps_what_others_typed(demo, alice, bob):
+    stale = alice.get("/articles/5/edit/")
+    assert "Alice Moreau is editing" in bob.get("/articles/5/delete/").text
+    demo.let_expire(5)
+    form = bob.get("/articles/5/delete/")
+    refused = alice.post("/articles/5/delete/", stale)
+    assert refused.status == 403
+    assert "Not done: the article may have changed" in refused.text
+    assert bob.post("/articles/5/delete/", form).path == "/"
+    assert demo.sql("SELECT 1 FROM newsroom_article WHERE id = 5") == []
+    assert demo.holders() == {}
+    gone = alice.post("/articles/5/edit/", stale, body="For nobody.")
+    assert gone.status == 404
+    assert "This article is not here" in gone.text
+    assert gone.fields["typed-2"] == "For nobody."
+
+
+def test_publishing_holds_the_lock_for_a_moment(demo, alice, bob):
+    def published():
+        return demo.sql("SELECT published_at FROM newsroom_article WHERE id = 4")
+
+    page = bob.get("/articles/4/")
+    form = alice.get("/articles/4/edit/")
+    refused = bob.post("/articles/4/publish/", page)
+    assert refused.status == 403
+    assert "Alice Moreau is editing this article" in refused.text
+    assert "Try again</a>" not in refused.html
+    own = alice.post("/articles/4/publish/", alice.get("/articles/4/"))
+    assert "Not published: you are editing it" in own.text
+    assert demo.holders() == {4: "alice"}
+    assert published() == [(None,)]
+
+    alice.post("/articles/4/leave/", form)
+    assert "Published." in bob.post("/articles/4/publish/", page).text
+    assert published() != [(None,)]
+    assert demo.holders() == {}
+
+
+def test_a_job_holds_the_lock_while_it_runs(demo, alice, bob):
+    before = demo.body(3)
+    form = alice.get("/articles/3/edit/")
+    refused = demo.manage("import_wire", "3", "From the wire.", check=False)
+    assert refused.returncode == 1
+    assert "Alice Moreau is editing" in refused.stderr
+    assert demo.body(3) == before
+    alice.post("/articles/3/leave/", form)
+
+    jobs = []
+    job = threading.Thread(
+        target=lambda: jobs.append(
+            demo.manage("import_wire", "3", "From the wire.", "--seconds", "2")
+        )
+    )
+    job.start()
+    while job.is_alive() and not demo.holders():
+        pass
+    assert "The wire desk is editing" in bob.get("/articles/3/edit/").text
+    job.join()
+    assert "Added." in jobs[0].stdout
+    assert demo.body(3) == before + "\n\nFrom the wire."
+    assert demo.holders() == {}
+
+
+def test_only_for_those_who_are_signed_in(demo):
+    stranger = Editor(demo)
+    for path in ("/", "/articles/1/", "/articles/1/edit/", "/articles/1/delete/"):
+        assert stranger.get(path).path == "/sign-in/"
+    assert demo.holders() == {}
+
+
+def test_no_method_gets_past_the_lock(demo, alice):
+    page = alice.get("/articles/1/")
+    cookies = "; ".join(
+        f"{cookie.name}={cookie.value}"
+        for handler in alice.opener.handlers
+        for cookie in getattr(handler, "cookiejar", ())
+    )
+    headers = {"Cookie": cookies, "X-CSRFToken": page.fields["csrfmiddlewaretoken"]}
+    for method in ("DELETE", "PUT", "PATCH"):
+        for path in ("/articles/1/delete/", "/articles/1/edit/"):
+            connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=30)
+            connection.request(method, path, headers=headers)
+            assert connection.getresponse().status == 405
+            connection.close()
+
+
+def test_style_and_icon_are_served(demo):
+    for name in ("newsroom.css", "icon.svg"):
+        with urllib.request.urlopen(f"{demo.url}/static/newsroom/{name}") as answer:
+            assert answer.status == 200
+
+
+def test_query_counts(demo):
+    """Four for the list (session, user, articles, locks), however many are locked."""
+    counted = demo.script(
+        """
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from newsroom.models import Article
+
+client = Client(headers={"host": "localhost"})
+client.force_login(get_user_model().objects.get(username="alice"))
+ContentType.objects.get_for_model(Article)
+
+def count(path):
+    with CaptureQueriesContext(connection, ) as queries:
+        assert client.get(path).status_code == 200
+    return len(queries)
+
+print(count("/"), end=" ")
+for article in Article.objects.all():
+    article.lock(user=get_user_model().objects.get(username="bob"))
+print(count("/"), end=" ")
+print(count("/articles/1/"))
+"""
+    )
+    assert counted == "4 4 4"
+
+
+def test_demo_changes_nothing_in_a_newsroom_that_is_used(demo, alice):
+    alice.post("/articles/1/edit/", alice.get("/articles/1/edit/"), body="Mine.")
+    articles = demo.sql("SELECT * FROM newsroom_article ORDER BY id")
+    accounts = demo.sql("SELECT * FROM auth_user ORDER BY id")
+    demo.stop()
+    said = demo.manage("demo", "--no-serve").stdout
+    assert "The newsroom is as you left it." in said
+    demo.start()
+    assert demo.sql("SELECT * FROM newsroom_article ORDER BY id") == articles
+    assert demo.sql("SELECT * FROM auth_user ORDER BY id") == accounts
+    # The session is still good too.
+    assert "Mine." in alice.get("/articles/1/").text
+
+
+def test_demo_refuses_an_address_that_is_none(demo):
+    refused = demo.manage("demo", "localhost", "--no-serve", check=False)
+    assert refused.returncode == 1
+    assert "neither a port nor an address" in refused.stderr
