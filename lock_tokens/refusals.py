@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from .exceptions import AlreadyLockedError, LockTokensError
 
@@ -20,7 +21,8 @@ def refuse(
     ``expires_at`` when another holds the lock (each may be ``None``); ``is_locked``,
     true in that case and false when the token was void; ``submitted``, the fields that
     were sent as pairs of name and value, so that nothing typed is lost (without tokens
-    and passwords, and without what ``sensitive_post_parameters`` names); ``retry_url``.
+    and passwords, and without what ``sensitive_post_parameters`` names); ``retry_url``,
+    the page that the request came from or, for a page that was opened, that page.
     """
     is_locked = isinstance(error, AlreadyLockedError)
     context = {
@@ -31,11 +33,21 @@ def refuse(
         "locked_at": getattr(error, "locked_at", None),
         "expires_at": getattr(error, "expires_at", None),
         "submitted": _submitted(request),
-        "retry_url": request.get_full_path(),
+        "retry_url": _retry_url(request),
     }
     answer = render(request, template, context, status=403)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def _retry_url(request: HttpRequest) -> str:
+    """Return where to start again: a URL that saves may not be there to be opened."""
+    referer = request.headers.get("Referer", "")
+    if request.method not in ("GET", "HEAD") and url_has_allowed_host_and_scheme(
+        referer, {request.get_host()}, require_https=request.is_secure()
+    ):
+        return referer
+    return request.get_full_path()
 
 
 def _submitted(request: HttpRequest) -> list[tuple[str, str]]:

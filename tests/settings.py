@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 
 DATABASE = os.environ.get("DATABASE", "sqlite")
+# Keeps apart runs that go on at the same time on one server.
+SUFFIX = os.environ.get("TEST_DATABASE_SUFFIX", "0").replace("-", "_")
 
 
 def database(name: str) -> dict[str, object]:
@@ -32,7 +34,7 @@ def database(name: str) -> dict[str, object]:
         "PORT": os.environ.get(f"{prefix}_PORT", ""),
         "USER": os.environ.get(f"{prefix}_USER", "lock_tokens"),
         "PASSWORD": os.environ.get(f"{prefix}_PASSWORD", "lock_tokens"),
-        "TEST": {"NAME": f"test_{name}_{os.environ.get('TEST_DATABASE_SUFFIX', '0')}"},
+        "TEST": {"NAME": f"test_{name}_{SUFFIX}"},
     }
 
 

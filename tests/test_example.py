@@ -260,10 +260,12 @@ def test_leaving_and_signing_out_release(demo, alice):
     assert passing.post("/sign-out/", form).path == "/sign-in/"
     assert demo.holders() == {}
 
-    refused = passing.post("/articles/1/edit/", form, body="Too late.")
-    assert refused.status == 403
-    assert "You are signed out, so nothing was saved" in refused.text
-    assert refused.fields["typed-2"] == "Too late."
+    for path in ("/articles/1/edit/", "/articles/1/leave/"):
+        refused = passing.post(path, form, body="Too late.")
+        assert refused.status == 403
+        assert "You are signed out, so nothing was saved" in refused.text
+        assert 'href="/sign-in/?next=/articles/1/edit/"' in refused.html
+        assert refused.fields["typed-2"] == "Too late."
     assert demo.body(1) == before
 
 
@@ -276,6 +278,20 @@ def test_form_from_before_the_sign_in_keeps_its_text(demo):
     assert refused.status == 403
     assert "This page was too old, so nothing was saved" in refused.text
     assert refused.fields["typed-2"] == "Too old."
+
+
+def test_one_person_in_two_browsers(demo, alice):
+    alice.get("/articles/1/edit/")
+    refused = Editor(demo, "alice").get("/articles/1/edit/")
+    assert refused.status == 403
+    assert "You are editing this article somewhere else" in refused.text
+
+
+def test_article_that_never_was(demo, alice):
+    for path in ("/articles/77/", "/articles/77/edit/", "/articles/77/delete/"):
+        page = alice.get(path)
+        assert page.status == 404
+        assert "This article is not here" in page.text
 
 
 def test_deleting_needs_the_lock_and_keeps_what_others_typed(demo, alice, bob):

@@ -320,9 +320,8 @@ def test_a_database_without_returning_goes_the_orm_s_way(monkeypatch):
     if connection.vendor == "mysql":
         pytest.skip("MySQL's statements do without RETURNING")
     for_database.cache_clear()
-    monkeypatch.setattr(
-        type(connection.features), "can_return_columns_from_insert", False
-    )
+    features = connections["default"].features
+    monkeypatch.setitem(vars(features), "can_return_columns_from_insert", False)
     assert type(for_database("default")) is PortableStatements
     for_database.cache_clear()
 
