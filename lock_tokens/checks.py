@@ -85,7 +85,10 @@ def _is_date_format(value: Any) -> bool:
 def _has_middleware(name: str) -> bool:
     wanted = import_string(name)
     for path in settings.MIDDLEWARE:
-        middleware = import_string(path)
+        try:
+            middleware = import_string(path)
+        except ImportError:
+            continue  # Django says so, and better
         if isinstance(middleware, type) and issubclass(middleware, wanted):
             return True
     return False

@@ -15,7 +15,7 @@ through Django's ``method_decorator``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
@@ -30,7 +30,6 @@ from .exceptions import (
     AlreadyLockedError,
     InvalidToken,
     LockTokensError,
-    UnlockForbiddenError,
 )
 from .holding import afence, fence
 from .keys import text_key
@@ -38,7 +37,7 @@ from .models import LockableModel, LockToken
 from .places import Place
 from .refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse
 from .renewal import HeldLock, arenewing, renewing
-from .sessions import forget, get_session_token, lock_for_session
+from .sessions import forget, get_session_token, lock_for_session, remember
 
 View = Callable[..., Any]
 GetObjectId = Callable[..., Any]
@@ -159,9 +158,7 @@ def holds_lock_on_object(
         return HeldLock(LockToken.objects.place_of(obj), lock_token["token"], None)
 
     def release(request: HttpRequest, held: HeldLock) -> None:
-        # Lost, or released by the view: then there is nothing to give up.
-        with suppress(UnlockForbiddenError):
-            LockToken.objects.release(held.place, held.token)
+        held.give_up()
         forget(held.place, request.session)
 
     def decorator(view: View) -> View:
@@ -288,7 +285,9 @@ def _lock(request: HttpRequest, obj: models.Model) -> dict[str, str]:
     """Renew the page's own lock if the request carries its token, else the session's."""
     token = _page_token(request)
     if token is not None:
-        return LockableModel.lock(obj, token)
+        lock_token = LockableModel.lock(obj, token)
+        remember(obj, request.session, token)
+        return lock_token
     showing = request.method in SAFE_METHODS
     return lock_for_session(obj, request.session, force_new=showing)
 

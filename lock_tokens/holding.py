@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from functools import wraps
@@ -12,13 +11,11 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, models, router, transaction
+from django.db import models, router, transaction
 
-from .exceptions import InvalidToken, UnlockForbiddenError
+from .exceptions import UnlockForbiddenError
 from .models import LockToken
 from .renewal import HeldLock, arenewing, renewing
-
-logger = logging.getLogger("lock_tokens")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -135,14 +132,8 @@ class _Hold:
     def _release(self, held: HeldLock, error: BaseException | None) -> None:
         if error is None:
             held.release()
-            return
-        try:
-            held.release()
-        except (InvalidToken, DatabaseError):
-            # The block's own error is the one to know about.
-            logger.warning(
-                "Could not release the lock on %s.", held.place, exc_info=True
-            )
+        else:
+            held.give_up()  # the block's own error is the one to know about
 
 
 class hold_lock(_Hold):

@@ -1,6 +1,6 @@
 """The operations on locks, and the only queries on ``LockToken`` that there are.
 
-What each does to the database stands in ``statements.py``; here is what it means.
+What each does to the database stands in ``statements/``; here is what it means.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class LockTokenManager(models.Manager["LockToken"]):
         ``timeout`` is the lock's life in seconds, the ``TIMEOUT`` setting by default.
         ``user`` is recorded as the holder. ``owner`` is a secret string that stands for
         one client: whoever asks again with the same owner while the lock stands gets
-        that same lock instead of a refusal.
+        that same lock, extended, instead of a refusal.
 
         Raises ``AlreadyLockedError`` when another live lock stands, and ``ValueError``
         for a bad timeout or an unsaved user.
@@ -124,6 +124,12 @@ class LockTokenManager(models.Manager["LockToken"]):
             if holder is None:
                 continue  # released between the two statements
             if is_owned_by(holder.token_str, owner, place.about):
+                try:
+                    holder.expires_at = self.renew(
+                        obj, holder.token_str, timeout=timeout, extend=True
+                    )
+                except InvalidToken:
+                    continue  # taken or released since
                 return holder
             info = holder.info()
             raise AlreadyLockedError(

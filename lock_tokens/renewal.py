@@ -77,6 +77,15 @@ class HeldLock:
             self.lost = True
         self.check()
 
+    def give_up(self) -> None:
+        """Release where an error is on its way, or nobody waits to be told of one."""
+        try:
+            self.release()
+        except (InvalidToken, DatabaseError):
+            logger.warning(
+                "Could not release the lock on %s.", self.place, exc_info=True
+            )
+
 
 @contextlib.contextmanager
 def renewing(held: HeldLock) -> Iterator[None]:

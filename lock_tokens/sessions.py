@@ -163,8 +163,9 @@ def _owner(session: SessionBase) -> str:
     owner = session.get(OWNER_KEY)
     if not isinstance(owner, str):
         if session.session_key:
-            mac = salted_hmac("lock_tokens.sessions", session.session_key)
-            owner = mac.hexdigest()
+            owner = salted_hmac(
+                "lock_tokens.sessions", session.session_key, algorithm="sha256"
+            ).hexdigest()
         else:
             owner = secrets.token_hex(20)
         session[OWNER_KEY] = owner
