@@ -286,7 +286,8 @@ def _lock(request: HttpRequest, obj: models.Model) -> dict[str, str]:
     token = _page_token(request)
     if token is not None:
         lock_token = LockableModel.lock(obj, token)
-        remember(obj, request.session, token)
+        if hasattr(request, "session"):
+            remember(obj, request.session, token)
         return lock_token
     showing = request.method in SAFE_METHODS
     return lock_for_session(obj, request.session, force_new=showing)

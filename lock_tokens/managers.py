@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -24,6 +23,7 @@ from django.db import (
 from django.dispatch import Signal
 
 from . import signals
+from .bulk import delete_in_batches, infos_at
 from .exceptions import AlreadyLockedError, InvalidToken, UnlockForbiddenError
 from .fields import UTCNow
 from .info import LockInfo
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 #: How often to ask again when a lock went away while asking who holds it.
 ATTEMPTS = 10
-KEYS_A_QUERY = 500
 
 
 class LockTokenManager(models.Manager["LockToken"]):
@@ -286,27 +285,7 @@ class LockTokenManager(models.Manager["LockToken"]):
 
         One query for 500 objects of one database, whatever their models.
         """
-        places = [self.place_of(obj) for obj in objects]
-        found: dict[tuple[str, int, str], LockInfo] = {}
-        for using in dict.fromkeys(place.using for place in places):
-            here = [place for place in places if place.using == using]
-            for start in range(0, len(here), KEYS_A_QUERY):
-                wanted = models.Q()
-                by_type: dict[int, list[str]] = {}
-                for place in here[start : start + KEYS_A_QUERY]:
-                    by_type.setdefault(place.content_type.pk, []).append(place.key)
-                for content_type_id, keys in by_type.items():
-                    wanted |= models.Q(
-                        locked_object_content_type_id=content_type_id,
-                        locked_object_id__in=keys,
-                    )
-                for lock in self._live_locks(using).filter(wanted):
-                    content_type_id = lock.locked_object_content_type_id
-                    found[using, content_type_id, lock.locked_object_id] = lock.info()
-        return [
-            found.get((place.using, place.content_type.pk, place.key))
-            for place in places
-        ]
+        return infos_at([self.place_of(obj) for obj in objects], self._live_locks)
 
     def get_for_object(
         self, obj: models.Model | Place, allow_expired: bool = True
@@ -348,29 +327,12 @@ class LockTokenManager(models.Manager["LockToken"]):
                 "older_than and time_limit are seconds, not negative; batch_size is at"
                 " least 1."
             )
-        using = self._db or router.db_for_write(self.model)
-        expired = self.using(using).filter(
+        expired = self.using(self._db or router.db_for_write(self.model)).filter(
             expires_at__lte=UTCNow() - models.Value(timedelta(seconds=older_than))
         )
         if dry_run:
             return expired.count()
-        rows = expired.order_by("pk")
-        if connections[using].features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
-
-        def remove_batch() -> tuple[int, int]:
-            with transaction.atomic(using=using):
-                batch = list(rows.values_list("pk", flat=True)[:batch_size])
-                return len(batch), expired.filter(pk__in=batch).delete()[0]
-
-        removed = 0
-        started = monotonic()
-        while time_limit is None or monotonic() - started < time_limit:
-            found, deleted = run(using, remove_batch)
-            removed += deleted
-            if found < batch_size:
-                break
-        return removed
+        return delete_in_batches(expired, batch_size, time_limit)
 
     # Async twins, as Django's own: the same in a thread
 
