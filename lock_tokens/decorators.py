@@ -2,7 +2,8 @@
 
 Each decorator takes the model and ``get_object_id``, a function that is called with the
 view's own arguments (the request first) and returns the object's key. An object that
-does not exist, and a key that cannot be one, is a 404.
+does not exist, and a key that cannot be one, is a 404; if a form was sent for it, the
+404 page has what was entered.
 
 Each takes two more, for what is answered when the lock cannot be had: ``template``, the
 name of a template for the 403 page (its context: :func:`lock_tokens.refusals.refuse`),
@@ -35,7 +36,7 @@ from .holding import afence, fence
 from .keys import text_key
 from .models import LockableModel, LockToken
 from .places import Place
-from .refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse
+from .refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse, submitted_fields
 from .renewal import HeldLock, arenewing, renewing
 from .sessions import forget, get_session_token, lock_for_session, remember
 
@@ -70,8 +71,17 @@ class Target(NamedTuple):
         except (ValueError, ObjectDoesNotExist) as error:
             raise Http404(f"No {name} with this key.") from error
 
+    def missing(self, request: HttpRequest, error: Http404) -> HttpResponseBase:
+        """Answer a request about no object; only one with input needs a page of ours."""
+        if not submitted_fields(request):
+            raise error
+        return refuse(request, error, self.template)
+
     def refuse(self, request: HttpRequest, error: LockTokensError) -> HttpResponseBase:
-        """Answer a request that may not have the lock."""
+        """Answer a request that may not have the lock, with the object as it is now."""
+        if error.obj is not None:
+            found = self.model._default_manager.filter(pk=error.obj.pk)
+            error.obj = found.first() or error.obj
         if self.response is not None:
             return self.response(request, error)
         return refuse(request, error, self.template)
@@ -81,6 +91,7 @@ def locks_object(
     model: type[models.Model],
     get_object_id: GetObjectId,
     *,
+    force_new: bool = False,
     template: str = DEFAULT_TEMPLATE,
     response: Response | None = None,
 ) -> Callable[[View], View]:
@@ -92,16 +103,19 @@ def locks_object(
 
     Answers 403 when another live lock stands. A void token in the session is replaced
     when the request is a GET or HEAD; any other method is a 403, since the page that it
-    comes from may be older than another's changes.
+    comes from may be older than another's changes. ``force_new`` replaces it whatever
+    the method: for views that save nothing that a page has shown.
     """
     target = Target(model, get_object_id, template, response)
 
     def acquire(
         request: HttpRequest, args: Any, kwargs: Any
     ) -> HttpResponseBase | None:
-        obj = target.get_object(request, args, kwargs)
         try:
-            request.lock_token = _lock(request, obj)  # type: ignore[attr-defined]
+            obj = target.get_object(request, args, kwargs)
+            request.lock_token = _lock(request, obj, force_new)  # type: ignore[attr-defined]
+        except Http404 as error:
+            return target.missing(request, error)
         except (AlreadyLockedError, InvalidToken) as error:
             return target.refuse(request, error)
         return None
@@ -134,28 +148,36 @@ def holds_lock_on_object(
     model: type[models.Model],
     get_object_id: GetObjectId,
     *,
+    force_new: bool = False,
+    keep_held: bool = False,
     template: str = DEFAULT_TEMPLATE,
     response: Response | None = None,
 ) -> Callable[[View], View]:
     """Lock the object for the session, and release it when the view is done or raises.
 
-    A lock that the session had already is released too. While the view runs the lock
-    is renewed in the background, however long that takes.
+    A lock that the session had already is released too, and with it that of a page that
+    is open in another tab; ``keep_held`` leaves such a lock alone. While the view runs
+    the lock is renewed in the background, however long that takes.
 
-    Answers 403 as :func:`locks_object` does.
+    Answers 403 as :func:`locks_object` does; ``force_new`` is as there.
     """
     target = Target(model, get_object_id, template, response)
 
     def acquire(
         request: HttpRequest, args: Any, kwargs: Any
-    ) -> HeldLock | HttpResponseBase:
-        obj = target.get_object(request, args, kwargs)
+    ) -> tuple[HeldLock, bool] | HttpResponseBase:
         try:
-            lock_token = _lock(request, obj)
+            obj = target.get_object(request, args, kwargs)
+            before = _page_token(request) or get_session_token(obj, request.session)
+            lock_token = _lock(request, obj, force_new)
+        except Http404 as error:
+            return target.missing(request, error)
         except (AlreadyLockedError, InvalidToken) as error:
             return target.refuse(request, error)
         request.lock_token = lock_token  # type: ignore[attr-defined]
-        return HeldLock(LockToken.objects.place_of(obj), lock_token["token"], None)
+        token = lock_token["token"]
+        held = HeldLock(LockToken.objects.place_of(obj), token, None)
+        return held, keep_held and token == before
 
     def release(request: HttpRequest, held: HeldLock) -> None:
         held.give_up()
@@ -168,14 +190,16 @@ def holds_lock_on_object(
             async def asynchronous(
                 request: HttpRequest, *args: Any, **kwargs: Any
             ) -> HttpResponseBase:
-                held = await sync_to_async(acquire)(request, args, kwargs)
-                if not isinstance(held, HeldLock):
-                    return held
+                acquired = await sync_to_async(acquire)(request, args, kwargs)
+                if not isinstance(acquired, tuple):
+                    return acquired
+                held, keep = acquired
                 try:
                     async with arenewing(held):
                         return await view(request, *args, **kwargs)  # type: ignore[no-any-return]
                 finally:
-                    await sync_to_async(release)(request, held)
+                    if not keep:
+                        await sync_to_async(release)(request, held)
 
             return asynchronous
 
@@ -183,14 +207,16 @@ def holds_lock_on_object(
         def wrapper(
             request: HttpRequest, *args: Any, **kwargs: Any
         ) -> HttpResponseBase:
-            held = acquire(request, args, kwargs)
-            if not isinstance(held, HeldLock):
-                return held
+            acquired = acquire(request, args, kwargs)
+            if not isinstance(acquired, tuple):
+                return acquired
+            held, keep = acquired
             try:
                 with renewing(held):
                     return view(request, *args, **kwargs)  # type: ignore[no-any-return]
             finally:
-                release(request, held)
+                if not keep:
+                    release(request, held)
 
         return wrapper
 
@@ -210,7 +236,8 @@ def requires_lock_on_object(
     The token is the one in the form field ``lock_token``, else in the header
     ``Lock-Token``, else the session's. It is verified and the view runs in one
     transaction, until whose end nobody can take the lock (see ``holding.fence``); an
-    exception in the view undoes all of it.
+    exception in the view undoes all of it. The view finds the token dict in
+    ``request.lock_token``, for a form that it shows again.
 
     With ``release=True`` the lock is given up in that same transaction if the view
     answers with a redirect, 201, 202 or 204; any other answer, such as the 200 of a form
@@ -228,10 +255,13 @@ def requires_lock_on_object(
 
     def prepare(
         request: HttpRequest, args: Any, kwargs: Any
-    ) -> tuple[models.Model, Place, str | None]:
-        obj = target.get_object(request, args, kwargs)
+    ) -> tuple[models.Model, Place, str] | HttpResponseBase:
+        try:
+            obj = target.get_object(request, args, kwargs)
+        except Http404 as error:
+            return target.missing(request, error)
         token = _page_token(request) or get_session_token(obj, request.session)
-        return obj, LockToken.objects.place_of(obj), token
+        return obj, LockToken.objects.place_of(obj), token or ""
 
     def forget_released(request: HttpRequest, place: Place, token: str) -> None:
         if get_session_token(place, request.session) == token:
@@ -244,14 +274,16 @@ def requires_lock_on_object(
             async def asynchronous(
                 request: HttpRequest, *args: Any, **kwargs: Any
             ) -> HttpResponseBase:
-                obj, place, token = await sync_to_async(prepare)(request, args, kwargs)
+                prepared = await sync_to_async(prepare)(request, args, kwargs)
+                if not isinstance(prepared, tuple):
+                    return prepared
+                obj, place, token = prepared
                 async with AsyncExitStack() as stack:
                     try:
-                        fenced = await stack.enter_async_context(
-                            afence(obj, token or "")
-                        )
+                        fenced = await stack.enter_async_context(afence(obj, token))
                     except InvalidToken as error:
                         return await sync_to_async(target.refuse)(request, error)
+                    request.lock_token = fenced.serialize()  # type: ignore[attr-defined]
                     answer: HttpResponseBase = await view(request, *args, **kwargs)
                     fenced.release = releases(answer)
                 if fenced.release:
@@ -264,12 +296,16 @@ def requires_lock_on_object(
         def wrapper(
             request: HttpRequest, *args: Any, **kwargs: Any
         ) -> HttpResponseBase:
-            obj, place, token = prepare(request, args, kwargs)
+            prepared = prepare(request, args, kwargs)
+            if not isinstance(prepared, tuple):
+                return prepared
+            obj, place, token = prepared
             with ExitStack() as stack:
                 try:
-                    fenced = stack.enter_context(fence(obj, token or ""))
+                    fenced = stack.enter_context(fence(obj, token))
                 except InvalidToken as error:
                     return target.refuse(request, error)
+                request.lock_token = fenced.serialize()  # type: ignore[attr-defined]
                 answer: HttpResponseBase = view(request, *args, **kwargs)
                 fenced.release = releases(answer)
             if fenced.release:
@@ -281,7 +317,7 @@ def requires_lock_on_object(
     return decorator
 
 
-def _lock(request: HttpRequest, obj: models.Model) -> dict[str, str]:
+def _lock(request: HttpRequest, obj: models.Model, force_new: bool) -> dict[str, str]:
     """Renew the page's own lock if the request carries its token, else the session's."""
     token = _page_token(request)
     if token is not None:
@@ -289,8 +325,8 @@ def _lock(request: HttpRequest, obj: models.Model) -> dict[str, str]:
         if hasattr(request, "session"):
             remember(obj, request.session, token)
         return lock_token
-    showing = request.method in SAFE_METHODS
-    return lock_for_session(obj, request.session, force_new=showing)
+    force_new = force_new or request.method in SAFE_METHODS
+    return lock_for_session(obj, request.session, force_new=force_new)
 
 
 def _page_token(request: HttpRequest) -> str | None:

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import models, router, transaction
 
 from .exceptions import UnlockForbiddenError
-from .models import LockToken
+from .models import LockToken, token_dict
 from .renewal import HeldLock, arenewing, renewing
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,6 +31,10 @@ class FencedLock:
         self.token = token
         self.expires_at = expires_at
         self.release = release
+
+    def serialize(self) -> dict[str, str]:
+        """Return the token dict: ``token``, ``expires`` and ``expires_at``."""
+        return token_dict(self.token, self.expires_at)
 
 
 @contextlib.contextmanager

@@ -308,7 +308,7 @@ def test_deleting_needs_the_lock_and_keeps_what_others_typed(demo, alice, bob):
     gone = alice.post("/articles/5/edit/", stale, body="For nobody.")
     assert gone.status == 404
     assert "This article is not here" in gone.text
-    assert gone.fields["typed-2"] == "For nobody."
+    assert gone.fields["typed-body"] == "For nobody."
 
 
 def test_publishing_holds_the_lock_for_a_moment(demo, alice, bob):

@@ -1,0 +1,47 @@
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, call_command
+
+from ...samples import EDITORS, load_samples
+
+
+class Command(BaseCommand):
+    help = "Set the newsroom up, with sample articles and two accounts, and serve it."
+
+    def add_arguments(self, parser):
+        parser.add_argument(
+            "address",
+            nargs="?",
+            default="8000",
+            help="Port, or address and port, as 192.168.1.20:8000. Default: 8000.",
+        )
+        parser.add_argument(
+            "--no-serve", action="store_true", help="Set up only; do not serve."
+        )
+
+    def handle(self, *, address, no_serve, verbosity, **options):
+        host, _, port = address.rpartition(":")
+        host = host or "127.0.0.1"
+        if not port.isdecimal():
+            raise CommandError(
+                f"{address!r} is neither a port nor an address and port."
+            )
+        call_command("migrate", verbosity=max(verbosity - 1, 0))
+        if load_samples():
+            self.stdout.write("New newsroom, with sample articles.")
+        else:
+            self.stdout.write("The newsroom is as you left it.")
+        self.stdout.write("")
+        self.stdout.write(f"  Address    http://{host}:{port}/")
+        for username, *_ in EDITORS:
+            self.stdout.write(f"  Account    {username}, password {username}")
+        self.stdout.write("")
+        if no_serve:
+            return
+        self.stdout.write(
+            "Sign in as one of them here, and as the other in a second browser or a\n"
+            "private window. Then let both edit the same article.\n"
+        )
+        self.stdout.flush()
+        # Whoever names the address of this computer wants to be found there.
+        settings.ALLOWED_HOSTS.append(host)
+        call_command("runserver", f"{host}:{port}", use_reloader=False)

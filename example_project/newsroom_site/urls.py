@@ -1,0 +1,9 @@
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+
+urlpatterns = [
+    path("sign-in/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    # Nothing more is needed here: when somebody signs out, their locks are released.
+    path("sign-out/", LogoutView.as_view(), name="logout"),
+    path("", include("newsroom.urls")),
+]
