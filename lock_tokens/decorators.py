@@ -18,10 +18,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.http import Http404, HttpRequest
@@ -46,12 +45,12 @@ Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
 Release = bool | Callable[[HttpResponseBase], bool]
 
 TOKEN_HEADER = "Lock-Token"
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+SAFE_METHODS = ("GET", "HEAD")
 # What a view answers when it has saved: a form with errors is a 200.
 SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
 
 
-class Target(NamedTuple):
+class _Target(NamedTuple):
     """What a decorated view is about, and what to answer without its lock."""
 
     model: type[models.Model]
@@ -102,11 +101,11 @@ def locks_object(
     it as the header ``Lock-Token``): then it is that token which counts.
 
     Answers 403 when another live lock stands. A void token in the session is replaced
-    when the request is a GET or HEAD; any other method is a 403, since the page that it
-    comes from may be older than another's changes. ``force_new`` replaces it whatever
-    the method: for views that save nothing that a page has shown.
+    when the request only shows (GET, HEAD); any other method is a 403, since the page
+    that it comes from may be older than another's changes. ``force_new`` replaces it
+    whatever the method: for views that save nothing that a page has shown.
     """
-    target = Target(model, get_object_id, template, response)
+    target = _Target(model, get_object_id, template, response)
 
     def acquire(
         request: HttpRequest, args: Any, kwargs: Any
@@ -161,7 +160,7 @@ def holds_lock_on_object(
 
     Answers 403 as :func:`locks_object` does; ``force_new`` is as there.
     """
-    target = Target(model, get_object_id, template, response)
+    target = _Target(model, get_object_id, template, response)
 
     def acquire(
         request: HttpRequest, args: Any, kwargs: Any
@@ -246,7 +245,7 @@ def requires_lock_on_object(
 
     Answers 403 without a token and with a void one.
     """
-    target = Target(model, get_object_id, template, response)
+    target = _Target(model, get_object_id, template, response)
     releases = (
         release
         if callable(release)

@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from functools import wraps
-from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import models, router, transaction
 
-from .exceptions import UnlockForbiddenError
+from .exceptions import InvalidToken, UnlockForbiddenError
 from .models import LockToken, token_dict
 from .renewal import HeldLock, arenewing, renewing
 
@@ -134,10 +133,15 @@ class _Hold:
         return HeldLock(place, lock.token_str, self.timeout)
 
     def _release(self, held: HeldLock, error: BaseException | None) -> None:
-        if error is None:
-            held.release()
-        else:
+        if error is not None:
             held.give_up()  # the block's own error is the one to know about
+            return
+        try:
+            held.release()
+        except InvalidToken:
+            if cast("models.Model", self.obj).pk is not None:
+                raise
+            # The block deleted the object, and its lock went with it.
 
 
 class hold_lock(_Hold):

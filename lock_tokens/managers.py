@@ -6,6 +6,7 @@ What each does to the database stands in ``statements/``; here is what it means.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import (
+    DatabaseError,
     connections,
     models,
     router,
@@ -30,10 +32,10 @@ from .info import LockInfo
 from .keys import object_key, text_key
 from .places import Place
 from .querysets import LockableQuerySet
-from .settings import get_timeout
+from .settings import MAX_TIMEOUT, get_timeout
 from .statements import for_database
 from .statements.retrying import run
-from .statements.rows import Acquired, NewLock, Standing
+from .statements.rows import Acquired, Busy, NewLock, Standing
 from .tokens import is_owned_by, is_well_formed, new_token
 
 if TYPE_CHECKING:
@@ -111,7 +113,10 @@ class LockTokenManager(models.Manager["LockToken"]):
         lock = self._new_lock(place, timeout, user, owner)
         statements = for_database(place.using)
         for _attempt in range(ATTEMPTS):
-            acquired = run(place.using, lambda: statements.acquire(lock))
+            try:
+                acquired = run(place.using, lambda: statements.acquire(lock))
+            except Busy:
+                break
             if acquired:
                 signal = (
                     signals.lock_replaced
@@ -122,24 +127,16 @@ class LockTokenManager(models.Manager["LockToken"]):
             holder = self._live_lock(place)
             if holder is None:
                 continue  # released between the two statements
-            if is_owned_by(holder.token_str, owner, place.about):
-                try:
-                    holder.expires_at = self.renew(
-                        obj, holder.token_str, timeout=timeout, extend=True
-                    )
-                except InvalidToken:
-                    continue  # taken or released since
-                return holder
-            info = holder.info()
-            raise AlreadyLockedError(
-                f"{place} is locked by {info.locked_by or 'somebody else'}"
-                f" until {info.expires_at}.",
-                _instance(obj),
-                info.locked_by,
-                info.locked_at,
-                info.expires_at,
-            )
-        raise AlreadyLockedError(f"{place} is being locked by others.", _instance(obj))
+            if not is_owned_by(holder.token_str, owner, place.about):
+                raise self._refusal(place, obj, holder)
+            try:
+                holder.expires_at = self.renew(
+                    obj, holder.token_str, timeout=timeout, extend=True
+                )
+            except InvalidToken:
+                continue  # taken or released since
+            return holder
+        raise self._refusal(place, obj, None)
 
     def take_over(
         self,
@@ -230,6 +227,12 @@ class LockTokenManager(models.Manager["LockToken"]):
             self._send(signals.lock_released, place, obj)
         return removed
 
+    def remove_expired_at(self, lock: LockToken) -> None:
+        """Delete the expired row that stands where ``lock`` wants to."""
+        place = self.place_of_lock(lock)
+        expired = self.using(place.using).filter(expires_at__lte=UTCNow())
+        expired.filter(**self._at(place)).delete()
+
     def fence(
         self, obj: models.Model | Place, token: str, *, timeout: float | None = None
     ) -> datetime:
@@ -285,7 +288,7 @@ class LockTokenManager(models.Manager["LockToken"]):
 
         One query for 500 objects of one database, whatever their models.
         """
-        return infos_at([self.place_of(obj) for obj in objects], self._live_locks)
+        return infos_at([self.place_of(obj) for obj in objects], self._live)
 
     def get_for_object(
         self, obj: models.Model | Place, allow_expired: bool = True
@@ -296,13 +299,8 @@ class LockTokenManager(models.Manager["LockToken"]):
         ``allow_expired=False`` also when it has expired.
         """
         place = self.place_of(obj)
-        locks = (
-            self.using(place.using) if allow_expired else self._live_locks(place.using)
-        )
-        return locks.get(
-            locked_object_content_type_id=place.content_type.pk,
-            locked_object_id=place.key,
-        )
+        locks = self.using(place.using) if allow_expired else self._live(place.using)
+        return locks.get(**self._at(place))
 
     # Clean up
 
@@ -320,13 +318,16 @@ class LockTokenManager(models.Manager["LockToken"]):
         from now. A lock that is renewed or replaced meanwhile stays, and one whose row
         is in use is left for the next time. ``dry_run`` only counts.
 
-        Raises ``ValueError`` for a negative number of seconds or a batch below 1.
+        Raises ``ValueError`` for a negative or absurd number of seconds, and for a batch
+        below 1.
         """
-        if older_than < 0 or batch_size < 1 or (time_limit or 0) < 0:
+        if not 0 <= older_than <= MAX_TIMEOUT or not (time_limit or 0) >= 0:
             raise ValueError(
-                "older_than and time_limit are seconds, not negative; batch_size is at"
-                " least 1."
+                "older_than and time_limit are seconds, not negative and no longer than"
+                " a lock can live."
             )
+        if batch_size < 1:
+            raise ValueError("batch_size is at least 1.")
         expired = self.using(self._db or router.db_for_write(self.model)).filter(
             expires_at__lte=UTCNow() - models.Value(timedelta(seconds=older_than))
         )
@@ -411,24 +412,42 @@ class LockTokenManager(models.Manager["LockToken"]):
         )
         return made
 
-    def _live_locks(self, using: str) -> models.QuerySet[LockToken]:
+    def refusal(self, obj: models.Model | Place) -> AlreadyLockedError:
+        """Return the error that says who locks the object, to be raised."""
+        place = self.place_of(obj)
+        return self._refusal(place, obj, self._live_lock(place))
+
+    def _refusal(
+        self, place: Place, obj: models.Model | Place, holder: LockToken | None
+    ) -> AlreadyLockedError:
+        if holder is None:
+            message = f"{place} is being locked by somebody else."
+            return AlreadyLockedError(message, _instance(obj))
+        info = holder.info()
+        return AlreadyLockedError(
+            f"{place} is locked by {info.locked_by or 'somebody else'}"
+            f" until {info.expires_at}.",
+            _instance(obj),
+            info.locked_by,
+            info.locked_at,
+            info.expires_at,
+        )
+
+    def _live(self, using: str) -> models.QuerySet[LockToken]:
         locks = self.using(using).filter(expires_at__gt=UTCNow())
         if router.db_for_read(get_user_model()) == using:
             return locks.select_related("locked_by")
         return locks
 
     def _live_lock(self, place: Place) -> LockToken | None:
-        return run(
-            place.using,
-            lambda: (
-                self._live_locks(place.using)
-                .filter(
-                    locked_object_content_type_id=place.content_type.pk,
-                    locked_object_id=place.key,
-                )
-                .first()
-            ),
-        )
+        locks = self._live(place.using).filter(**self._at(place))
+        return run(place.using, locks.first)
+
+    def _at(self, place: Place) -> dict[str, Any]:
+        return {
+            "locked_object_content_type_id": place.content_type.pk,
+            "locked_object_id": place.key,
+        }
 
     def _send(
         self, signal: Signal, place: Place, obj: models.Model | Place, **values: Any
@@ -471,8 +490,9 @@ def get_and_lock(
     lock = locks.acquire(found, timeout=lock_timeout, user=lock_user)
     try:
         return objects.filter(*args, **lookup).get(pk=found.pk), lock.serialize()
-    except found.DoesNotExist:
-        locks.release(found, lock.token_str)
+    except BaseException:
+        with suppress(DatabaseError):
+            locks.release(found, lock.token_str)
         raise
 
 

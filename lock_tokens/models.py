@@ -18,7 +18,6 @@ from django.utils.translation import gettext_lazy as _
 
 from . import settings
 from .exceptions import (
-    AlreadyLockedError,
     InvalidToken,
     LockExpiredWarning,
     NoLockWarning,
@@ -108,6 +107,8 @@ class LockToken(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row; a row that was deleted meanwhile is not made again.
 
+        A new row takes the place of an expired one.
+
         Raises ``AlreadyLockedError`` when a new row meets another lock of its object,
         and ``InvalidToken`` when a loaded row is gone.
         """
@@ -115,11 +116,14 @@ class LockToken(models.Model):
         if not new:
             kwargs["force_update"] = True
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        locks = type(self)._default_manager.db_manager(using)
         try:
             with transaction.atomic(using=using):
+                if new:
+                    locks.remove_expired_at(self)
                 super().save(*args, **kwargs)
         except IntegrityError as error:
-            raise AlreadyLockedError(f"{self} is locked.") from error
+            raise locks.refusal(locks.place_of_lock(self)) from error
         except DatabaseError as error:
             if new or type(self)._base_manager.using(using).filter(pk=self.pk).exists():
                 raise

@@ -117,16 +117,22 @@ async def arenewing(held: HeldLock) -> AsyncIterator[None]:
         yield
         return
 
+    stop = asyncio.Event()
+    # Its own thread: the one for the ORM may be busy with the block's work.
+    renew = sync_to_async(held.renew, thread_sensitive=False)
+
     async def renew_until_stopped() -> None:
         while not held.lost:
-            await asyncio.sleep(held.interval)
-            # Its own thread: the one for the ORM may be busy with the block's work.
-            await sync_to_async(held.renew, thread_sensitive=False)()
+            try:
+                await asyncio.wait_for(stop.wait(), held.interval)
+            except asyncio.TimeoutError:
+                await renew()
+            else:
+                return
 
     task = asyncio.create_task(renew_until_stopped())
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        stop.set()  # not cancel(): a renewal under way would go on without us
+        await task

@@ -7,6 +7,7 @@ import re
 import secrets
 from typing import Any
 
+from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 WELL_FORMED = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -36,10 +37,15 @@ def is_owned_by(token: str, owner: str | None, about: tuple[str, ...]) -> bool:
     """Whether :func:`new_token` made the token for this owner and purpose."""
     if owner is None:
         return False
-    return constant_time_compare(token[16:], _digest(token[:16], owner, about))
+    return any(
+        constant_time_compare(token[16:], _digest(token[:16], owner, about, secret))
+        for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    )
 
 
-def _digest(nonce: str, owner: str, about: tuple[str, ...]) -> str:
+def _digest(
+    nonce: str, owner: str, about: tuple[str, ...], secret: str | bytes | None = None
+) -> str:
     message = json.dumps([nonce, owner, *about])
-    mac = salted_hmac("lock_tokens.owner", message, algorithm="sha256")
+    mac = salted_hmac("lock_tokens.owner", message, secret, algorithm="sha256")
     return mac.hexdigest()[:16]

@@ -818,3 +818,57 @@ def test_place_of_key_and_of_lock(article):
     with pytest.raises(ValueError, match="not a key"):
         LockToken.objects.place_of_key(Article, "x")
     assert LockToken.objects.filter(expires_at__gt=UTCNow()).count() == 1
+
+
+def test_a_row_made_by_hand_takes_the_place_of_an_expired_one(article):
+    old = LockToken.objects.acquire(article)
+    expire(article)
+    new = LockToken.objects.create(locked_object=article)
+    assert LockToken.objects.get() == new
+    assert new.pk != old.pk
+
+
+def test_a_row_made_by_hand_is_refused_with_the_holder(article, alice):
+    article.lock(user=alice)
+    with pytest.raises(AlreadyLockedError) as caught:
+        LockToken.objects.create(locked_object=article)
+    assert caught.value.locked_by == alice
+    assert caught.value.expires_at == LockToken.objects.get().expires_at
+
+
+def test_an_owner_s_token_outlives_a_rotation_of_the_secret_key(article, settings):
+    first = LockToken.objects.acquire(article, owner="one client")
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    again = LockToken.objects.acquire(article, owner="one client")
+    assert again.token_str == first.token_str
+
+
+def test_an_owner_who_asks_again_has_the_lock_extended(article):
+    first = LockToken.objects.acquire(article, owner="one client", timeout=5)
+    again = LockToken.objects.acquire(article, owner="one client", timeout=500)
+    assert again.expires_at > first.expires_at
+    assert LockToken.objects.get().expires_at == again.expires_at
+    kept = LockToken.objects.acquire(article, owner="one client", timeout=5)
+    assert kept.expires_at == again.expires_at
+
+
+def test_an_owner_whose_lock_goes_while_asking_acquires_anew(article, monkeypatch):
+    first = LockToken.objects.acquire(article, owner="one client")
+    manager = type(LockToken.objects)
+    renew = manager.renew
+
+    def released_just_now(self, obj, token, **options):
+        monkeypatch.setattr(manager, "renew", renew)
+        article.unlock(first.token_str)
+        return renew(self, obj, token, **options)
+
+    monkeypatch.setattr(manager, "renew", released_just_now)
+    again = LockToken.objects.acquire(article, owner="one client")
+    assert again.token_str != first.token_str
+    assert LockToken.objects.get() == again
+
+
+def test_a_refusal_can_be_had_without_asking_for_the_lock(article, alice):
+    article.lock(user=alice)
+    assert LockToken.objects.refusal(article).locked_by == alice

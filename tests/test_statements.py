@@ -1,6 +1,7 @@
 """What each operation does to the database, and how many statements it takes."""
 
 import datetime
+import time
 from datetime import timedelta
 
 import pytest
@@ -427,10 +428,14 @@ def test_a_row_locked_by_a_transaction_is_a_refusal_on_mariadb(article):
             )
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+        started = time.monotonic()
         with transaction.atomic():
             with pytest.raises(AlreadyLockedError):
                 article.lock()
             Article.objects.update(title="Still usable")
+        with pytest.raises(AlreadyLockedError):
+            article.lock()
+        assert time.monotonic() - started < 5  # it waits once, not once an attempt
     finally:
         other.close()
         connection.close()

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..fields import from_utc
 from .base import UTC, Statements
-from .rows import Acquired, NewLock
+from .rows import Acquired, Busy, NewLock
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 LOCK_WAIT_TIMEOUT = 1205
@@ -67,7 +67,10 @@ class MySQLStatements(Statements):
         )
 
     def acquire(self, lock: NewLock) -> Acquired | None:
-        """Lock a free object, or replace its expired lock; ``None`` when it is held."""
+        """Lock a free object, or replace its expired lock; ``None`` when it is held.
+
+        Raises ``Busy`` when a transaction had the row throughout the wait.
+        """
         key = lock.content_type_id, lock.key
         # The insert locks the row that it meets. In a transaction that lasts, and would
         # keep the holder from renewing: look first.
@@ -82,10 +85,9 @@ class MySQLStatements(Statements):
                 replaced = cursor.rowcount > 0
             acquired, _expired = self._insert(lock)
         except OperationalError as error:
-            # Throughout the wait the row was locked by a transaction of its holder's.
             # Only the statement was undone.
             if is_lock_wait_timeout(error):
-                return None
+                raise Busy from error
             raise
         return acquired._replace(replaced=replaced) if acquired else None
 

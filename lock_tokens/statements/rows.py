@@ -35,6 +35,10 @@ class Acquired(NamedTuple):
     replaced: bool
 
 
+class Busy(Exception):
+    """Somebody's transaction had the row for longer than the database waits."""
+
+
 class Standing(NamedTuple):
     """The token in an object's row, and whether its time has not passed."""
 
