@@ -85,7 +85,7 @@ class LockTokenManager(models.Manager["LockToken"]):
         using = self._db or lock._state.db or router.db_for_write(self.model)
         content_types = ContentType.objects.db_manager(using)
         content_type = content_types.get_for_id(lock.locked_object_content_type_id)
-        return Place(using, content_type, lock.locked_object_id)
+        return Place(using, content_type, str(lock.locked_object_id))
 
     # Acquire, renew, release
 
@@ -440,8 +440,10 @@ class LockTokenManager(models.Manager["LockToken"]):
         return locks
 
     def _live_lock(self, place: Place) -> LockToken | None:
-        locks = self._live(place.using).filter(**self._at(place))
-        return run(place.using, locks.first)
+        statements = for_database(place.using)
+        return run(
+            place.using, lambda: statements.live_lock(place.content_type.pk, place.key)
+        )
 
     def _at(self, place: Place) -> dict[str, Any]:
         return {

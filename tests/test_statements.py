@@ -600,3 +600,35 @@ def test_a_database_can_be_chosen(django_user_model):
 @autocommit
 def test_a_third_party_model_is_locked_with_the_same_statements(article):
     assert number_of_statements(lambda: LockableModel.lock(article)) == 1
+
+
+@autocommit
+def test_the_holder_comes_as_the_orm_reads_it(article, django_user_model, dialect):
+    alice = django_user_model.objects.create(username="alice", first_name="Alice")
+    article.lock(user=alice)
+    with pytest.raises(AlreadyLockedError) as caught:
+        article.lock()
+    holder = caught.value.locked_by
+    stored = django_user_model.objects.get()
+    for field in stored._meta.concrete_fields:
+        assert getattr(holder, field.attname) == getattr(stored, field.attname)
+    assert holder._state.db == "default"
+    assert not holder._state.adding
+
+
+@autocommit
+def test_a_user_model_in_several_tables_is_not_joined(
+    article, django_user_model, monkeypatch
+):
+    """It is looked up instead."""
+    alice = django_user_model.objects.create(username="alice")
+    article.lock(user=alice)
+    for_database.cache_clear()
+    monkeypatch.setattr(
+        django_user_model._meta, "parents", {Article: None}, raising=True
+    )
+    statements = for_database("default")
+    assert statements.users is None
+    monkeypatch.undo()
+    assert article.lock_info().locked_by == alice
+    for_database.cache_clear()

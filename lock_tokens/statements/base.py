@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.apps import apps
-from django.db import connections
+from django.contrib.auth import get_user_model
+from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..fields import from_utc
+from .reading import RowReader
 from .rows import Standing
+
+if TYPE_CHECKING:
+    from ..models import LockToken
 
 UTC = datetime.timezone.utc
 
@@ -67,8 +72,50 @@ class Statements:
         self.standing_sql = (
             f"SELECT {n.token}, {self.is_live} FROM {n.table} WHERE {self.its_key}"
         )
+        self._prepare_live_lock(connection)
         self.release_sql = f"DELETE FROM {n.table} WHERE {self.its_token}"
         self.remove_sql = f"DELETE FROM {n.table} WHERE {self.its_key}"
+
+    def _prepare_live_lock(self, connection: BaseDatabaseWrapper) -> None:
+        """Write the statement that reads a live lock, and its holder with it.
+
+        The holder is joined unless users live in another database or in several tables;
+        then ``LockToken.holder()`` looks it up.
+        """
+        n = self.names
+        self.locks = RowReader(apps.get_model("lock_tokens", "LockToken"), connection)
+        self.locked_by: Any = self.locks.model._meta.get_field("locked_by")
+        self.users: RowReader[Any] | None = None
+        users = get_user_model()
+        select, join = self.locks.select, ""
+        if router.db_for_read(users) == self.alias and not users._meta.parents:
+            self.users = RowReader(users, connection)
+            quote = connection.ops.quote_name
+            table, key = quote(users._meta.db_table), quote(str(users._meta.pk.column))
+            select = f"{select}, {self.users.select}"
+            join = f" LEFT JOIN {table} ON {table}.{key} = {n.table}.{n.locked_by}"
+        self.live_lock_sql = (
+            f"SELECT {select} FROM {n.table}{join}"
+            f" WHERE {n.table}.{n.content_type} = %s AND {n.table}.{n.object_id} = %s"
+            f" AND {n.table}.{n.expires_at} > {self.now}"
+        )
+
+    def live_lock(self, content_type_id: int, key: str) -> LockToken | None:
+        """Return the live lock with its holder, ``None`` when there is none."""
+        connection = self.connection
+        with connection.cursor() as cursor:
+            cursor.execute(self.live_lock_sql, (content_type_id, key))
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        width = len(self.locks.names)
+        lock = self.locks.read(row[:width], connection)
+        if self.users is not None and lock.locked_by_id is not None:
+            values = row[width:]
+            gone = all(value is None for value in values)
+            holder = None if gone else self.users.read(values, connection)
+            self.locked_by.set_cached_value(lock, holder)
+        return lock
 
     @property
     def connection(self) -> BaseDatabaseWrapper:

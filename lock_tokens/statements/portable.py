@@ -49,6 +49,10 @@ class PortableStatements:
         )
         return Standing(row[0], bool(row[1])) if row else None
 
+    def live_lock(self, content_type_id: int, key: str) -> LockToken | None:
+        """Return the live lock, ``None`` when there is none."""
+        return self._row(content_type_id, key).filter(expires_at__gt=UTCNow()).first()
+
     def acquire(self, lock: NewLock) -> Acquired | None:
         """Lock a free object, or replace its expired lock; ``None`` when it is held."""
         acquired = self._insert(lock)
