@@ -162,6 +162,13 @@ def test_w002_is_content_with_the_middleware_and_with_one_made_from_it(settings,
     assert check_middleware(None) == []
 
 
+def test_w002_leaves_middleware_that_cannot_be_imported_to_django(settings):
+    settings.MIDDLEWARE = ["no.such.thing", SESSION_MIDDLEWARE]
+    assert check_middleware(None) == []
+    settings.MIDDLEWARE = ["no.such.thing", "tests.test_checks.nothing"]
+    assert ids(check_middleware(None)) == ["lock_tokens.W002"]
+
+
 def test_manage_check_fails_for_an_error_and_names_its_id(settings):
     settings.LOCK_TOKENS = {"TIMEOUT": "an hour"}
     with pytest.raises(SystemCheckError, match=r"lock_tokens\.E002"):

@@ -4,10 +4,10 @@ import json
 import threading
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 from django.http import (
     Http404,
     HttpResponse,
@@ -16,7 +16,7 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.template.response import TemplateResponse
-from django.test import AsyncClient, Client, RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -29,7 +29,7 @@ from lock_tokens.decorators import (
 )
 from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.holding import fence
-from lock_tokens.models import LockToken
+from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.sessions import get_session_token, remember
 from tests.helpers import expire, new_session, of_url, race, urls_of, wait_until
 from tests.models import Article, Draft, Feature, Label, Page, Plain
@@ -106,15 +106,19 @@ def save_and_leave(request, key):
     return HttpResponseRedirect("/")
 
 
-def editing(article, client=None):
-    """Return a client whose session has the article's lock, and the token."""
-    client = client or Client()
+def editing(obj):
+    """Return a client whose session has the object's lock, and the token."""
+    client = Client()
     session = client.session
-    token = article.lock()["token"]
-    remember(article, session, token)
+    token = LockableModel.lock(obj)["token"]
+    remember(obj, session, token)
     session.save()
     client.cookies["sessionid"] = session.session_key
     return client, token
+
+
+def editor_of(obj):
+    return editing(obj)[0]
 
 
 # All three: which object
@@ -144,12 +148,10 @@ def test_an_async_view_stays_one_and_keeps_its_name(decorator):
     assert decorated.__name__ == "my_view"
     assert decorated.__doc__ == "What it is for."
     assert decorated.__wrapped__ is my_view
-    assert AsyncClient is not None
     request = RequestFactory().get("/")
     request.session = new_session()
-    coroutine = decorated(request, key="0")
     with pytest.raises(Http404):
-        async_to_sync(lambda: coroutine)()
+        async_to_sync(decorated)(request, key="0")
 
 
 @pytest.mark.parametrize("decorator", ALL)
@@ -257,7 +259,7 @@ def test_an_url_for_no_object_is_a_404_page(decorator, serve, client):
 @pytest.mark.parametrize("decorator", ALL)
 def test_an_object_that_the_default_manager_hides_is_a_404(decorator, serve):
     draft = Draft.objects.create()
-    client, token = editing(draft)
+    client = editor_of(draft)
     serve(decorator(Draft, of_url)(lambda request, key: HttpResponse("here")))
     assert client.get(url_of(draft)).status_code == 200
     hidden = Draft.objects.create(draft=False)
@@ -352,7 +354,7 @@ def test_a_void_token_in_the_session_is_replaced_where_the_object_is_shown(
     assert standing_token(article) == token_in_session(client, article)
 
 
-@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options"])
 def test_a_void_token_in_the_session_is_refused_where_it_may_be_saved(
     serve, client, article, method
 ):
@@ -442,13 +444,67 @@ def test_the_stale_first_tab_is_refused(serve, client, article, settings):
     assert title_of(article) == "Mine"
 
 
+@pytest.mark.parametrize("how", ["field", "header"])
+def test_a_page_s_token_that_holds_is_the_session_s_from_then_on(serve, article, how):
+    token = article.lock()["token"]
+    client = Client()
+    session = client.session
+    remember(article, session, "0" * 32)
+    session.save()
+    client.cookies["sessionid"] = session.session_key
+    serve(edit)
+    assert client.post(url_of(article)).status_code == 403
+    assert send_token(client, how, url_of(article), token).status_code == 200
+    assert token_in_session(client, article) == token
+    assert client.post(url_of(article)).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["field", "header"])
+def test_a_page_s_token_that_is_void_leaves_the_session_alone(serve, article, how):
+    client = Client()
+    serve(edit)
+    article.lock()
+    assert send_token(client, how, url_of(article), "0" * 32).status_code == 403
+    assert token_in_session(client, article) is None
+
+
 def test_a_page_s_token_works_without_any_session(serve, article, settings):
     settings.MIDDLEWARE = []
     token = article.lock()["token"]
     serve(edit)
-    client = Client()
-    answer = client.post(url_of(article), {"lock_token": token})
+    answer = Client().post(url_of(article), {"lock_token": token})
     assert answer.json()["token"] == token
+
+
+@pytest.mark.parametrize("decorator", LOCKING)
+def test_force_new_replaces_a_void_token_whatever_the_method(serve, article, decorator):
+    client, void = editing(article)
+    take_and_leave(article)
+    serve(
+        decorator(Article, of_url, force_new=True)(
+            lambda request, key: JsonResponse(request.lock_token)
+        )
+    )
+    given = client.post(url_of(article)).json()
+    assert given["token"] != void
+
+
+@pytest.mark.parametrize("decorator", LOCKING)
+def test_force_new_throws_away_no_token_that_holds_and_gets_past_nobody(
+    serve, article, decorator
+):
+    client, token = editing(article)
+    serve(
+        decorator(Article, of_url, force_new=True)(
+            lambda request, key: JsonResponse(request.lock_token)
+        )
+    )
+    assert Client().post(url_of(article)).status_code == 403
+    # The page's own void token is no session's to replace.
+    void = {"lock_token": "0" * 32}
+    assert client.post(url_of(article), void).status_code == 403
+    expire(article)
+    assert client.post(url_of(article)).json()["token"] == token
 
 
 def test_locks_object_leaves_a_json_body_to_the_view(serve, article):
@@ -514,7 +570,9 @@ def test_holds_lock_releases_when_the_view_returns(serve, client, article):
 
     @holds_lock_on_object(Article, of_url)
     def work(request, key):
-        seen.append((article.is_locked(), article.check_lock(request.lock_token["token"])))
+        seen.append(
+            (article.is_locked(), article.check_lock(request.lock_token["token"]))
+        )
         assert token_in_session_of(request, article) == request.lock_token["token"]
         return HttpResponse("done")
 
@@ -544,7 +602,6 @@ def test_holds_lock_releases_when_the_view_raises(
     client.raise_request_exception = False
     assert client.get(url_of(article)).status_code == status
     assert LockToken.objects.count() == 0
-    assert Client().get(url_of(article), follow=False) is not None
 
 
 def test_holds_lock_lets_the_view_s_own_error_through(article):
@@ -575,25 +632,64 @@ def test_holds_lock_refuses_while_another_has_it(serve, client, article):
 
 
 def test_holds_lock_releases_the_lock_that_the_session_had_already(serve, article):
-    client, token = editing(article)
+    client = editor_of(article)
     serve(holds_lock_on_object(Article, of_url)(lambda request, key: HttpResponse()))
     assert client.post(url_of(article)).status_code == 200
     assert LockToken.objects.count() == 0
     assert token_in_session(client, article) is None
 
 
+@pytest.mark.parametrize("how", ["session", "field", "header"])
+@pytest.mark.parametrize("raises", [False, True])
+def test_keep_held_leaves_the_lock_of_an_open_page_alone(serve, article, how, raises):
+    client, token = editing(article)
+
+    @holds_lock_on_object(Article, of_url, keep_held=True)
+    def work(request, key):
+        if raises:
+            raise Http404
+        return HttpResponse("done")
+
+    serve(work)
+    if how == "session":
+        answer = client.post(url_of(article))
+    else:
+        answer = send_token(client, how, url_of(article), token)
+    assert answer.status_code == (404 if raises else 200)
+    assert article.check_lock(token)
+    assert article.is_locked()
+    assert token_in_session(client, article) == token
+
+
+def test_keep_held_releases_what_the_view_itself_has_locked(serve, client, article):
+    serve(
+        holds_lock_on_object(Article, of_url, keep_held=True)(
+            lambda request, key: HttpResponse("done")
+        )
+    )
+    assert client.get(url_of(article)).content == b"done"
+    assert LockToken.objects.count() == 0
+    assert token_in_session(client, article) is None
+    client, _ = editing(article)
+    take_and_leave(article)
+    # A void token was nobody's lock: the new one is this view's.
+    assert client.get(url_of(article)).content == b"done"
+    assert LockToken.objects.count() == 0
+    assert token_in_session(client, article) is None
+
+
 @pytest.mark.parametrize(
-    "lose",
+    ("lose", "locked_after"),
     [
-        lambda article, token: LockToken.objects.take_over(article),
-        lambda article, token: article.unlock(token),
-        lambda article, token: article.delete(),
+        (lambda article, token: LockToken.objects.take_over(article), True),
+        (lambda article, token: article.unlock(token), False),
+        (lambda article, token: Article.objects.get(pk=article.pk).delete(), False),
     ],
     ids=["taken over", "released by the view", "object deleted"],
 )
 @pytest.mark.parametrize("raises", [False, True])
 def test_holds_lock_ends_well_when_the_view_has_lost_it(
-    serve, client, article, lose, raises
+    serve, client, article, lose, locked_after, raises
 ):
     @holds_lock_on_object(Article, of_url)
     def work(request, key):
@@ -604,16 +700,13 @@ def test_holds_lock_ends_well_when_the_view_has_lost_it(
 
     serve(work)
     assert client.get(url_of(article)).status_code == (404 if raises else 200)
-    assert token_in_session(client, Article(pk=1, title="") and article) is None if (
-        article.pk
-    ) else True
-    if article.pk and LockToken.objects.standing(article):
-        assert article.is_locked()
+    assert token_in_session(client, article) is None
+    assert article.is_locked() is locked_after
 
 
 @pytest.mark.parametrize(("method", "status"), [("get", 200), ("post", 403)])
 def test_holds_lock_and_a_void_token_in_the_session(serve, article, method, status):
-    client, token = editing(article)
+    client = editor_of(article)
     take_and_leave(article)
     serve(holds_lock_on_object(Article, of_url)(lambda request, key: HttpResponse()))
     assert getattr(client, method)(url_of(article)).status_code == status
@@ -717,6 +810,22 @@ def test_requires_lock_and_a_void_page_beside_a_good_session(serve, article, how
     assert article.check_lock(token)
 
 
+def test_requires_lock_gives_the_view_the_token_for_its_form(serve, article):
+    client, token = editing(article)
+    seen = []
+
+    @requires_lock_on_object(Article, of_url)
+    def view(request, key):
+        seen.append((request.lock_token, LockToken.objects.get().serialize()))
+        return HttpResponse()
+
+    serve(view)
+    client.post(url_of(article))
+    ((given, standing),) = seen
+    assert given == standing
+    assert given["token"] == token
+
+
 @pytest.mark.parametrize("locked", [False, True])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_requires_lock_refuses_without_a_token(serve, client, article, locked, method):
@@ -733,7 +842,7 @@ def test_requires_lock_refuses_without_a_token(serve, client, article, locked, m
 def test_requires_lock_with_a_void_token_writes_nothing(
     serve, article, state, release, django_assert_num_queries
 ):
-    client, token = editing(article)
+    client = editor_of(article)
     take_and_leave(article)
     if state != "free":
         article.lock()
@@ -789,7 +898,7 @@ def test_requires_lock_undoes_everything_when_the_view_raises(
 
 @pytest.mark.parametrize("status", ANSWERS_THAT_SAVED)
 def test_release_gives_the_lock_up_when_the_answer_says_saved(serve, article, status):
-    client, token = editing(article)
+    client = editor_of(article)
 
     @requires_lock_on_object(Article, of_url, release=True)
     def view(request, key):
@@ -832,7 +941,7 @@ def test_without_release_the_lock_stays_at_any_answer(serve, article, status):
 
 @pytest.mark.parametrize(("header", "released"), [("yes", True), ("no", False)])
 def test_release_may_be_a_function_of_the_answer(serve, article, header, released):
-    client, token = editing(article)
+    client = editor_of(article)
     answers = []
 
     def done(answer):
@@ -919,7 +1028,7 @@ def test_releasing_the_page_s_token_leaves_the_session_s_newer_one(serve, articl
 
 @pytest.mark.parametrize("release", [False, True])
 def test_the_view_may_delete_the_object(serve, article, release):
-    client, token = editing(article)
+    client = editor_of(article)
 
     @requires_lock_on_object(Article, of_url, release=release)
     def view(request, key):
@@ -935,7 +1044,7 @@ def test_the_view_may_delete_the_object(serve, article, release):
 
 
 def test_requires_lock_is_one_transaction_with_the_view(serve, article):
-    client, token = editing(article)
+    client = editor_of(article)
     depth = len(connection.savepoint_ids)
     seen = []
 
@@ -953,7 +1062,7 @@ def test_a_void_token_that_the_view_itself_meets_is_the_view_s_own_error(
     serve, article
 ):
     another = Article.objects.create()
-    client, token = editing(article)
+    client = editor_of(article)
 
     @requires_lock_on_object(Article, of_url)
     def view(request, key):
@@ -971,7 +1080,7 @@ def test_a_void_token_that_the_view_itself_meets_is_the_view_s_own_error(
 def test_an_error_of_another_lock_in_the_view_is_no_refusal_of_this_one(
     serve, article, decorator, error
 ):
-    client, token = editing(article)
+    client = editor_of(article)
 
     @decorator(Article, of_url)
     def view(request, key):
@@ -984,7 +1093,7 @@ def test_an_error_of_another_lock_in_the_view_is_no_refusal_of_this_one(
 
 @pytest.mark.django_db(transaction=True)
 def test_nobody_takes_the_lock_while_the_view_saves(serve, article):
-    client, token = editing(article)
+    client = editor_of(article)
     expire(article)
     saving, asked = threading.Event(), threading.Event()
 
@@ -1058,7 +1167,7 @@ def test_requires_lock_under_atomic_requests(serve, atomic_requests, article, ra
 def test_a_refusal_under_atomic_requests_changes_nothing(
     serve, atomic_requests, article
 ):
-    client, token = editing(article)
+    client = editor_of(article)
     take_and_leave(article)
     article.lock()
     before = LockToken.objects.values().get()
@@ -1108,7 +1217,7 @@ class LockedView(View):
 
 
 def test_a_method_of_a_class(serve, article):
-    client, token = editing(article)
+    client = editor_of(article)
     serve(EditView.as_view())
     assert EditView.post.__name__ == "post"
     assert EditView.post.__doc__ == "Save."
@@ -1137,7 +1246,7 @@ def test_as_view_of_a_class(serve, article, decorator):
     view = AnyView.as_view()
     decorated = decorator(Article, of_url)(view)
     assert decorated.view_class is AnyView
-    client, token = editing(article)
+    client = editor_of(article)
     serve(decorated)
     assert client.get(url_of(article)).content == b"here"
     assert client.post(url_of(article)).status_code in (403, 405)
@@ -1176,7 +1285,7 @@ def test_decorators_stack(serve, article):
         return HttpResponse("both")
 
     serve(view)
-    client, token = editing(article)
+    client = editor_of(article)
     assert client.post(url_of(article)).content == b"both"
     assert LockToken.objects.is_locked(other)
     assert Client().post(url_of(article)).status_code == 403
@@ -1192,233 +1301,11 @@ def test_decorators_stack(serve, article):
     ids=["streaming", "template"],
 )
 def test_answers_of_every_kind(serve, article, decorator, answer):
-    client, token = editing(article)
+    client = editor_of(article)
     serve(decorator(Article, of_url)(lambda request, key: answer(request)))
     given = client.post(url_of(article))
     assert given.status_code == 200
     assert given.getvalue()
-
-
-# Async views
-
-
-def aclient_of(client):
-    aclient = AsyncClient()
-    for name, morsel in client.cookies.items():
-        aclient.cookies[name] = morsel.value
-    return aclient
-
-
-@async_to_sync
-async def asend(client, method, url, *args, **kwargs):
-    return await getattr(client, method)(url, *args, **kwargs)
-
-
-def test_async_locks_object(serve, article):
-    @locks_object(Article, of_url)
-    async def view(request, key):
-        return JsonResponse({"token": request.lock_token["token"]})
-
-    serve(view)
-    client = AsyncClient()
-    token = asend(client, "get", url_of(article)).json()["token"]
-    assert standing_token(article) == token
-    assert asend(client, "post", url_of(article)).json()["token"] == token
-    assert asend(AsyncClient(), "get", url_of(article)).status_code == 403
-    assert asend(client, "get", "/five/").status_code == 404
-    take_and_leave(article)
-    assert asend(client, "post", url_of(article)).status_code == 403
-    assert asend(client, "get", url_of(article)).status_code == 200
-
-
-@pytest.mark.parametrize("raises", [False, True])
-def test_async_holds_lock(serve, article, raises):
-    @holds_lock_on_object(Article, of_url)
-    async def view(request, key):
-        assert await article.ais_locked()
-        assert await article.acheck_lock(request.lock_token["token"])
-        if raises:
-            raise Http404
-        return HttpResponse("done")
-
-    serve(view)
-    client = AsyncClient()
-    assert asend(client, "get", url_of(article)).status_code == (404 if raises else 200)
-    assert LockToken.objects.count() == 0
-    token = article.lock()["token"]
-    assert asend(client, "get", url_of(article)).status_code == 403
-    assert article.check_lock(token)
-    assert article.is_locked()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_async_holds_lock_renews_while_the_view_runs(serve, article, settings):
-    settings.LOCK_TOKENS = {"TIMEOUT": 0.3}
-
-    @holds_lock_on_object(Article, of_url)
-    async def view(request, key):
-        lock = await LockToken.objects.aget()
-
-        def renewed():
-            return LockToken.objects.get().expires_at > lock.expires_at
-
-        # In a thread of its own: the event loop stays free to renew.
-        await sync_to_async(waiting(renewed), thread_sensitive=False)()
-        return HttpResponse("done")
-
-    def waiting(condition):
-        def wait():
-            try:
-                wait_until(condition)
-            finally:
-                connections.close_all()
-
-        return wait
-
-    serve(view)
-    assert asend(AsyncClient(), "get", url_of(article)).content == b"done"
-    assert LockToken.objects.count() == 0
-
-
-def test_async_holds_lock_ends_well_when_the_view_has_lost_it(serve, article):
-    @holds_lock_on_object(Article, of_url)
-    async def view(request, key):
-        await LockToken.objects.atake_over(article)
-        return HttpResponse("done")
-
-    serve(view)
-    assert asend(AsyncClient(), "get", url_of(article)).content == b"done"
-    assert article.is_locked()
-
-
-@requires_lock_on_object(Article, of_url, release=True)
-async def asave_and_leave(request, key):
-    await Article.objects.filter(pk=key).aupdate(title=request.POST["title"])
-    if request.POST["title"] == "error":
-        raise Http404
-    if request.POST["title"] == "invalid":
-        return HttpResponse("errors")
-    return HttpResponseRedirect("/")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_async_requires_lock(serve, article):
-    client, token = editing(article)
-    client = aclient_of(client)
-    serve(asave_and_leave)
-    url = url_of(article)
-    assert asend(AsyncClient(), "post", url, {"title": "a"}).status_code == 403
-    void = {"title": "a", "lock_token": "0" * 32}
-    assert asend(client, "post", url, void).status_code == 403
-    assert title_of(article) == "First"
-    assert asend(client, "post", url, {"title": "error"}).status_code == 404
-    assert title_of(article) == "First"
-    assert article.check_lock(token)
-    assert asend(client, "post", url, {"title": "invalid"}).status_code == 200
-    assert title_of(article) == "invalid"
-    assert article.check_lock(token)
-    assert asend(client, "post", url, {"title": "Second"}).status_code == 302
-    assert title_of(article) == "Second"
-    assert LockToken.objects.count() == 0
-    assert asend(client, "post", url, {"title": "Third"}).status_code == 403
-    assert asend(client, "post", "/five/", {"title": "Third"}).status_code == 404
-    assert not connection.in_atomic_block
-
-
-def test_async_requires_lock_with_the_page_s_token(serve, article):
-    token = article.lock()["token"]
-    serve(asave_and_leave)
-    form = {"title": "Second", "lock_token": token}
-    assert asend(AsyncClient(), "post", url_of(article), form).status_code == 302
-    assert title_of(article) == "Second"
-    assert LockToken.objects.count() == 0
-
-
-def test_async_refusals_have_the_hooks(serve, article):
-    article.lock()
-
-    def response(request, error):
-        assert isinstance(error, AlreadyLockedError)
-        return HttpResponse("hook", status=423)
-
-    @locks_object(Article, of_url, response=response)
-    async def view(request, key):
-        raise AssertionError("not reached")
-
-    serve(view)
-    answer = asend(AsyncClient(), "get", url_of(article))
-    assert (answer.status_code, answer.content) == (423, b"hook")
-
-
-class AsyncView(View):
-    async def get(self, request, key):
-        return HttpResponse(f"here {await Article.objects.acount()}")
-
-    async def post(self, request, key):
-        await Article.objects.filter(pk=key).aupdate(title="Second")
-        return HttpResponseRedirect("/")
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("decorator", ALL)
-def test_as_view_of_an_async_class(serve, article, decorator):
-    client, token = editing(article)
-    client = aclient_of(client)
-    decorated = decorator(Article, of_url)(AsyncView.as_view())
-    assert decorated.view_class is AsyncView
-    serve(decorated)
-    assert asend(client, "get", url_of(article)).content == b"here 1"
-    another = article.is_locked() or article.lock()
-    assert another
-    assert asend(AsyncClient(), "get", url_of(article)).status_code == 403
-    assert asend(client, "get", "/five/").status_code == 404
-    assert not connection.in_atomic_block
-
-
-@pytest.mark.django_db(transaction=True)
-def test_as_view_of_an_async_class_that_saves(serve, article):
-    client, token = editing(article)
-    client = aclient_of(client)
-    serve(
-        requires_lock_on_object(Article, of_url, release=True)(AsyncView.as_view())
-    )
-    assert asend(AsyncClient(), "post", url_of(article)).status_code == 403
-    assert title_of(article) == "First"
-    assert asend(client, "post", url_of(article)).status_code == 302
-    assert title_of(article) == "Second"
-    assert LockToken.objects.count() == 0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_method_of_an_async_class(serve, article):
-    class AsyncEditView(View):
-        @method_decorator(locks_object(Article, of_url))
-        async def get(self, request, key):
-            return JsonResponse({"token": request.lock_token["token"]})
-
-        @method_decorator(requires_lock_on_object(Article, of_url, release=True))
-        async def post(self, request, key):
-            await Article.objects.filter(pk=key).aupdate(title="Second")
-            return HttpResponseRedirect("/")
-
-    serve(AsyncEditView.as_view())
-    client = AsyncClient()
-    token = asend(client, "get", url_of(article)).json()["token"]
-    assert standing_token(article) == token
-    assert asend(AsyncClient(), "get", url_of(article)).status_code == 403
-    assert asend(client, "post", url_of(article)).status_code == 302
-    assert title_of(article) == "Second"
-    assert LockToken.objects.count() == 0
-    assert asend(client, "post", url_of(article)).status_code == 403
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("decorator", ALL)
-def test_a_sync_view_served_by_asgi(serve, article, decorator):
-    client, token = editing(article)
-    client = aclient_of(client)
-    serve(decorator(Article, of_url)(lambda request, key: HttpResponse("here")))
-    assert asend(client, "post", url_of(article)).content == b"here"
 
 
 # The answer of a refusal, through the decorators. Its page is in test_refusals.
@@ -1454,6 +1341,48 @@ def test_the_response_hook_gets_the_request_and_the_error(
 
 
 @pytest.mark.parametrize("decorator", ALL)
+def test_the_response_hook_is_not_asked_about_an_object_that_is_gone(
+    serve, client, decorator
+):
+    serve(
+        decorator(Article, of_url, response=lambda request, error: error.obj)(
+            lambda request, key: HttpResponse("here")
+        )
+    )
+    answer = client.post("/5/", {"title": "typed"})
+    assert answer.status_code == 404
+    assert "typed" in answer.content.decode()
+    assert client.post("/5/").status_code == 404
+
+
+@pytest.mark.parametrize("decorator", ALL)
+def test_the_error_has_the_object_as_it_is_now(
+    serve, client, article, decorator, monkeypatch
+):
+    """Another saves and is still there between this request's look and its lock."""
+    article.lock()
+    place_of = LockToken.objects.place_of
+    seen = []
+
+    def saved_meanwhile(self, obj):
+        Article.objects.filter(title="First").update(title="Second")
+        return place_of(obj)
+
+    def response(request, error):
+        seen.append(error.obj.title)
+        return HttpResponse(status=403)
+
+    serve(
+        decorator(Article, of_url, response=response)(
+            lambda request, key: HttpResponse("here")
+        )
+    )
+    monkeypatch.setattr(type(LockToken.objects), "place_of", saved_meanwhile)
+    assert client.post(url_of(article)).status_code == 403
+    assert seen == ["Second"]
+
+
+@pytest.mark.parametrize("decorator", ALL)
 def test_the_template_hook(serve, client, article, decorator, settings):
     settings.TEMPLATES = [
         {
@@ -1462,7 +1391,9 @@ def test_the_template_hook(serve, client, article, decorator, settings):
                 "loaders": [
                     (
                         "django.template.loaders.locmem.Loader",
-                        {"ours.html": "{{ object.pk }} {{ submitted.0.1 }} {{ error }}"},
+                        {
+                            "ours.html": "{{ object.pk }} {{ submitted.0.1 }} {{ error }}"
+                        },
                     )
                 ]
             },
@@ -1478,6 +1409,10 @@ def test_the_template_hook(serve, client, article, decorator, settings):
     assert answer.status_code == 403
     assert answer.content.decode().startswith(f"{article.pk} typed ")
     assert answer["Cache-Control"] == "no-store"
+    # It is also what gives back the input for an object that is gone.
+    answer = client.post("/0/", {"title": "typed"})
+    assert answer.status_code == 404
+    assert answer.content.decode().strip().startswith("typed No article")
 
 
 @pytest.mark.parametrize("decorator", ALL)
@@ -1489,20 +1424,3 @@ def test_without_a_hook_there_is_a_plain_page(serve, client, article, decorator)
     assert answer["Content-Type"].startswith("text/html")
     assert "typed" in answer.content.decode()
     assert "lock_tokens/locked.html" in [t.name for t in answer.templates]
-
-
-def test_a_view_that_raises_a_refusal_s_error_in_a_transaction_rolls_it_back(article):
-    """What the decorators do when they are called outside of any request cycle."""
-    token = article.lock()["token"]
-    request = RequestFactory().post("/", {"lock_token": token})
-    request.session = new_session()
-
-    @requires_lock_on_object(Article, lambda request: article.pk)
-    def view(request):
-        Article.objects.update(title="Second")
-        with transaction.atomic():
-            raise AlreadyLockedError("the view's")
-
-    with pytest.raises(AlreadyLockedError):
-        view(request)
-    assert title_of(article) == "First"

@@ -850,6 +850,14 @@ def test_garbage_instead_of_the_owner_s_secret_is_replaced(article, session):
     assert lock_for_session(article, session)["token"] == token
 
 
+def test_rotating_the_secret_key_locks_nobody_out(article, session, settings):
+    token = lock_for_session(article, session)["token"]
+    forget(article, session)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    assert lock_for_session(article, session)["token"] == token
+
+
 def test_a_session_key_that_the_store_does_not_know_proves_nothing(article, session):
     token = lock_for_session(article, session)["token"]
     key = session.session_key

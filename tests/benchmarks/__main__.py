@@ -1,0 +1,110 @@
+"""The program: measure on each database, print, and write into the docs if asked."""
+
+import argparse
+import os
+import platform
+import shlex
+import sys
+import tempfile
+from datetime import date
+from importlib.metadata import version
+from statistics import median
+from time import perf_counter
+
+from . import tables
+from .cells import OPERATIONS, measure_rows
+from .processes import install_published, worker
+
+READING = {"check", "is_locked"}
+#: What each choice of --database is called, the environment that makes it, and what is
+#: not measured on it: SQLite's settings are about writing.
+DATABASES = {
+    "sqlite": ("as the docs recommend", {"DATABASE": "sqlite"}, set()),
+    "sqlite-defaults": (
+        "with Django's default settings",
+        {"DATABASE": "sqlite", "SQLITE_DEFAULTS": "1"},
+        READING,
+    ),
+    "postgresql": ("", {"DATABASE": "postgresql"}, set()),
+    "mariadb": ("", {"DATABASE": "mariadb"}, set()),
+}
+THOROUGH = {"clients": [1, 8, 32], "seconds": 0.6, "rounds": 4}
+QUICK = {"clients": [1, 8], "seconds": 0.05, "rounds": 1}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--database", nargs="+", choices=DATABASES, default=DATABASES)
+    parser.add_argument(
+        "--operation", nargs="+", choices=OPERATIONS, default=OPERATIONS
+    )
+    parser.add_argument("--clients", nargs="+", type=int)
+    parser.add_argument("--seconds", type=float, help="a cell, in all its rounds")
+    parser.add_argument("--rounds", type=int, help="a cell")
+    parser.add_argument(
+        "--quick", action="store_true", help="only to see that everything works"
+    )
+    parser.add_argument("--rst", metavar="FILE", help="page to put the tables into")
+    options = parser.parse_args()
+    defaults = QUICK if options.quick else THOROUGH
+    for name, value in defaults.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
+
+
+def measure(name, options, published):
+    """Measure on one database and print; return its section of the docs."""
+    remark, setup, left_out = DATABASES[name]
+    with worker(setup) as this, worker(setup, published) as old:
+        about = this.about
+        title = " ".join(filter(None, (about["database"], remark)))
+        print(f"\n{title} ({about['driver']})\n{tables.line(tables.HEADER)}")
+        rows = measure_rows(
+            {"lock_tokens": this, "driver": this, "0.2.5": old},
+            options.clients,
+            [one for one in options.operation if one not in left_out],
+            options.seconds,
+            options.rounds,
+            report=lambda row: print(tables.line(tables.values(row)), flush=True),
+        )
+    print(*tables.errors(rows), sep="\n")
+    return tables.rst_table(title, rows), about["driver"]
+
+
+def fsync_time():
+    """Return the median time in ms of making one written block durable."""
+    times = []
+    with tempfile.TemporaryFile() as file:
+        for _ in range(100):
+            file.write(bytes(4096))
+            file.flush()
+            before = perf_counter()
+            os.fsync(file.fileno())
+            times.append((perf_counter() - before) * 1000)
+    return median(times)
+
+
+def main():
+    options = arguments()
+    with tempfile.TemporaryDirectory() as published:
+        install_published(published)
+        sections, drivers = zip(
+            *(measure(name, options, published) for name in options.database),
+            strict=True,
+        )
+    command = shlex.join(["python", "-m", "tests.benchmarks", *sys.argv[1:]])
+    made = (
+        f"Made with ``{command}``\non {date.today():%-d %B %Y}, on a machine with"
+        f" {os.cpu_count()} processor cores, the database servers on\nthe same machine:"
+        f" Python {platform.python_version()}, Django {version('Django')},"
+        f" {', '.join(dict.fromkeys(drivers))}.\n"
+        f"One ``fsync`` of the disk took {fsync_time():.2f} ms.\n\n"
+    )
+    print(f"\n{made}")
+    if options.rst:
+        tables.write_into(options.rst, made + "".join(sections))
+
+
+if __name__ == "__main__":
+    main()
