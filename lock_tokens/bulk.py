@@ -63,11 +63,16 @@ def delete_in_batches(
     deleted.
     """
     using = expired.db
+    features = connections[using].features
     rows = expired.order_by("pk").values_list("pk", flat=True)
-    if connections[using].features.has_select_for_update_skip_locked:
+    if features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True)
 
     def delete_batch() -> tuple[int, int]:
+        if connections[using].vendor == "sqlite":
+            # One statement: a transaction that reads first could not become a writer.
+            gone = expired.filter(pk__in=rows[:batch_size]).delete()[0]
+            return gone, gone
         with transaction.atomic(using=using):
             batch = list(rows[:batch_size])
             return len(batch), expired.filter(pk__in=batch).delete()[0]

@@ -15,6 +15,7 @@ through Django's ``method_decorator``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from functools import wraps
@@ -32,11 +33,11 @@ from .exceptions import (
     LockTokensError,
 )
 from .holding import afence, fence
-from .keys import text_key
+from .keys import key_field, text_key
 from .models import LockableModel, LockToken
 from .places import Place
 from .refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse, submitted_fields
-from .renewal import HeldLock, arenewing, renewing
+from .renewal import HeldLock, arenewing, finished, renewing
 from .sessions import forget, get_session_token, lock_for_session, remember
 
 View = Callable[..., Any]
@@ -64,10 +65,11 @@ class _Target(NamedTuple):
         name = self.model._meta.verbose_name
         if key is None or "\0" in str(key):
             raise Http404(f"No {name} with this key.")
+        key_field(self.model)  # a composite key is a mistake of the project's
         try:
             text_key(self.model, key)
             return self.model._default_manager.get(pk=key)
-        except (ValueError, ObjectDoesNotExist) as error:
+        except (ValueError, OverflowError, ObjectDoesNotExist) as error:
             raise Http404(f"No {name} with this key.") from error
 
     def missing(self, request: HttpRequest, error: Http404) -> HttpResponseBase:
@@ -78,9 +80,8 @@ class _Target(NamedTuple):
 
     def refuse(self, request: HttpRequest, error: LockTokensError) -> HttpResponseBase:
         """Answer a request that may not have the lock, with the object as it is now."""
-        if error.obj is not None:
-            found = self.model._default_manager.filter(pk=error.obj.pk)
-            error.obj = found.first() or error.obj
+        found = self.model._default_manager.filter(pk=error.obj.pk)
+        error.obj = found.first() or error.obj
         if self.response is not None:
             return self.response(request, error)
         return refuse(request, error, self.template)
@@ -104,12 +105,17 @@ def locks_object(
     when the request only shows (GET, HEAD); any other method is a 403, since the page
     that it comes from may be older than another's changes. ``force_new`` replaces it
     whatever the method: for views that save nothing that a page has shown.
+
+    Without any token it acquires, whatever the method, and cannot know how old the page
+    is that a form comes from. Views that save are for :func:`requires_lock_on_object`.
     """
     target = _Target(model, get_object_id, template, response)
 
     def acquire(
         request: HttpRequest, args: Any, kwargs: Any
     ) -> HttpResponseBase | None:
+        if request.method == "OPTIONS":
+            return None  # asks what the view can do, not to do it
         try:
             obj = target.get_object(request, args, kwargs)
             request.lock_token = _lock(request, obj, force_new)  # type: ignore[attr-defined]
@@ -127,7 +133,9 @@ def locks_object(
                 request: HttpRequest, *args: Any, **kwargs: Any
             ) -> HttpResponseBase:
                 refusal = await sync_to_async(acquire)(request, args, kwargs)
-                return refusal or await view(request, *args, **kwargs)
+                if refusal is not None:
+                    return refusal
+                return await view(request, *args, **kwargs)  # type: ignore[no-any-return]
 
             return asynchronous
 
@@ -136,7 +144,9 @@ def locks_object(
             request: HttpRequest, *args: Any, **kwargs: Any
         ) -> HttpResponseBase:
             refusal = acquire(request, args, kwargs)
-            return refusal or view(request, *args, **kwargs)
+            if refusal is not None:
+                return refusal
+            return view(request, *args, **kwargs)  # type: ignore[no-any-return]
 
         return wrapper
 
@@ -167,7 +177,7 @@ def holds_lock_on_object(
     ) -> tuple[HeldLock, bool] | HttpResponseBase:
         try:
             obj = target.get_object(request, args, kwargs)
-            before = _page_token(request) or get_session_token(obj, request.session)
+            before = _token(request, obj)
             lock_token = _lock(request, obj, force_new)
         except Http404 as error:
             return target.missing(request, error)
@@ -178,9 +188,11 @@ def holds_lock_on_object(
         held = HeldLock(LockToken.objects.place_of(obj), token, None)
         return held, keep_held and token == before
 
-    def release(request: HttpRequest, held: HeldLock) -> None:
+    def release(request: HttpRequest, held: HeldLock, raised: bool) -> None:
         held.give_up()
-        forget(held.place, request.session)
+        # With the transaction of the request undone, a lock from before still stands.
+        if not (raised and held.in_transaction()):
+            _forget(request, held.place)
 
     def decorator(view: View) -> View:
         if iscoroutinefunction(view):
@@ -193,12 +205,16 @@ def holds_lock_on_object(
                 if not isinstance(acquired, tuple):
                     return acquired
                 held, keep = acquired
+                raised = True
                 try:
                     async with arenewing(held):
-                        return await view(request, *args, **kwargs)  # type: ignore[no-any-return]
+                        answer: HttpResponseBase = await view(request, *args, **kwargs)
+                    raised = False
                 finally:
                     if not keep:
-                        await sync_to_async(release)(request, held)
+                        releasing = sync_to_async(release)(request, held, raised)
+                        await finished(asyncio.ensure_future(releasing))
+                return answer
 
             return asynchronous
 
@@ -210,12 +226,15 @@ def holds_lock_on_object(
             if not isinstance(acquired, tuple):
                 return acquired
             held, keep = acquired
+            raised = True
             try:
                 with renewing(held):
-                    return view(request, *args, **kwargs)  # type: ignore[no-any-return]
+                    answer: HttpResponseBase = view(request, *args, **kwargs)
+                raised = False
             finally:
                 if not keep:
-                    release(request, held)
+                    release(request, held, raised)
+            return answer
 
         return wrapper
 
@@ -249,7 +268,7 @@ def requires_lock_on_object(
     releases = (
         release
         if callable(release)
-        else lambda answer: release and answer.status_code in SAVED
+        else lambda answer: release and getattr(answer, "status_code", None) in SAVED
     )
 
     def prepare(
@@ -259,12 +278,12 @@ def requires_lock_on_object(
             obj = target.get_object(request, args, kwargs)
         except Http404 as error:
             return target.missing(request, error)
-        token = _page_token(request) or get_session_token(obj, request.session)
-        return obj, LockToken.objects.place_of(obj), token or ""
+        token = _token(request, obj) or ""
+        return obj, LockToken.objects.place_of(obj), token
 
     def forget_released(request: HttpRequest, place: Place, token: str) -> None:
-        if get_session_token(place, request.session) == token:
-            forget(place, request.session)
+        if _token(request, place, of_page=False) == token:
+            _forget(request, place)
 
     def decorator(view: View) -> View:
         if iscoroutinefunction(view):
@@ -329,4 +348,21 @@ def _lock(request: HttpRequest, obj: models.Model, force_new: bool) -> dict[str,
 
 
 def _page_token(request: HttpRequest) -> str | None:
-    return request.POST.get(TOKEN_FIELD) or request.headers.get(TOKEN_HEADER)
+    """Return the token of the form or the header; an empty one is void, not none."""
+    token = request.POST.get(TOKEN_FIELD)
+    return token if token is not None else request.headers.get(TOKEN_HEADER)
+
+
+def _token(
+    request: HttpRequest, obj: models.Model | Place, of_page: bool = True
+) -> str | None:
+    """Return the page's own token if it has one, else the session's."""
+    token = _page_token(request) if of_page else None
+    if token is None and hasattr(request, "session"):
+        token = get_session_token(obj, request.session)
+    return token
+
+
+def _forget(request: HttpRequest, place: Place) -> None:
+    if hasattr(request, "session"):
+        forget(place, request.session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
@@ -10,11 +11,11 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.db import models, router, transaction
+from django.db import connections, models, router, transaction
 
 from .exceptions import InvalidToken, UnlockForbiddenError
 from .models import LockToken, token_dict
-from .renewal import HeldLock, arenewing, renewing
+from .renewal import HeldLock, arenewing, finished, renewing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,7 +69,7 @@ def fence(
         expires_at = locks.fence(obj, token, timeout=timeout)
         fenced = FencedLock(token, expires_at, release)
         yield fenced
-        if fenced.release:
+        if fenced.release and not connections[place.using].needs_rollback:
             # Nobody but this transaction can have ended the lock: the object was
             # deleted with it.
             with contextlib.suppress(UnlockForbiddenError):
@@ -90,16 +91,25 @@ async def afence(
     write to the database from one task only while the block is open.
     """
     fencing = fence(obj, token, release=release, timeout=timeout)
-    fenced = await sync_to_async(fencing.__enter__)()
+    leave = sync_to_async(fencing.__exit__)
+    entering = asyncio.ensure_future(sync_to_async(fencing.__enter__)())
+    try:
+        fenced = await finished(entering)
+    except asyncio.CancelledError as error:
+        if not entering.cancelled() and entering.exception() is None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await finished(asyncio.ensure_future(leave(type(error), error, None)))
+        raise
     try:
         yield fenced
     except BaseException as error:
-        if not await sync_to_async(fencing.__exit__)(
-            type(error), error, error.__traceback__
-        ):
-            raise
+        with contextlib.suppress(type(error)):
+            await finished(
+                asyncio.ensure_future(leave(type(error), error, error.__traceback__))
+            )
+        raise
     else:
-        await sync_to_async(fencing.__exit__)(None, None, None)
+        await finished(asyncio.ensure_future(leave(None, None, None)))
 
 
 class _Hold:
@@ -214,7 +224,14 @@ class ahold_lock(_Hold):
     _stack: contextlib.AsyncExitStack
 
     async def __aenter__(self) -> HeldLock:
-        self._held = await sync_to_async(self._acquire)()
+        acquiring = asyncio.ensure_future(sync_to_async(self._acquire)())
+        try:
+            self._held = await finished(acquiring)
+        except asyncio.CancelledError:
+            if not acquiring.cancelled() and acquiring.exception() is None:
+                held = acquiring.result()
+                await finished(asyncio.ensure_future(sync_to_async(held.give_up)()))
+            raise
         self._stack = contextlib.AsyncExitStack()
         await self._stack.enter_async_context(arenewing(self._held))
         return self._held
@@ -225,10 +242,18 @@ class ahold_lock(_Hold):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stack.aclose()
-        await sync_to_async(self._release)(self._held, error)
+        try:
+            await self._stack.aclose()
+        finally:
+            releasing = sync_to_async(self._release)(self._held, error)
+            await finished(asyncio.ensure_future(releasing))
 
     def __call__(self, function: F) -> F:
+        if not iscoroutinefunction(function):
+            raise TypeError(
+                "ahold_lock is for coroutines; use hold_lock for functions."
+            )
+
         @wraps(function)
         async def inner(*args: Any, **kwargs: Any) -> Any:
             if iscoroutinefunction(self.obj):

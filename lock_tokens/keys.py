@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from datetime import timezone as datetime_timezone
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils import timezone
 
 MAX_LENGTH = 255
+UTC = datetime_timezone.utc
 
 
 def key_field(model: type[models.Model]) -> models.Field[Any, Any]:
@@ -36,17 +42,30 @@ def text_key(model: type[models.Model], value: Any) -> str:
     """
     field = key_field(model)
     try:
-        key = str(field.to_python(value))
-    except ValidationError as error:
-        raise ValueError(
-            f"{value!r} is not a key of {model._meta.label}: {error.messages[0]}"
-        ) from error
+        key = _canonical(field, field.to_python(value))
+    except (ValidationError, InvalidOperation) as error:
+        raise ValueError(f"{value!r} is not a key of {model._meta.label}.") from error
     if len(key) > MAX_LENGTH:
         raise ValueError(
             f"The key of this {model._meta.label} has {len(key)} characters; "
             f"a lock takes up to {MAX_LENGTH}."
         )
     return key
+
+
+def _canonical(field: models.Field[Any, Any], value: Any) -> str:
+    """Return one text for all values that the database takes for one key."""
+    if isinstance(field, models.DecimalField):
+        return str(value.quantize(Decimal(1).scaleb(-field.decimal_places)))
+    if isinstance(value, datetime):
+        if timezone.is_naive(value) and settings.USE_TZ:
+            value = timezone.make_aware(value)
+        if timezone.is_aware(value):
+            value = value.astimezone(UTC)
+        return str(value.isoformat())
+    value = field.get_prep_value(value)
+    # Not str(value): a text of an enumeration would give its member's name.
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def object_key(obj: models.Model) -> str:

@@ -34,7 +34,7 @@ from .places import Place
 from .querysets import LockableQuerySet
 from .settings import MAX_TIMEOUT, get_timeout
 from .statements import for_database
-from .statements.retrying import run
+from .statements.retrying import after_commit, run
 from .statements.rows import Acquired, Busy, NewLock, Standing
 from .tokens import is_owned_by, is_well_formed, new_token
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 #: How often to ask again when a lock went away while asking who holds it.
 ATTEMPTS = 10
+MAX_BATCH = 100_000
 
 
 class LockTokenManager(models.Manager["LockToken"]):
@@ -65,20 +66,37 @@ class LockTokenManager(models.Manager["LockToken"]):
             return obj
         key = object_key(obj)
         using = self._db or router.db_for_write(self.model, instance=obj)
-        content_types = ContentType.objects.db_manager(using)
-        return Place(using, content_types.get_for_model(obj), key)
+        return self._place(using, type(obj), key)
 
     def place_of_key(self, model: type[models.Model], key: Any) -> Place:
         """Return where the lock of the object with this key is kept.
 
-        For an object that is not at hand. Raises ``ValueError`` when ``key`` cannot be
-        a key of the model.
+        For an object that is not at hand. Where the table's collation takes several
+        spellings of a text key for one, give the key as the row has it.
+
+        Raises ``ValueError`` when ``key`` cannot be a key of the model.
         """
         hint = self.model()
         hint._state.db = router.db_for_write(model)
         using = self._db or router.db_for_write(self.model, instance=hint)
+        return self._place(using, model, text_key(model, key))
+
+    def place_of_deleted(self, obj: models.Model, using: str) -> Place:
+        """Return where the lock of an object was kept that ``using`` has no longer.
+
+        Raises ``ValueError`` when the key is composite or too long.
+        """
+        hint = self.model()
+        hint._state.db = using
+        using = self._db or router.db_for_write(self.model, instance=hint)
+        return self._place(using, type(obj), text_key(type(obj), obj.pk))
+
+    def _place(self, using: str, model: type[models.Model], key: str) -> Place:
+        features = connections[using].features
+        if "\0" in key and features.prohibits_null_characters_in_text_exception:
+            raise ValueError("This database takes no NUL character in a key.")
         content_types = ContentType.objects.db_manager(using)
-        return Place(using, content_types.get_for_model(model), text_key(model, key))
+        return Place(using, content_types.get_for_model(model), key)
 
     def place_of_lock(self, lock: LockToken) -> Place:
         """Return the place of a loaded row."""
@@ -152,13 +170,17 @@ class LockTokenManager(models.Manager["LockToken"]):
         ``lock_tokens.take_over_locktoken``). A save that is fenced with the old token at
         this moment finishes first.
 
-        Raises ``ValueError`` as :meth:`acquire` does.
+        Raises ``ValueError`` as :meth:`acquire` does, and ``AlreadyLockedError`` when a
+        transaction of another's keeps the row.
         """
         place = self.place_of(obj)
         lock = self._new_lock(place, timeout, user, owner)
         statements = for_database(place.using)
         ended = self._live_lock(place)
-        acquired = run(place.using, lambda: statements.take_over(lock))
+        try:
+            acquired = run(place.using, lambda: statements.take_over(lock))
+        except Busy:
+            raise self._refusal(place, obj, None) from None
         return self._made(
             place,
             lock,
@@ -319,15 +341,15 @@ class LockTokenManager(models.Manager["LockToken"]):
         is in use is left for the next time. ``dry_run`` only counts.
 
         Raises ``ValueError`` for a negative or absurd number of seconds, and for a batch
-        below 1.
+        below 1 or above 100,000.
         """
         if not 0 <= older_than <= MAX_TIMEOUT or not (time_limit or 0) >= 0:
             raise ValueError(
                 "older_than and time_limit are seconds, not negative and no longer than"
                 " a lock can live."
             )
-        if batch_size < 1:
-            raise ValueError("batch_size is at least 1.")
+        if not 1 <= batch_size <= MAX_BATCH:
+            raise ValueError(f"batch_size is at least 1 and at most {MAX_BATCH}.")
         expired = self.using(self._db or router.db_for_write(self.model)).filter(
             expires_at__lte=UTCNow() - models.Value(timedelta(seconds=older_than))
         )
@@ -370,16 +392,17 @@ class LockTokenManager(models.Manager["LockToken"]):
             new_token(owner, place.about),
             new_token(owner, place.about),
             get_timeout(timeout),
-            self._user_id(place, user),
+            self._user_id(user),
         )
 
-    def _user_id(self, place: Place, user: Any) -> Any:
+    def _user_id(self, user: Any) -> Any:
         if user is None or getattr(user, "is_anonymous", False):
             return None
+        if not isinstance(user, get_user_model()):
+            raise ValueError(f"{user!r} is not a user, who could hold a lock.")
         if user.pk is None:
             raise ValueError("An unsaved user cannot hold a lock.")
-        field = self.model._meta.get_field("locked_by")
-        return field.get_db_prep_save(user.pk, connections[place.using])
+        return user._meta.pk.to_python(user.pk)
 
     def _made(
         self,
@@ -455,7 +478,8 @@ class LockTokenManager(models.Manager["LockToken"]):
         self, signal: Signal, place: Place, obj: models.Model | Place, **values: Any
     ) -> None:
         if signal.receivers:
-            transaction.on_commit(
+            after_commit(
+                place.using,
                 partial(
                     signal.send_robust,
                     sender=place.model,
@@ -464,7 +488,6 @@ class LockTokenManager(models.Manager["LockToken"]):
                     using=place.using,
                     **values,
                 ),
-                using=place.using,
             )
 
 
@@ -490,8 +513,14 @@ def get_and_lock(
     locks = apps.get_model("lock_tokens", "LockToken")._default_manager
     found = objects.get(*args, **lookup)
     lock = locks.acquire(found, timeout=lock_timeout, user=lock_user)
+    again = objects.filter(*args, **lookup)
+    connection = connections[found._state.db]
+    if connection.in_atomic_block and connection.features.has_select_for_update:
+        # A transaction that has read before could be shown what it saw then.
+        own = ("self",) if connection.features.has_select_for_update_of else ()
+        again = again.select_for_update(of=own)
     try:
-        return objects.filter(*args, **lookup).get(pk=found.pk), lock.serialize()
+        return again.get(pk=found.pk), lock.serialize()
     except BaseException:
         with suppress(DatabaseError):
             locks.release(found, lock.token_str)

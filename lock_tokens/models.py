@@ -292,7 +292,10 @@ def remove_lock_of_deleted(
     sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any
 ) -> None:
     """Remove the lock of a ``LockableModel`` object together with the object."""
-    LockToken.objects.remove(instance)
+    try:
+        LockToken.objects.remove(LockToken.objects.place_of_deleted(instance, using))
+    except ValueError:
+        return  # a key that cannot be locked
 
 
 def watch_deletion(sender: type[models.Model], **kwargs: Any) -> None:

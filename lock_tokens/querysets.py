@@ -24,12 +24,20 @@ class KeyText(models.Func):
     arity = 1
     output_field = ObjectKeyField(max_length=255)
 
-    def __init__(self, key: Any, *, is_uuid: bool) -> None:
+    def __init__(self, key: Any, *, field: models.Field[Any, Any]) -> None:
         super().__init__(key)
-        self.is_uuid = is_uuid
+        self.key_field = field
+
+    def _is_kept_as_digits(self, connection: Any) -> bool:
+        """Whether this is a UUID in a column of text, natively or by a field's choice."""
+        return isinstance(self.key_field, models.UUIDField) and not (
+            connection.features.has_native_uuid_field
+            and self.key_field.db_type(connection)
+            == models.UUIDField().db_type(connection)
+        )
 
     def _text(self, connection: Any, text_type: str) -> str:
-        if self.is_uuid and not connection.features.has_native_uuid_field:
+        if self._is_kept_as_digits(connection):
             # Kept as 32 digits: put the dashes in that str(UUID) has.
             parts = [
                 f"SUBSTR(%(expressions)s, {start}, {length})"
@@ -41,7 +49,7 @@ class KeyText(models.Func):
         return f"CAST(%(expressions)s AS {text_type})"
 
     def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
-        extra.setdefault("template", self._text(connection, "varchar(255)"))
+        extra.setdefault("template", self._text(connection, "text"))
         return super().as_sql(compiler, connection, **extra)
 
     def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
@@ -86,9 +94,7 @@ class LockableQuerySet(models.QuerySet[M]):
                 f"{type(field).__name__} of {self.model._meta.label}."
             )
         meta = (self.model._meta.concrete_model or self.model)._meta
-        key = KeyText(
-            models.OuterRef("pk"), is_uuid=isinstance(field, models.UUIDField)
-        )
+        key = KeyText(models.OuterRef("pk"), field=field)
         # By the content type's name, not its id: a queryset may be written at class
         # level, where no query can be made yet.
         return models.Exists(

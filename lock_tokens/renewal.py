@@ -7,16 +7,20 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from .exceptions import InvalidToken, UnlockForbiddenError
 from .models import LockToken
 from .places import Place
 from .settings import get_timeout
+from .statements.retrying import in_transaction
 
 logger = logging.getLogger("lock_tokens")
+
+T = TypeVar("T")
 
 # A renewal can fail twice in a row, and the lock still stands.
 RENEWALS_A_LIFE = 3
@@ -55,7 +59,7 @@ class HeldLock:
             LockToken.objects.renew(self.place, self.token, timeout=self.timeout)
         except InvalidToken:
             self.lost = True
-        except DatabaseError:
+        except Error:
             logger.warning("Could not renew the lock on %s.", self.place, exc_info=True)
         finally:
             connections[self.place.using].close()
@@ -67,7 +71,7 @@ class HeldLock:
         Until it ends, nobody can take a lock that it made or renewed; and another
         connection could not renew it.
         """
-        return connections[self.place.using].in_atomic_block
+        return in_transaction(connections[self.place.using])
 
     def release(self) -> None:
         """Give the lock up; raise ``InvalidToken`` when it was lost."""
@@ -81,7 +85,7 @@ class HeldLock:
         """Release where an error is on its way, or nobody waits to be told of one."""
         try:
             self.release()
-        except (InvalidToken, DatabaseError):
+        except (InvalidToken, Error):
             logger.warning(
                 "Could not release the lock on %s.", self.place, exc_info=True
             )
@@ -110,6 +114,25 @@ def renewing(held: HeldLock) -> Iterator[None]:
         thread.join()
 
 
+async def finished(work: asyncio.Future[T]) -> T:
+    """Wait for work in a thread to be done, also when this task is cancelled meanwhile.
+
+    A thread cannot be cancelled. Left alone, it would go on with a lock or a
+    transaction that nobody looks after. The cancellation is raised once it is done.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        with contextlib.suppress(asyncio.CancelledError):
+            work.exception()  # seen; the cancellation is what the caller gets
+        raise cancelled
+    return work.result()
+
+
 @contextlib.asynccontextmanager
 async def arenewing(held: HeldLock) -> AsyncIterator[None]:
     """:func:`renewing` with a task. It needs the event loop to be free now and then."""
@@ -135,4 +158,4 @@ async def arenewing(held: HeldLock) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()  # not cancel(): a renewal under way would go on without us
-        await task
+        await finished(task)

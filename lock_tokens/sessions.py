@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import Any
 
@@ -9,14 +10,19 @@ from django.apps import apps
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, models, transaction
+from django.utils.connection import ConnectionDoesNotExist
 from django.utils.crypto import salted_hmac
 
 from .exceptions import InvalidToken, UnlockForbiddenError
 from .models import LockableModel, LockToken
 from .places import Place
+from .tokens import is_well_formed
 
-PREFIX = "lock_tokens:"
+# "lock_tokens:app.model:key", "lock_tokens@database:app.model:key"
+PREFIX = "lock_tokens"
+logger = logging.getLogger("lock_tokens")
+
 OWNER_KEY = "lock_tokens_owner"
 
 
@@ -27,7 +33,8 @@ def get_session_key(obj: models.Model | Place) -> str:
     longer than 255 characters.
     """
     place = LockToken.objects.place_of(obj)
-    return f"{PREFIX}{place.model._meta.label_lower}:{place.key}"
+    database = "" if place.using == DEFAULT_DB_ALIAS else f"@{place.using}"
+    return f"{PREFIX}{database}:{place.model._meta.label_lower}:{place.key}"
 
 
 def get_session_token(obj: models.Model | Place, session: SessionBase) -> str | None:
@@ -35,7 +42,7 @@ def get_session_token(obj: models.Model | Place, session: SessionBase) -> str | 
 
     Raises ``ValueError`` as :func:`get_session_key` does.
     """
-    token = session.get(get_session_key(obj)) or session.get(_key_of_0_2_5(obj))
+    token = session.get(get_session_key(obj)) or _token_of_0_2_5(obj, session)
     return token if isinstance(token, str) else None
 
 
@@ -72,7 +79,8 @@ def lock_for_session(
         except InvalidToken:
             if not force_new:
                 raise
-            forget(obj, session)
+            # Forgotten when the new one is there: a refusal must not make a void token
+            # into none at all.
         else:
             remember(obj, session, token)
             return held
@@ -112,15 +120,22 @@ def check_for_session(obj: models.Model, session: SessionBase) -> bool:
 def release_session_locks(session: SessionBase) -> None:
     """Give up every lock that the session holds. Logging out does so."""
     for name in list(session.keys()):
-        if not name.startswith(PREFIX):
+        prefix, colon, rest = str(name).partition(":")
+        name_of_prefix, _, database = prefix.partition("@")
+        if name_of_prefix != PREFIX or not colon:
             continue
-        label, _, key = name.removeprefix(PREFIX).partition(":")
+        label, _, key = rest.partition(":")
         token = session.pop(name)
+        locks = LockToken.objects.db_manager(database or None)
         try:
-            place = LockToken.objects.place_of_key(apps.get_model(label), key)
-            LockToken.objects.release(place, token)
+            place = locks.place_of_key(apps.get_model(label), key)
+            with transaction.atomic(using=place.using):
+                locks.release(place, token)
         except (LookupError, ValueError, UnlockForbiddenError):
             continue  # the model is gone, or the lock is
+        except (DatabaseError, ConnectionDoesNotExist):
+            # Logging out matters more. The lock will expire.
+            logger.warning("Could not release the lock of %s.", label, exc_info=True)
 
 
 def release_on_logout(sender: Any, request: Any, **kwargs: Any) -> None:
@@ -134,23 +149,30 @@ def remember(obj: models.Model, session: SessionBase, token: str) -> None:
     """Keep the token of ``obj`` in the session."""
     key = get_session_key(obj)
     if session.get(key) != token:
+        _forget_of_0_2_5(obj, session)
         session[key] = token
-        session.pop(_key_of_0_2_5(obj), None)
 
 
 def forget(obj: models.Model | Place, session: SessionBase) -> None:
     """Drop the token of ``obj`` from the session, without asking the database."""
     session.pop(get_session_key(obj), None)
-    session.pop(_key_of_0_2_5(obj), None)
+    _forget_of_0_2_5(obj, session)
 
 
-def _key_of_0_2_5(obj: models.Model | Place) -> str:
-    """Return the session key of published releases, whose sessions live on.
+def _token_of_0_2_5(obj: models.Model | Place, session: SessionBase) -> str | None:
+    """Return the token that a session of published releases has, which lives on.
 
-    It is ambiguous (``a_b`` + ``c`` is ``a`` + ``b_c``), so it is read and not written.
+    Its key is ambiguous (``a_b`` + ``c`` is ``a`` + ``b_c``) and may be the project's
+    own, so it is read and not written, and only for the integers that were its keys.
     """
     place = LockToken.objects.place_of(obj)
-    return "_".join(place.about)
+    token = session.get("_".join(place.about)) if place.key.isdigit() else None
+    return token if is_well_formed(token) else None
+
+
+def _forget_of_0_2_5(obj: models.Model | Place, session: SessionBase) -> None:
+    if _token_of_0_2_5(obj, session):
+        del session["_".join(LockToken.objects.place_of(obj).about)]
 
 
 def _owner(session: SessionBase) -> str:
@@ -176,6 +198,7 @@ def _user_of(session: SessionBase) -> Any:
     """Return the user who is logged in with the session, without reading its row."""
     users = get_user_model()
     try:
-        return users(pk=users._meta.pk.to_python(session[SESSION_KEY]))
+        key = users._meta.pk.to_python(session[SESSION_KEY])
     except (KeyError, ValidationError):
         return None
+    return users(pk=key) if key is not None else None

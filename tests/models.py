@@ -48,6 +48,29 @@ class Draft(LockableModel):
     objects = DraftManager()
 
 
+class Price(LockableModel):
+    amount = models.DecimalField(max_digits=8, decimal_places=2, primary_key=True)
+
+
+class Moment(LockableModel):
+    at = models.DateTimeField(primary_key=True)
+
+
+class Char32UUIDField(models.UUIDField):
+    """A UUID in a text column everywhere, as Django's release notes of 5.0 advise."""
+
+    def db_type(self, connection):
+        return "char(32)"
+
+    def get_db_prep_value(self, value, connection, prepared=False):
+        value = super().get_db_prep_value(value, connection, prepared)
+        return value.hex if isinstance(value, uuid.UUID) else value
+
+
+class OldPage(LockableModel):
+    id = Char32UUIDField(primary_key=True, default=uuid.uuid4)
+
+
 class Day(LockableModel):
     date = models.DateField(primary_key=True)
 

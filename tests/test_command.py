@@ -97,13 +97,20 @@ def test_dry_run_counts_and_removes_none():
     ("batch_size", "selects", "deletes"),
     [(1, 6, 5), (2, 3, 3), (4, 2, 2), (5, 2, 1), (6, 1, 1), (1000, 1, 1)],
 )
-def test_each_batch_is_one_select_and_one_delete(batch_size, selects, deletes):
+def test_each_batch_is_a_transaction_of_two_statements_or_one_statement(
+    batch_size, selects, deletes
+):
     expired = locked_articles(5, seconds_ago=1)
     with CaptureQueriesContext(connection) as queries:
         assert remove("--batch-size", str(batch_size)) == "Removed 5 expired locks."
     assert still_there(expired) == [False] * 5
-    assert len(statements(queries, "SELECT")) == selects
-    assert len(statements(queries, "DELETE")) == deletes
+    if connection.vendor == "sqlite":
+        # One statement a batch: a transaction that reads first may never get to write.
+        assert len(statements(queries, "DELETE")) == selects
+        assert not statements(queries, "SELECT")
+    else:
+        assert len(statements(queries, "SELECT")) == selects
+        assert len(statements(queries, "DELETE")) == deletes
 
 
 @pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.http import (
     Http404,
     HttpResponse,
@@ -32,7 +32,16 @@ from lock_tokens.holding import fence
 from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.sessions import get_session_token, remember
 from tests.helpers import expire, new_session, of_url, race, urls_of, wait_until
-from tests.models import Article, Draft, Feature, Label, Page, Plain
+from tests.models import (
+    Article,
+    Draft,
+    Feature,
+    Label,
+    Page,
+    Plain,
+    Price,
+    Translation,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +73,10 @@ def atomic_requests(monkeypatch):
 
 def url_of(obj):
     return f"/{obj.pk}/"
+
+
+def key_of(request, key):
+    return key
 
 
 def token_in_session(client, obj):
@@ -354,7 +367,7 @@ def test_a_void_token_in_the_session_is_replaced_where_the_object_is_shown(
     assert standing_token(article) == token_in_session(client, article)
 
 
-@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options"])
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_a_void_token_in_the_session_is_refused_where_it_may_be_saved(
     serve, client, article, method
 ):
@@ -604,6 +617,7 @@ def test_holds_lock_releases_when_the_view_raises(
     assert LockToken.objects.count() == 0
 
 
+@pytest.mark.django_db(transaction=True)
 def test_holds_lock_lets_the_view_s_own_error_through(article):
     @holds_lock_on_object(Article, lambda request: article.pk)
     def work(request):
@@ -678,6 +692,7 @@ def test_keep_held_releases_what_the_view_itself_has_locked(serve, client, artic
     assert token_in_session(client, article) is None
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("lose", "locked_after"),
     [
@@ -1424,3 +1439,152 @@ def test_without_a_hook_there_is_a_plain_page(serve, client, article, decorator)
     assert answer["Content-Type"].startswith("text/html")
     assert "typed" in answer.content.decode()
     assert "lock_tokens/locked.html" in [t.name for t in answer.templates]
+
+
+@pytest.mark.parametrize("decorator", LOCKING)
+def test_an_answer_of_the_hook_that_is_falsy_is_an_answer(
+    serve, client, article, decorator
+):
+    class Falsy(HttpResponse):
+        def __bool__(self):
+            return False
+
+    @decorator(Article, key_of, response=lambda request, error: Falsy(status=409))
+    def work(request, key):
+        raise AssertionError("the view ran without the lock")
+
+    serve(work)
+    article.lock()
+    assert client.get(url_of(article)).status_code == 409
+
+
+def test_options_asks_for_no_lock(serve, client, article):
+    @locks_object(Article, key_of)
+    def work(request, key):
+        return HttpResponse(headers={"Allow": "GET"})
+
+    serve(work)
+    assert client.options(url_of(article)).status_code == 200
+    assert not article.is_locked()
+
+
+def test_an_empty_field_is_a_void_token_and_none_of_the_session_s(
+    serve, client, article
+):
+    serve(edit)
+    client.get(url_of(article))
+
+    @requires_lock_on_object(Article, key_of)
+    def save(request, key):
+        rename(request, key)
+        return HttpResponse()
+
+    serve(save)
+    assert client.post(url_of(article), {"lock_token": ""}).status_code == 403
+    assert title_of(article) == "First"
+    assert client.post(url_of(article)).status_code == 200
+
+
+@pytest.mark.parametrize("decorator", ALL)
+def test_a_page_s_token_needs_no_session(rf, article, decorator):
+    held = article.lock()
+
+    @decorator(Article, key_of)
+    def work(request, key):
+        return HttpResponseRedirect("/")
+
+    request = rf.post("/", {"lock_token": held["token"]})
+    assert work(request, article.pk).status_code == 302
+
+
+def test_releasing_forgets_nothing_where_there_is_no_session(rf, article):
+    held = article.lock()
+
+    @requires_lock_on_object(Article, key_of, release=True)
+    def work(request, key):
+        return HttpResponseRedirect("/")
+
+    request = rf.post("/", {"lock_token": held["token"]})
+    assert work(request, article.pk).status_code == 302
+    assert not article.is_locked()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_view_that_has_its_transaction_undone_keeps_the_lock(serve, client, article):
+    serve(edit)
+    client.get(url_of(article))
+
+    @requires_lock_on_object(Article, key_of, release=True)
+    def save(request, key):
+        rename(request, key)
+        transaction.set_rollback(True)
+        return HttpResponseRedirect("/")
+
+    serve(save)
+    assert client.post(url_of(article)).status_code == 302
+    assert title_of(article) == "First"
+    assert article.is_locked()
+
+
+def test_a_view_that_answers_nothing_gets_django_s_own_error(serve, client, article):
+    serve(edit)
+    client.get(url_of(article))
+
+    @requires_lock_on_object(Article, key_of, release=True)
+    def save(request, key):
+        return None
+
+    serve(save)
+    with pytest.raises(ValueError, match="didn't return an HttpResponse"):
+        client.post(url_of(article))
+
+
+@pytest.mark.parametrize("decorator", ALL)
+def test_a_composite_key_is_the_project_s_mistake_and_no_404(rf, decorator):
+    @decorator(Translation, key_of)
+    def work(request, key):
+        raise AssertionError("not reached")
+
+    with pytest.raises(ValueError, match="composite primary key"):
+        work(rf.get("/"), "1")
+
+
+@pytest.mark.parametrize("key", ["1e400", "NaN", "x", "9" * 40])
+def test_nonsense_for_a_decimal_key_is_a_404(rf, key):
+    @locks_object(Price, key_of)
+    def work(request, key):
+        raise AssertionError("not reached")
+
+    with pytest.raises(Http404):
+        work(rf.get("/"), key)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_raising_view_whose_transaction_is_undone_keeps_a_lock_from_before(
+    serve, client, article, atomic_requests
+):
+    """Its release is undone too, so the session must not forget the token."""
+    serve(edit)
+    client.get(url_of(article))
+
+    @holds_lock_on_object(Article, key_of)
+    def work(request, key):
+        raise Http404
+
+    serve(work)
+    assert client.post(url_of(article)).status_code == 404
+    assert article.is_locked()
+    assert standing_token(article) == token_in_session(client, article)
+
+
+def test_a_stale_form_without_a_field_is_refused_after_a_look_that_was_refused(
+    serve, client, article
+):
+    """Being refused a look must not turn a void token into none at all."""
+    serve(edit)
+    client.get(url_of(article))
+    expire(article)
+    other = article.lock()["token"]
+    assert client.get(url_of(article)).status_code == 403
+    article.unlock(other)
+    assert client.post(url_of(article)).status_code == 403

@@ -11,6 +11,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.signed_cookies import (
     SessionStore as SignedCookies,
 )
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
@@ -23,6 +24,7 @@ from lock_tokens.exceptions import (
     UnlockForbiddenError,
 )
 from lock_tokens.holding import fence
+from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import (
     check_for_session,
@@ -942,3 +944,63 @@ def test_the_session_holds_nothing_that_json_cannot(article, alice):
     again = same_session(session)
     assert dict(again.items()) == dict(session.items())
     assert again[BACKEND_SESSION_KEY]
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_objects_of_two_databases_are_two_objects_to_a_session(session):
+    here = Article.objects.using("default").create(pk=77)
+    there = Article.objects.using("other").create(pk=77)
+    assert get_session_key(here) == "lock_tokens:tests.article:77"
+    assert get_session_key(there) == "lock_tokens@other:tests.article:77"
+    lock_for_session(here, session)
+    lock_for_session(there, session)
+    assert check_for_session(here, session)
+    assert check_for_session(there, session)
+    release_session_locks(session)
+    assert not here.is_locked()
+    assert not there.is_locked()
+
+
+@pytest.mark.django_db
+def test_a_database_that_fails_does_not_keep_anybody_from_logging_out(
+    session, monkeypatch, caplog
+):
+    first, second = Article.objects.create(), Article.objects.create()
+    lock_for_session(first, session)
+    lock_for_session(second, session)
+    session["lock_tokens@gone:tests.article:5"] = "0" * 32
+    release = LockTokenManager.release
+
+    def failing(self, place, token):
+        if place.key == str(first.pk):
+            raise OperationalError("database is locked")
+        return release(self, place, token)
+
+    monkeypatch.setattr(LockTokenManager, "release", failing)
+    release_session_locks(session)
+    assert first.is_locked()
+    assert not second.is_locked()
+    assert not [key for key in list(session.keys()) if ":" in key]
+    assert caplog.text.count("Could not release the lock of tests.article") == 2
+
+
+@pytest.mark.django_db
+def test_the_project_s_own_session_data_is_not_taken_for_a_token_of_0_2_5(session):
+    label = Label.objects.create(name="items")
+    session["tests_label_items"] = "0" * 32
+    article = Article.objects.create()
+    session[f"tests_article_{article.pk}"] = {"not": "a token"}
+    for obj in (label, article):
+        assert get_session_token(obj, session) is None
+        lock_for_session(obj, session)
+        unlock_for_session(obj, session)
+    assert session["tests_label_items"] == "0" * 32
+    assert session[f"tests_article_{article.pk}"] == {"not": "a token"}
+
+
+@pytest.mark.django_db
+def test_a_session_whose_user_is_null_has_no_holder(session):
+    article = Article.objects.create()
+    session[SESSION_KEY] = None
+    lock_for_session(article, session)
+    assert article.lock_info().locked_by is None

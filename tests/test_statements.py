@@ -14,19 +14,22 @@ from django.db import (
 )
 from django.test.utils import CaptureQueriesContext
 
+from lock_tokens import managers
 from lock_tokens.exceptions import (
     AlreadyLockedError,
     InvalidToken,
     UnlockForbiddenError,
 )
 from lock_tokens.fields import UTCNow
+from lock_tokens.holding import hold_lock
 from lock_tokens.models import LockableModel, LockToken
+from lock_tokens.signals import lock_acquired
 from lock_tokens.statements import for_database
 from lock_tokens.statements.mysql import MariaDBStatements, MySQLStatements
 from lock_tokens.statements.portable import PortableStatements
 from lock_tokens.statements.retrying import ATTEMPTS, is_retryable, run
 from lock_tokens.statements.returning import PostgreSQLStatements, SQLiteStatements
-from tests.helpers import expire
+from tests.helpers import expire, race
 from tests.models import Article, Page
 
 in_transaction = pytest.mark.django_db
@@ -74,11 +77,10 @@ def test_refusing_a_held_object_is_two_statements_with_the_holder(
 
 
 @autocommit
-def test_replacing_an_expired_lock_is_one_statement_and_three_on_mariadb(article):
+def test_replacing_an_expired_lock_is_one_statement(article):
     article.lock()
     expire(article)
-    expected = 3 if connection.vendor == "mysql" else 1
-    assert number_of_statements(article.lock) == expected
+    assert number_of_statements(article.lock) == 1
 
 
 @autocommit
@@ -443,12 +445,16 @@ def test_a_row_locked_by_a_transaction_is_a_refusal_on_mariadb(article):
 
 
 @autocommit
-def test_other_errors_of_an_acquire_reach_the_caller(article, monkeypatch):
+@pytest.mark.parametrize("error", [DatabaseError, OperationalError])
+def test_other_errors_of_an_acquire_reach_the_caller(article, monkeypatch, error):
     if connection.vendor != "mysql":
         pytest.skip("only MariaDB's and MySQL's statements look at errors")
-    statements = for_database("default")
-    monkeypatch.setattr(statements, "acquire_at_once_sql", "SELECT nonsense")
-    with pytest.raises(DatabaseError):
+
+    def failing(*args):
+        raise error("disk full")
+
+    monkeypatch.setattr(for_database("default"), "_insert", failing)
+    with pytest.raises(error, match="disk full"):
         article.lock()
 
 
@@ -632,3 +638,100 @@ def test_a_user_model_in_several_tables_is_not_joined(
     monkeypatch.undo()
     assert article.lock_info().locked_by == alice
     for_database.cache_clear()
+
+
+# Transactions of other kinds
+
+
+@autocommit
+def test_without_django_s_autocommit_an_operation_is_part_of_the_transaction(
+    article, monkeypatch
+):
+    """What the database undoes is the caller's to try again; signals go out at once."""
+    told = []
+    lock_acquired.connect(lambda **kwargs: told.append(kwargs["object_id"]), weak=False)
+    receivers = lock_acquired.receivers
+    try:
+        transaction.set_autocommit(False)
+        with pytest.raises(OperationalError):
+            run("default", failing(1, DEADLOCK))
+        held = article.lock()
+        assert told == [str(article.pk)]
+        with hold_lock(Article.objects.create()) as other:
+            assert other.in_transaction()
+        transaction.commit()
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+        receivers.clear()
+        lock_acquired.sender_receivers_cache.clear()
+    assert article.check_lock(held["token"])
+
+
+@autocommit
+def test_a_wait_that_undoes_the_whole_transaction_is_no_mere_refusal(
+    article, monkeypatch
+):
+    """MariaDB and MySQL with innodb_rollback_on_timeout: the caller has to know."""
+    if connection.vendor != "mysql":
+        pytest.skip("only MariaDB and MySQL have the option")
+    article.lock()
+    expire(article)
+    statements = for_database("default")
+    assert statements.waits_undo_all is False
+    monkeypatch.setattr(statements, "waits_undo_all", True)
+    other = connection.copy("default")
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("START TRANSACTION")
+            cursor.execute("UPDATE lock_tokens_locktoken SET locked_by_id = 7")
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+        with pytest.raises(AlreadyLockedError):
+            article.lock()  # in autocommit there is nothing to undo
+        with transaction.atomic():
+            with pytest.raises(OperationalError):
+                article.lock()
+            assert connection.needs_rollback
+    finally:
+        other.close()
+        connection.close()
+
+
+@autocommit
+def test_get_and_lock_in_a_transaction_sees_what_others_have_saved(article):
+    """Also where the transaction has read before, and would be shown that again."""
+    if connection.vendor != "mysql":
+        pytest.skip("elsewhere the database refuses, or shows the current row")
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    try:
+        with transaction.atomic():
+            assert Article.objects.get().title == "A title"
+            race(lambda: Article.objects.update(title="Saved meanwhile"))
+            obj, _held = Article.objects.get_and_lock(pk=article.pk)
+            assert obj.title == "Saved meanwhile"
+    finally:
+        connection.close()
+
+
+@autocommit
+def test_a_take_over_that_others_keep_from_its_row_is_refused(article, monkeypatch):
+    monkeypatch.setattr(managers, "for_database", PortableStatements)
+    monkeypatch.setattr(PortableStatements, "_insert", lambda *args: None)
+    with pytest.raises(AlreadyLockedError):
+        LockToken.objects.take_over(article)
+
+
+@autocommit
+def test_an_upsert_that_met_a_live_row_is_a_refusal(article, monkeypatch):
+    """Between its look and its insert, another has acquired."""
+    if connection.vendor != "mysql":
+        pytest.skip("MariaDB and MySQL look first inside a transaction")
+    article.lock()
+    for statements in (for_database("default"), MySQLStatements(connection)):
+        monkeypatch.setattr(statements, "is_locked", lambda *args: False)
+        place = LockToken.objects.place_of(article)
+        lock = LockToken.objects._new_lock(place, None, None, None)
+        with transaction.atomic():
+            assert statements.acquire(lock) is None

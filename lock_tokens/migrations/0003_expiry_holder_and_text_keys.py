@@ -30,10 +30,9 @@ def to_utc(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     for lock in locks.using(connection.alias).all():
         for name in ("created", "locked_at"):
             value = getattr(lock, name).replace(tzinfo=local)
-            utc = value.astimezone(datetime.timezone.utc).replace(tzinfo=local)
-            if not settings.USE_TZ:
-                utc = utc.replace(tzinfo=None)
-            setattr(lock, name, utc)
+            utc = value.astimezone(datetime.timezone.utc)
+            # To be written as it stands, by Django's rules for this database.
+            setattr(lock, name, utc.replace(tzinfo=local if settings.USE_TZ else None))
         lock.save()
 
 

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..fields import from_utc
 from .reading import RowReader
-from .rows import Standing
+from .rows import NewLock, Standing
 
 if TYPE_CHECKING:
     from ..models import LockToken
@@ -116,6 +116,10 @@ class Statements:
             holder = None if gone else self.users.read(values, connection)
             self.locked_by.set_cached_value(lock, holder)
         return lock
+
+    def prepared_user(self, lock: NewLock) -> Any:
+        """Return the holder's key as the driver takes it."""
+        return self.locked_by.get_db_prep_save(lock.locked_by_id, self.connection)
 
     @property
     def connection(self) -> BaseDatabaseWrapper:

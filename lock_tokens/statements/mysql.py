@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 from django.db import OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..fields import from_utc
 from .base import UTC, Statements
+from .retrying import in_transaction
 from .rows import Acquired, Busy, NewLock
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,13 +19,13 @@ LOCK_WAIT_TIMEOUT = 1205
 
 
 class MySQLStatements(Statements):
-    """MySQL: an insert that tolerates the conflict, then DELETE and once more.
+    """MySQL: an upsert that changes an expired row alone, and reads back what it did.
 
-    ``ON DUPLICATE KEY UPDATE`` with a value that does not change, not INSERT IGNORE: it
-    hides no other error, and takes the row's lock exclusively, so that two who replace
-    the same expired lock inside transactions wait instead of deadlocking.
+    ``ON DUPLICATE KEY UPDATE``, not INSERT IGNORE, which hides other errors too. And
+    not DELETE and INSERT, nor REPLACE: those lock the gaps between the keys, so that a
+    neighbouring lock in an open transaction would be waited for.
 
-    An UPDATE here has no ``RETURNING``, so the new expiry comes back through
+    An UPDATE here has no ``RETURNING``, so a renewal's new expiry comes back through
     ``LAST_INSERT_ID(expression)``, in microseconds since 1970.
     """
 
@@ -34,29 +35,58 @@ class MySQLStatements(Statements):
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
         n = self.names
-        self.columns = (
+        columns = (
             f"({n.created}, {n.token}, {n.content_type}, {n.object_id},"
             f" {n.locked_at}, {n.expires_at}, {n.locked_by})"
         )
-        self.values = f"{self.now}, %s, %s, %s, {self.now}, {self.later}, %s"
-        self.row = f"{n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
+        values = f"{self.now}, %s, %s, %s, {self.now}, {self.later}, %s"
+        row = f"{n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
         # The condition keeps a refusal from waiting for a live row that its holder is
-        # saving under. An insert id of 0 tells the conflict with an expired one.
+        # saving under.
         self.acquire_sql = (
-            f"INSERT INTO {n.table} {self.columns} SELECT {self.values} FROM DUAL"
-            f" WHERE NOT EXISTS ({self.live_sql})"
-            f" ON DUPLICATE KEY UPDATE {n.id} = {n.table}.{n.id} + LAST_INSERT_ID(0)"
+            f"INSERT INTO {n.table} {columns} SELECT {values} FROM DUAL"
+            f" WHERE NOT EXISTS ({self.live_sql}){self._over_the_old(only_expired=True)}"
         )
-        self.delete_expired_sql = (
-            f"DELETE FROM {n.table} WHERE {self.its_key}"
-            f" AND {n.expires_at} <= {self.now}"
+        insert = f"INSERT INTO {n.table} {columns} VALUES ({values})"
+        self.returning = f" RETURNING {row}"
+        self.insert_sql = (
+            f"{insert}{self._over_the_old(only_expired=True)}{self.returning}"
         )
-        self.take_over_sql = (
-            f"REPLACE INTO {n.table} {self.columns} VALUES ({self.values})"
+        self.take_over_sql = f"{insert}{self._over_the_old(only_expired=False)}"
+        self.read_back_sql = (
+            f"SELECT {row} FROM {n.table}"
+            f" WHERE {self.its_key} AND {n.token} IN (%s, %s)"
         )
-        self.read_back_sql = f"SELECT {self.row} FROM {n.table} WHERE {self.its_token}"
         self.renew_sql = self._renewal(self.later)
         self.extend_sql = self._renewal(f"GREATEST({n.expires_at}, {self.later})")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@innodb_rollback_on_timeout")
+            #: Whether a statement that waits in vain undoes the whole transaction.
+            self.waits_undo_all = bool(cursor.fetchone()[0])
+
+    def _over_the_old(self, *, only_expired: bool) -> str:
+        """Return what makes the new row take the place of the one that stands.
+
+        Which of the two tokens is there then tells which way it came in. The expiry
+        comes last: each assignment sees those before it.
+        """
+        n = self.names
+
+        def assign(column: str, value: str) -> str:
+            own = f"{n.table}.{column}"
+            if only_expired:
+                value = f"IF({n.table}.{n.expires_at} <= {self.now}, {value}, {own})"
+            return f"{column} = {value}"
+
+        assignments = [
+            assign(n.id, f"VALUES({n.id})"),
+            assign(n.created, f"VALUES({n.created})"),
+            assign(n.token, "%s"),
+            assign(n.locked_at, f"VALUES({n.locked_at})"),
+            assign(n.locked_by, f"VALUES({n.locked_by})"),
+            assign(n.expires_at, f"VALUES({n.expires_at})"),
+        ]
+        return f" ON DUPLICATE KEY UPDATE {', '.join(assignments)}"
 
     def _renewal(self, expiry: str) -> str:
         n = self.names
@@ -71,50 +101,65 @@ class MySQLStatements(Statements):
 
         Raises ``Busy`` when a transaction had the row throughout the wait.
         """
-        key = lock.content_type_id, lock.key
-        # The insert locks the row that it meets. In a transaction that lasts, and would
-        # keep the holder from renewing: look first.
-        if self.connection.in_atomic_block and self.is_locked(*key):
+        # The statement locks the row that it meets. In a transaction that lasts, and
+        # would keep the holder from renewing: look first.
+        if in_transaction(self.connection) and self.is_locked(
+            lock.content_type_id, lock.key
+        ):
             return None
         try:
-            acquired, expired = self._insert(lock)
-            if not expired:
-                return acquired
-            with self.connection.cursor() as cursor:
-                cursor.execute(self.delete_expired_sql, key)
-                replaced = cursor.rowcount > 0
-            acquired, _expired = self._insert(lock)
+            return self._acquire(lock)
         except OperationalError as error:
-            # Only the statement was undone.
-            if is_lock_wait_timeout(error):
-                raise Busy from error
-            raise
-        return acquired._replace(replaced=replaced) if acquired else None
+            if not is_lock_wait_timeout(error):
+                raise
+            if self.waits_undo_all and in_transaction(self.connection):
+                self.connection.needs_rollback = True
+                raise
+            raise Busy from error
 
-    def _insert(self, lock: NewLock) -> tuple[Acquired | None, bool]:
-        """Return what was inserted, and whether an expired lock stood in the way."""
-        parameters = (*self._values(lock), lock.content_type_id, lock.key)
-        # One transaction, so that nobody takes the lock over before it is read back.
+    def _acquire(self, lock: NewLock) -> Acquired | None:
+        condition = lock.content_type_id, lock.key
+        parameters = (*self._values(lock), *condition, lock.replacing_token)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.acquire_sql, parameters)
-            if not cursor.lastrowid:
-                return None, cursor.rowcount > 0
-            return self._read_back(lock), False
+            return self._read_back(lock) if cursor.rowcount else None
+
+    def take_over(self, lock: NewLock) -> Acquired:
+        """Lock the object and end whatever lock stood on it."""
+        parameters = (*self._values(lock), lock.replacing_token)
+        with self._one_transaction(), self.connection.cursor() as cursor:
+            cursor.execute(self.take_over_sql, parameters)
+            return cast("Acquired", self._read_back(lock))
 
     def _one_transaction(self) -> AbstractContextManager[None]:
         """Return the caller's transaction, or one of ours.
 
-        Not ``atomic(savepoint=False)`` for both: a refusal would condemn the caller's.
+        So that nobody takes the lock over before it is read back. Not
+        ``atomic(savepoint=False)`` for both: a refusal would condemn the caller's.
         """
-        if self.connection.in_atomic_block:
+        if in_transaction(self.connection):
             return nullcontext()
         return transaction.atomic(using=self.alias)
 
-    def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it."""
-        with self._one_transaction(), self.connection.cursor() as cursor:
-            cursor.execute(self.take_over_sql, self._values(lock))
-            return self._read_back(lock)
+    def _read_back(self, lock: NewLock) -> Acquired | None:
+        tokens = lock.token, lock.replacing_token
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                self.read_back_sql, (lock.content_type_id, lock.key, *tokens)
+            )
+            return self._acquired(cursor.fetchone(), lock)
+
+    def _acquired(self, row: tuple[Any, ...] | None, lock: NewLock) -> Acquired | None:
+        """Return what the row says if it is the new lock's, ``None`` if another's."""
+        if row is None or row[1] not in (lock.token, lock.replacing_token):
+            return None
+        return Acquired(
+            id=row[0],
+            token=row[1],
+            locked_at=self.as_datetime(row[2]),
+            expires_at=self.as_datetime(row[3]),
+            replaced=row[1] == lock.replacing_token,
+        )
 
     def _values(self, lock: NewLock) -> tuple[Any, ...]:
         return (
@@ -122,23 +167,7 @@ class MySQLStatements(Statements):
             lock.content_type_id,
             lock.key,
             round(lock.seconds * 1_000_000),
-            lock.locked_by_id,
-        )
-
-    def _read_back(self, lock: NewLock) -> Acquired:
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                self.read_back_sql, (lock.content_type_id, lock.key, lock.token)
-            )
-            return self._acquired(cursor.fetchone())
-
-    def _acquired(self, row: tuple[Any, ...]) -> Acquired:
-        return Acquired(
-            id=row[0],
-            token=row[1],
-            locked_at=self.as_datetime(row[2]),
-            expires_at=self.as_datetime(row[3]),
-            replaced=False,
+            self.prepared_user(lock),
         )
 
     def renew(
@@ -175,43 +204,37 @@ class MariaDBStatements(MySQLStatements):
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
-        n = self.names
-        self.acquire_sql = (
-            f"INSERT INTO {n.table} {self.columns} VALUES ({self.values})"
-            f" ON DUPLICATE KEY UPDATE {n.id} = {n.table}.{n.id}"
-            f" RETURNING {self.row}, {self.is_live}"
+        self.insert_at_once_sql = (
+            f"SET STATEMENT innodb_lock_wait_timeout = 0 FOR {self.insert_sql}"
         )
-        self.acquire_at_once_sql = (
-            f"SET STATEMENT innodb_lock_wait_timeout = 0 FOR {self.acquire_sql}"
-        )
-        self.take_over_sql += f" RETURNING {self.row}"
+        self.take_over_sql += self.returning
 
-    def _insert(self, lock: NewLock) -> tuple[Acquired | None, bool]:
-        """Return what was inserted, and whether an expired lock stood in the way."""
+    def _acquire(self, lock: NewLock) -> Acquired | None:
+        parameters = (*self._values(lock), lock.replacing_token)
+        if self.waits_undo_all and in_transaction(self.connection):
+            return self._insert(self.insert_sql, lock, parameters)
         try:
-            return self._insert_with(self.acquire_at_once_sql, lock)
+            return self._insert(self.insert_at_once_sql, lock, parameters)
         except OperationalError as error:
             if not is_lock_wait_timeout(error):
                 raise
         # Somebody's transaction has the row. A live lock is a refusal at once; whether
         # an expired one is being renewed or released, only its end will tell.
         if self.is_locked(lock.content_type_id, lock.key):
-            return None, False
-        return self._insert_with(self.acquire_sql, lock)
-
-    def _insert_with(self, sql: str, lock: NewLock) -> tuple[Acquired | None, bool]:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, self._values(lock))
-            *row, is_live = cursor.fetchone()
-        if row[1] == lock.token:
-            return self._acquired(tuple(row)), False
-        return None, not is_live
+            return None
+        return self._insert(self.insert_sql, lock, parameters)
 
     def take_over(self, lock: NewLock) -> Acquired:
         """Lock the object and end whatever lock stood on it."""
+        parameters = (*self._values(lock), lock.replacing_token)
+        return cast("Acquired", self._insert(self.take_over_sql, lock, parameters))
+
+    def _insert(
+        self, sql: str, lock: NewLock, parameters: tuple[Any, ...]
+    ) -> Acquired | None:
         with self.connection.cursor() as cursor:
-            cursor.execute(self.take_over_sql, self._values(lock))
-            return self._acquired(cursor.fetchone())
+            cursor.execute(sql, parameters)
+            return self._acquired(cursor.fetchone(), lock)
 
 
 def is_lock_wait_timeout(error: OperationalError) -> bool:

@@ -15,10 +15,14 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Greatest
 
 from ..fields import UTCNow
-from .rows import Acquired, NewLock, Standing
+from .rows import Acquired, Busy, NewLock, Standing
 
 if TYPE_CHECKING:
     from ..models import LockToken
+
+
+# Everybody who takes over at the same moment may come in between once.
+TAKE_OVERS = 200
 
 
 def later(seconds: float) -> models.expressions.CombinedExpression:
@@ -64,13 +68,17 @@ class PortableStatements:
         return acquired._replace(replaced=bool(replaced)) if acquired else None
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it."""
-        while True:
+        """Lock the object and end whatever lock stood on it.
+
+        Raises ``Busy`` when others were quicker again and again.
+        """
+        for _attempt in range(TAKE_OVERS):
             with transaction.atomic(using=self.alias):
                 ended, _ = self._row(lock.content_type_id, lock.key).delete()
                 acquired = self._insert(lock)
                 if acquired:
                     return acquired._replace(replaced=bool(ended))
+        raise Busy
 
     def _insert(self, lock: NewLock) -> Acquired | None:
         row = self._row(lock.content_type_id, lock.key)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import uniform
 from time import sleep
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db import OperationalError, connections
+from django.db import OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 T = TypeVar("T")
 
@@ -29,11 +30,29 @@ def run(using: str, operation: Callable[[], T]) -> T:
         try:
             return operation()
         except OperationalError as error:
-            if connections[using].in_atomic_block or not is_retryable(error):
+            if in_transaction(connections[using]) or not is_retryable(error):
                 raise
         # Apart, or those who met once meet again.
         sleep(uniform(0, PAUSE * attempt))  # noqa: S311
     return operation()
+
+
+def in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Whether what is done now is the caller's to commit, by whatever means."""
+    return connection.in_atomic_block or not connection.get_autocommit()
+
+
+def after_commit(using: str, function: Callable[[], Any]) -> None:
+    """Call the function once the transaction has committed; at once without one.
+
+    With Django's autocommit switched off there is no telling when that is, and it is
+    called at once too.
+    """
+    connection = connections[using]
+    if connection.in_atomic_block:
+        transaction.on_commit(function, using=using)
+    else:
+        function()
 
 
 def is_retryable(error: OperationalError) -> bool:

@@ -78,7 +78,7 @@ class ReturningStatements(Statements):
                     lock.content_type_id,
                     lock.key,
                     lock.seconds,
-                    lock.locked_by_id,
+                    self.prepared_user(lock),
                     *more,
                 ),
             )

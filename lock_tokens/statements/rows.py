@@ -24,6 +24,11 @@ class NewLock(NamedTuple):
     seconds: float
     locked_by_id: Any
 
+    def __repr__(self) -> str:
+        return (
+            f"<NewLock {self.content_type_id} {self.key!r}>"  # no token in tracebacks
+        )
+
 
 class Acquired(NamedTuple):
     """A lock that was made; ``replaced`` when an older one had to make way."""
@@ -33,6 +38,9 @@ class Acquired(NamedTuple):
     locked_at: datetime
     expires_at: datetime
     replaced: bool
+
+    def __repr__(self) -> str:
+        return f"<Acquired {self.id} until {self.expires_at}>"
 
 
 class Busy(Exception):
@@ -44,6 +52,9 @@ class Standing(NamedTuple):
 
     token: str
     live: bool
+
+    def __repr__(self) -> str:
+        return f"<Standing {'live' if self.live else 'expired'}>"
 
     def has(self, token: Any) -> bool:
         """Whether this is the token that stands. Takes the same time for any guess."""
