@@ -1588,3 +1588,18 @@ def test_a_stale_form_without_a_field_is_refused_after_a_look_that_was_refused(
     assert client.get(url_of(article)).status_code == 403
     article.unlock(other)
     assert client.post(url_of(article)).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_async_view_may_keep_the_lock_that_the_session_had(serve, client, article):
+    serve(edit)
+    client.get(url_of(article))
+
+    @holds_lock_on_object(Article, key_of, keep_held=True)
+    async def work(request, key):
+        return HttpResponse()
+
+    serve(work)
+    assert client.post(url_of(article)).status_code == 200
+    assert article.is_locked()
+    assert standing_token(article) == token_in_session(client, article)

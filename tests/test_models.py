@@ -23,6 +23,7 @@ from lock_tokens.exceptions import (
 from lock_tokens.fields import UTCNow
 from lock_tokens.info import LockInfo
 from lock_tokens.models import LockableModel, LockToken
+from lock_tokens.statements import for_database
 from tests.helpers import age, expire, lock_row
 from tests.models import (
     Article,
@@ -975,7 +976,10 @@ def test_no_token_is_in_the_repr_of_what_the_statements_pass_around(article):
     new = locks._new_lock(locks.place_of(article), None, None, None)
     assert new.token not in repr(new)
     assert str(new.content_type_id) in repr(new)
-    token = article.lock()["token"]
+    acquired = for_database("default").acquire(new)
+    assert acquired.token not in repr(acquired)
+    assert str(acquired.id) in repr(acquired)
+    token = acquired.token
     standing = locks.standing(article)
     assert token not in repr(standing)
     assert "live" in repr(standing)

@@ -6,8 +6,9 @@ import csv
 import io
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
-from .cells import CONTENDERS, OPERATIONS
+from .cells import CONTENDERS, MAIN, OPERATIONS, Row
 
 BEGIN = ".. begin of what the command wrote\n"
 END = ".. end of what the command wrote\n"
@@ -42,6 +43,14 @@ def values(row):
     )
 
 
+class Result(NamedTuple):
+    """What was measured on one database; ``goal`` is the wanted multiple of 0.2.5."""
+
+    title: str
+    goal: int
+    rows: list[Row]
+
+
 def ratio(number):
     return "∞" if number is None else f"{number:.2f}"
 
@@ -66,21 +75,58 @@ def errors(rows):
     ]
 
 
-def rst_table(title, rows):
+def goals(results):
+    """Return a table of what became of the goals, as it goes into the docs."""
+    lines = []
+    for result in results:
+        for row in sorted(result.rows, key=lambda row: row.shared):
+            ours, published = (row.cells[name] for name in ("lock_tokens", "0.2.5"))
+            clients = f"{row.clients} client{'s' if row.clients > 1 else ''}"
+            if row.operation != MAIN:
+                continue
+            if row.shared:
+                lines.append(
+                    goal(
+                        (result.title, f"{clients}, one object: p99"),
+                        f"below {published.p99:.2f} ms",
+                        f"{ours.p99:.2f} ms",
+                        ours.p99 < published.p99,
+                    )
+                )
+                continue
+            for other, wanted in (("0.2.5", result.goal), ("driver", 0.5)):
+                times = row.times(other)
+                lines.append(
+                    goal(
+                        (result.title, f"{clients}: times {other}"),
+                        f"{wanted}",
+                        ratio(times),
+                        times is None or times >= wanted,
+                    )
+                )
+    return csv_table(("Database", MAIN, "Goal", "Measured", ""), lines) if lines else ""
+
+
+def goal(what, wanted, measured, met):
+    return (*what, wanted, measured, "met" if met else "missed")
+
+
+def section(result):
     """Return a database's section of the docs."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    ordered = sorted(
-        rows, key=lambda row: (OPERATIONS.index(row.operation), row.shared)
+    rows = sorted(
+        result.rows, key=lambda row: (OPERATIONS.index(row.operation), row.shared)
     )
-    writer.writerows(values(row) for row in ordered)
-    body = "".join(f"   {text}\n" for text in table.getvalue().splitlines())
-    return (
-        f"{title}\n{'~' * len(title)}\n\n"
-        ".. csv-table::\n"
-        f"   :header: {', '.join(HEADER)}\n\n"
-        f"{body}\n" + "".join(f"{text}.\n\n" for text in errors(rows))
-    )
+    title = f"{result.title}\n{'~' * len(result.title)}\n\n"
+    remarks = "".join(f"{text}.\n\n" for text in errors(rows))
+    return title + csv_table(HEADER, map(values, rows)) + remarks
+
+
+def csv_table(header, rows):
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    body = "".join(f"   {line}\n" for line in text.getvalue().splitlines())
+    names = ", ".join(f'"{name}"' for name in header)
+    return f".. csv-table::\n   :header: {names}\n\n{body}\n"
 
 
 def write_into(path, text):
