@@ -51,16 +51,16 @@ def worker(setup, published=None):
     environment = {**os.environ, **setup, "TEST_DATABASE_SUFFIX": suffix}
     # Python's development mode is for tests: it makes every allocation slower.
     environment.pop("PYTHONDEVMODE", None)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        yield Worker(process)
-    finally:
-        process.stdin.close()
-        process.wait()
+    ) as process:
+        try:
+            yield Worker(process)
+        finally:
+            process.stdin.close()
+            process.wait()
