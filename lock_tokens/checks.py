@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
-from django.utils.module_loading import import_string
+from django.urls import URLResolver, get_resolver
 
-from .settings import DEFAULTS, MAX_TIMEOUT, is_timeout
+from .permissions import allow_any, get_permission
+from .settings import DEFAULTS, MAX_TIMEOUT, find_middleware, is_timeout
+
+# Forbidden, the published package's Conflict, and WebDAV's Locked.
+LOCKED_STATUSES = (403, 409, 423)
+LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 
 def check_settings(
@@ -55,14 +61,100 @@ def check_settings(
                 id="lock_tokens.E004",
             )
         )
+    messages.extend(_check_permission())
+    messages.extend(_check_models(values["API_MODELS"]))
+    if values["API_LOCKED_STATUS"] not in LOCKED_STATUSES:
+        messages.append(
+            Error(
+                "LOCK_TOKENS['API_LOCKED_STATUS'] must be one of"
+                f" {', '.join(map(str, LOCKED_STATUSES))}, not"
+                f" {values['API_LOCKED_STATUS']!r}.",
+                id="lock_tokens.E007",
+            )
+        )
     return messages
+
+
+def _check_permission() -> list[CheckMessage]:
+    try:
+        get_permission()
+    except (ImportError, TypeError) as error:
+        return [
+            Error(
+                "LOCK_TOKENS['API_PERMISSION'] must be a function of a request, a model"
+                f" and an object, or a dotted path to one: {error}",
+                id="lock_tokens.E005",
+            )
+        ]
+    return []
+
+
+def _check_models(labels: Any) -> list[CheckMessage]:
+    if labels is None:
+        return []
+    if isinstance(labels, list | tuple | set | frozenset) and all(
+        isinstance(label, str) for label in labels
+    ):
+        unknown = [repr(label) for label in labels if not _is_model(label)]
+        if not unknown:
+            return []
+        problem = f"there is no model {', '.join(unknown)}"
+    else:
+        problem = f"it is {labels!r}"
+    return [
+        Error(
+            "LOCK_TOKENS['API_MODELS'] must be None or a list of models as"
+            f" 'app_label.ModelName', but {problem}.",
+            id="lock_tokens.E006",
+        )
+    ]
+
+
+def check_api_is_not_open(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check, for ``check --deploy``, that not everybody may use the JSON API."""
+    try:
+        is_open = get_permission() is allow_any
+    except (ImportError, TypeError):
+        return []  # E005
+    if not is_open or not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    # A class of the project's own may let the API through.
+    if LOGIN_REQUIRED in settings.MIDDLEWARE or not _includes_api(get_resolver()):
+        return []
+    return [
+        Warning(
+            "Anybody, also without signing in, may use the lock API: see who is editing"
+            " what, and lock it.",
+            hint="Set LOCK_TOKENS['API_PERMISSION'], for example to"
+            " 'lock_tokens.permissions.can_change'.",
+            id="lock_tokens.W003",
+        )
+    ]
+
+
+def _includes_api(resolver: URLResolver) -> bool:
+    return resolver.app_name == "lock_tokens" or any(
+        _includes_api(pattern)
+        for pattern in resolver.url_patterns
+        if isinstance(pattern, URLResolver)
+    )
+
+
+def _is_model(label: str) -> bool:
+    try:
+        apps.get_model(label)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def check_middleware(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Check that there are sessions, which decorators and session helpers need."""
-    if _has_middleware("django.contrib.sessions.middleware.SessionMiddleware"):
+    if find_middleware(SessionMiddleware):
         return []
     return [
         Warning(
@@ -80,15 +172,3 @@ def _is_date_format(value: Any) -> bool:
         return bool(datetime.now(timezone.utc).strftime(value))
     except (TypeError, ValueError):
         return False
-
-
-def _has_middleware(name: str) -> bool:
-    wanted = import_string(name)
-    for path in settings.MIDDLEWARE:
-        try:
-            middleware = import_string(path)
-        except ImportError:
-            continue  # Django says so, and better
-        if isinstance(middleware, type) and issubclass(middleware, wanted):
-            return True
-    return False

@@ -22,7 +22,6 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -33,7 +32,8 @@ from .exceptions import (
     LockTokensError,
 )
 from .holding import afence, fence
-from .keys import key_field, text_key
+from .keys import key_field
+from .lookups import find_object
 from .models import LockableModel, LockToken
 from .places import Place
 from .refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse, submitted_fields
@@ -62,15 +62,11 @@ class _Target(NamedTuple):
     def get_object(self, request: HttpRequest, args: Any, kwargs: Any) -> models.Model:
         """Return the object; raise ``Http404`` when there is none."""
         key = self.get_object_id(request, *args, **kwargs)
-        name = self.model._meta.verbose_name
-        if key is None or "\0" in str(key):
-            raise Http404(f"No {name} with this key.")
         key_field(self.model)  # a composite key is a mistake of the project's
-        try:
-            text_key(self.model, key)
-            return self.model._default_manager.get(pk=key)
-        except (ValueError, OverflowError, ObjectDoesNotExist) as error:
-            raise Http404(f"No {name} with this key.") from error
+        obj = find_object(self.model, key)
+        if obj is None:
+            raise Http404(f"No {self.model._meta.verbose_name} with this key.")
+        return obj
 
     def missing(self, request: HttpRequest, error: Http404) -> HttpResponseBase:
         """Answer a request about no object; only one with input needs a page of ours."""

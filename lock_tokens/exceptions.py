@@ -44,6 +44,13 @@ class InvalidToken(LockTokensError):
     """The token is void: it does not stand in the object's lock."""
 
 
+class RenewedSinceError(LockTokensError):
+    """The lock has another expiry than the one that a renewal was to replace.
+
+    Another page of the same holder has renewed it. The token is good.
+    """
+
+
 class UnlockForbiddenError(LockTokensError):
     """The token that was given does not hold the lock that it should release."""
 

@@ -19,6 +19,13 @@ def from_utc(value: datetime.datetime) -> datetime.datetime:
     return value if settings.USE_TZ else timezone.make_naive(value)
 
 
+def to_utc(value: datetime.datetime) -> datetime.datetime:
+    """Return a datetime of the project's as an aware one in UTC."""
+    if timezone.is_naive(value):
+        value = timezone.make_aware(value)
+    return value.astimezone(datetime.timezone.utc)
+
+
 class UTCDateTimeField(models.DateTimeField):  # type: ignore[type-arg]
     """A ``DateTimeField`` that is stored in UTC, whatever the settings say.
 
@@ -46,9 +53,10 @@ class UTCDateTimeField(models.DateTimeField):  # type: ignore[type-arg]
             or connection.features.supports_timezones
         ):
             return super().get_db_prep_value(value, connection, prepared=True)
-        if timezone.is_naive(value):
-            value = timezone.make_aware(value)
-        value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+        value = to_utc(value).replace(tzinfo=None)
+        if connection.vendor == "sqlite":
+            # It compares texts: each needs its six digits, also when they are zeros.
+            return value.isoformat(sep=" ", timespec="microseconds")
         return connection.ops.adapt_datetimefield_value(value)
 
 

@@ -15,7 +15,7 @@ from django.db import connections, models, router, transaction
 
 from .exceptions import InvalidToken, UnlockForbiddenError
 from .models import LockToken, token_dict
-from .renewal import HeldLock, arenewing, finished, renewing
+from .renewal import HeldLock, arenewing, finished, renewing, succeeded
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,7 +96,7 @@ async def afence(
     try:
         fenced = await finished(entering)
     except asyncio.CancelledError as error:
-        if not entering.cancelled() and entering.exception() is None:
+        if succeeded(entering):
             with contextlib.suppress(asyncio.CancelledError):
                 await finished(asyncio.ensure_future(leave(type(error), error, None)))
         raise
@@ -228,7 +228,7 @@ class ahold_lock(_Hold):
         try:
             self._held = await finished(acquiring)
         except asyncio.CancelledError:
-            if not acquiring.cancelled() and acquiring.exception() is None:
+            if succeeded(acquiring):
                 held = acquiring.result()
                 await finished(asyncio.ensure_future(sync_to_async(held.give_up)()))
             raise

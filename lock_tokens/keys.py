@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from datetime import timezone as datetime_timezone
 from decimal import Decimal, InvalidOperation
@@ -32,6 +33,23 @@ def key_field(model: type[models.Model]) -> models.Field[Any, Any]:
     return field  # type: ignore[no-any-return]
 
 
+def key_value(model: type[models.Model], value: Any) -> Any:
+    """Return the value of the model's key that ``value`` spells.
+
+    Raises ``ValueError`` when it is no key of this model, and when the key is composite.
+    """
+    field = key_field(model)
+    try:
+        value = field.to_python(value)
+    except (ValidationError, InvalidOperation) as error:
+        raise ValueError(f"{value!r} is not a key of {model._meta.label}.") from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a key of {model._meta.label}.")
+    if isinstance(value, datetime) and timezone.is_naive(value) and settings.USE_TZ:
+        return timezone.make_aware(value)
+    return value
+
+
 def text_key(model: type[models.Model], value: Any) -> str:
     """Return the key ``value`` of ``model`` as the text that the lock is kept under.
 
@@ -40,10 +58,9 @@ def text_key(model: type[models.Model], value: Any) -> str:
     Raises ``ValueError`` when the value is no key of this model, when the key is
     composite, and when its text is longer than 255 characters.
     """
-    field = key_field(model)
     try:
-        key = _canonical(field, field.to_python(value))
-    except (ValidationError, InvalidOperation) as error:
+        key = _canonical(key_field(model), key_value(model, value))
+    except (OverflowError, InvalidOperation) as error:
         raise ValueError(f"{value!r} is not a key of {model._meta.label}.") from error
     if len(key) > MAX_LENGTH:
         raise ValueError(
@@ -58,8 +75,6 @@ def _canonical(field: models.Field[Any, Any], value: Any) -> str:
     if isinstance(field, models.DecimalField):
         return str(value.quantize(Decimal(1).scaleb(-field.decimal_places)))
     if isinstance(value, datetime):
-        if timezone.is_naive(value) and settings.USE_TZ:
-            value = timezone.make_aware(value)
         if timezone.is_aware(value):
             value = value.astimezone(UTC)
         return str(value.isoformat())

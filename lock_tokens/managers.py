@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.contrib.contenttypes.models import ContentType
 from django.db import (
     DatabaseError,
     connections,
@@ -26,11 +25,15 @@ from django.dispatch import Signal
 
 from . import signals
 from .bulk import delete_in_batches, infos_at
-from .exceptions import AlreadyLockedError, InvalidToken, UnlockForbiddenError
+from .exceptions import (
+    AlreadyLockedError,
+    InvalidToken,
+    RenewedSinceError,
+    UnlockForbiddenError,
+)
 from .fields import UTCNow
 from .info import LockInfo
-from .keys import object_key, text_key
-from .places import Place
+from .places import Place, PlacingManager
 from .querysets import LockableQuerySet
 from .settings import MAX_TIMEOUT, get_timeout
 from .statements import for_database
@@ -46,7 +49,7 @@ ATTEMPTS = 10
 MAX_BATCH = 100_000
 
 
-class LockTokenManager(models.Manager["LockToken"]):
+class LockTokenManager(PlacingManager):
     """Locks, by the object that they are on.
 
     Every method works on the database that the router gives for writing a ``LockToken``
@@ -57,53 +60,6 @@ class LockTokenManager(models.Manager["LockToken"]):
     raise ``ValueError`` for an object that is not saved, or whose key is composite or
     longer than 255 characters.
     """
-
-    # Where
-
-    def place_of(self, obj: models.Model | Place) -> Place:
-        """Return where the lock of ``obj`` is kept."""
-        if isinstance(obj, Place):
-            return obj
-        key = object_key(obj)
-        using = self._db or router.db_for_write(self.model, instance=obj)
-        return self._place(using, type(obj), key)
-
-    def place_of_key(self, model: type[models.Model], key: Any) -> Place:
-        """Return where the lock of the object with this key is kept.
-
-        For an object that is not at hand. Where the table's collation takes several
-        spellings of a text key for one, give the key as the row has it.
-
-        Raises ``ValueError`` when ``key`` cannot be a key of the model.
-        """
-        hint = self.model()
-        hint._state.db = router.db_for_write(model)
-        using = self._db or router.db_for_write(self.model, instance=hint)
-        return self._place(using, model, text_key(model, key))
-
-    def place_of_deleted(self, obj: models.Model, using: str) -> Place:
-        """Return where the lock of an object was kept that ``using`` has no longer.
-
-        Raises ``ValueError`` when the key is composite or too long.
-        """
-        hint = self.model()
-        hint._state.db = using
-        using = self._db or router.db_for_write(self.model, instance=hint)
-        return self._place(using, type(obj), text_key(type(obj), obj.pk))
-
-    def _place(self, using: str, model: type[models.Model], key: str) -> Place:
-        features = connections[using].features
-        if "\0" in key and features.prohibits_null_characters_in_text_exception:
-            raise ValueError("This database takes no NUL character in a key.")
-        content_types = ContentType.objects.db_manager(using)
-        return Place(using, content_types.get_for_model(model), key)
-
-    def place_of_lock(self, lock: LockToken) -> Place:
-        """Return the place of a loaded row."""
-        using = self._db or lock._state.db or router.db_for_write(self.model)
-        content_types = ContentType.objects.db_manager(using)
-        content_type = content_types.get_for_id(lock.locked_object_content_type_id)
-        return Place(using, content_type, str(lock.locked_object_id))
 
     # Acquire, renew, release
 
@@ -127,6 +83,20 @@ class LockTokenManager(models.Manager["LockToken"]):
         Raises ``AlreadyLockedError`` when another live lock stands, and ``ValueError``
         for a bad timeout or an unsaved user.
         """
+        return self.get_or_acquire(obj, timeout=timeout, user=user, owner=owner)[0]
+
+    def get_or_acquire(
+        self,
+        obj: models.Model | Place,
+        *,
+        timeout: float | None = None,
+        user: Any = None,
+        owner: str | None = None,
+    ) -> tuple[LockToken, bool]:
+        """:meth:`acquire`, and whether the lock is new.
+
+        It is not when ``owner`` had it already.
+        """
         place = self.place_of(obj)
         lock = self._new_lock(place, timeout, user, owner)
         statements = for_database(place.using)
@@ -141,7 +111,7 @@ class LockTokenManager(models.Manager["LockToken"]):
                     if acquired.replaced
                     else signals.lock_acquired
                 )
-                return self._made(place, lock, acquired, signal, obj)
+                return self._made(place, lock, acquired, signal, obj), True
             holder = self._live_lock(place)
             if holder is None:
                 continue  # released between the two statements
@@ -153,8 +123,25 @@ class LockTokenManager(models.Manager["LockToken"]):
                 )
             except InvalidToken:
                 continue  # taken or released since
-            return holder
+            return holder, False
         raise self._refusal(place, obj, None)
+
+    def renew_owned(
+        self, obj: models.Model | Place, owner: str, *, timeout: float | None = None
+    ) -> LockToken | None:
+        """Renew the lock that ``owner`` acquired, also an expired one, and return it.
+
+        ``timeout`` is as in :meth:`renew`; a later expiry stays. ``None`` when there is
+        no lock or it is another's.
+        """
+        place = self.place_of(obj)
+        standing = self.standing(place)
+        if not standing or not is_owned_by(standing.token, owner, place.about):
+            return None
+        with suppress(InvalidToken, self.model.DoesNotExist):  # taken meanwhile
+            self.renew(obj, standing.token, timeout=timeout, extend=True)
+            return self.get_held(obj, standing.token)
+        return None
 
     def take_over(
         self,
@@ -197,13 +184,19 @@ class LockTokenManager(models.Manager["LockToken"]):
         *,
         timeout: float | None = None,
         extend: bool = False,
+        expiring_at: datetime | None = None,
     ) -> datetime:
         """Let the lock run ``timeout`` seconds from now and return its new expiry.
 
         This may shorten it; with ``extend`` the later of the two expiries stands. An
         expired lock that nobody took is revived. Never makes a lock.
 
-        Raises ``InvalidToken`` when the token is void or the object has no lock.
+        With ``expiring_at``, only a lock that still has this expiry: one that was
+        renewed since is left alone. So somebody who leaves one page of two can cut the
+        lock short without doing so to the other. (Not together with ``extend``.)
+
+        Raises ``InvalidToken`` when the token is void or the object has no lock, and
+        ``RenewedSinceError`` when the expiry is not ``expiring_at``.
         """
         place = self.place_of(obj)
         seconds = get_timeout(timeout)
@@ -211,10 +204,15 @@ class LockTokenManager(models.Manager["LockToken"]):
         expires_at = is_well_formed(token) and run(
             place.using,
             lambda: statements.renew(
-                place.content_type.pk, place.key, token, seconds, extend
+                place.content_type.pk, place.key, token, seconds, extend, expiring_at
             ),
         )
         if not expires_at:
+            standing = self.standing(place) if expiring_at is not None else None
+            if standing and standing.has(token):
+                raise RenewedSinceError(
+                    f"The lock of {place} was renewed since.", _instance(obj)
+                )
             raise InvalidToken(f"This token does not lock {place}.", _instance(obj))
         self._send(signals.lock_renewed, place, obj, expires_at=expires_at)
         return expires_at
@@ -324,6 +322,17 @@ class LockTokenManager(models.Manager["LockToken"]):
         locks = self.using(place.using) if allow_expired else self._live(place.using)
         return locks.get(**self._at(place))
 
+    def get_held(self, obj: models.Model | Place, token: str) -> LockToken:
+        """Return the row of the object's lock, also an expired one, to its holder.
+
+        Raises ``InvalidToken`` when the token is void, and ``LockToken.DoesNotExist``
+        when the object has no lock at all.
+        """
+        lock = self.get_for_object(obj)
+        if not Standing(lock.token_str, live=True).has(token):
+            raise InvalidToken(f"This token does not lock {lock}.", _instance(obj))
+        return lock
+
     # Clean up
 
     def remove_expired(
@@ -362,6 +371,12 @@ class LockTokenManager(models.Manager["LockToken"]):
     async def aacquire(self, obj: models.Model | Place, **options: Any) -> LockToken:
         """:meth:`acquire`, awaitable."""
         return await sync_to_async(self.acquire)(obj, **options)
+
+    async def aget_or_acquire(
+        self, obj: models.Model | Place, **options: Any
+    ) -> tuple[LockToken, bool]:
+        """:meth:`get_or_acquire`, awaitable."""
+        return await sync_to_async(self.get_or_acquire)(obj, **options)
 
     async def arenew(
         self, obj: models.Model | Place, token: str, **options: Any

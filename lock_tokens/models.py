@@ -22,7 +22,7 @@ from .exceptions import (
     LockExpiredWarning,
     NoLockWarning,
 )
-from .fields import ObjectKeyField, UTCDateTimeField
+from .fields import ObjectKeyField, UTCDateTimeField, to_utc
 from .info import LockInfo
 from .keys import MAX_LENGTH
 from .managers import LockableModelManager, LockTokenManager, get_and_lock
@@ -38,16 +38,16 @@ def token_dict(token: str, expires_at: datetime.datetime) -> dict[str, str]:
     """Return what the holder of a lock gets: the token and its expiry.
 
     ``expires`` is in the ``DATEFORMAT`` setting's format and in UTC (in ``TIME_ZONE``
-    when ``USE_TZ`` is off); ``expires_at`` is ISO 8601, for programs.
+    when ``USE_TZ`` is off); ``expires_at`` is ISO 8601 in UTC, for programs.
     """
     if timezone.is_naive(expires_at):
-        expires_at = timezone.make_aware(expires_at)
+        shown = timezone.make_aware(expires_at)
     else:
-        expires_at = expires_at.astimezone(datetime.timezone.utc)
+        shown = to_utc(expires_at)
     return {
         "token": token,
-        "expires": expires_at.strftime(settings.DATEFORMAT),
-        "expires_at": expires_at.isoformat(),
+        "expires": shown.strftime(settings.DATEFORMAT),
+        "expires_at": to_utc(expires_at).isoformat(),
     }
 
 

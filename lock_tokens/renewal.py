@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import Error, connections
@@ -131,6 +131,11 @@ async def finished(work: asyncio.Future[T]) -> T:
             work.exception()  # seen; the cancellation is what the caller gets
         raise cancelled
     return work.result()
+
+
+def succeeded(work: asyncio.Future[Any]) -> bool:
+    """Whether work that :func:`finished` waited for has a result to be undone."""
+    return not work.cancelled() and work.exception() is None
 
 
 @contextlib.asynccontextmanager

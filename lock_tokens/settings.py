@@ -7,10 +7,10 @@ takes a copy.
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 DEFAULTS: dict[str, Any] = {
     # Life of a lock in seconds, fractions allowed.
@@ -19,6 +19,13 @@ DEFAULTS: dict[str, Any] = {
     "DATEFORMAT": "%Y-%m-%d %H:%M:%S %Z",
     # Whether the JSON API does without Django's CSRF check.
     "API_CSRF_EXEMPT": False,
+    # Who may use the JSON API: a function of the request, the model and the object (or
+    # None), or a dotted path to one.
+    "API_PERMISSION": "lock_tokens.permissions.allow_any",
+    # The models that the JSON API knows, as "app_label.ModelName"; None for all.
+    "API_MODELS": None,
+    # The status of the refusal to lock what somebody else has locked.
+    "API_LOCKED_STATUS": 403,
 }
 
 # A hundred years: far beyond any edit, and inside what every database can store.
@@ -31,14 +38,27 @@ def __getattr__(name: str) -> Any:
     return getattr(settings, "LOCK_TOKENS", {}).get(name, DEFAULTS[name])
 
 
+def is_seconds(value: object) -> TypeGuard[float]:
+    """Whether ``value`` is a positive number of seconds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 def is_timeout(value: object) -> bool:
     """Whether ``value`` is a positive number of seconds that a lock can live."""
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and 0 < value <= MAX_TIMEOUT
-    )
+    return is_seconds(value) and value <= MAX_TIMEOUT
+
+
+def find_middleware(wanted: type) -> type | None:
+    """Return the class in ``MIDDLEWARE`` that is ``wanted`` or inherits from it."""
+    found = None
+    for path in settings.MIDDLEWARE:
+        try:
+            middleware = import_string(path)
+        except ImportError:
+            continue  # Django says so, and better
+        if isinstance(middleware, type) and issubclass(middleware, wanted):
+            found = middleware
+    return found
 
 
 def get_timeout(timeout: float | None = None) -> float:

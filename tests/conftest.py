@@ -4,6 +4,7 @@ from django.db import connection
 from lock_tokens import managers
 from lock_tokens.statements.mysql import MySQLStatements
 from lock_tokens.statements.portable import PortableStatements
+from tests.models import Article
 
 
 @pytest.fixture(params=["own", "portable", "mysql"])
@@ -21,3 +22,23 @@ def dialect(request, monkeypatch):
         statements = MySQLStatements(connection)
         monkeypatch.setattr(managers, "for_database", lambda alias: statements)
     return request.param
+
+
+@pytest.fixture
+def article():
+    article = Article.objects.create(title="First")
+    article.is_locked()  # warms the cache of content types
+    return article
+
+
+@pytest.fixture
+def alice(django_user_model):
+    return django_user_model.objects.create(
+        username="alice", first_name="Alice", last_name="Liddell"
+    )
+
+
+@pytest.fixture
+def held(article, alice):
+    """The token dict of a lock that Alice has."""
+    return article.lock(user=alice)

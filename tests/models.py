@@ -75,6 +75,10 @@ class Day(LockableModel):
     date = models.DateField(primary_key=True)
 
 
+class Weight(LockableModel):
+    kilos = models.FloatField(primary_key=True)
+
+
 class Translation(LockableModel):
     pk = models.CompositePrimaryKey("article_id", "language")
     article = models.ForeignKey(Article, on_delete=models.CASCADE)

@@ -209,6 +209,8 @@ def test_the_manager_s_twins(article, alice):
     async def work():
         lock = await locks.aacquire(article, timeout=60, user=alice, owner="me")
         assert (await locks.aacquire(article, owner="me")).token_str == lock.token_str
+        again, is_new = await locks.aget_or_acquire(article, owner="me")
+        assert (again.token_str, is_new) == (lock.token_str, False)
         with pytest.raises(AlreadyLockedError):
             await locks.aacquire(article)
         expires_at = await locks.arenew(article, lock.token_str, timeout=600)

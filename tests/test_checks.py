@@ -6,14 +6,17 @@ import sys
 import textwrap
 
 import pytest
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import ERROR, WARNING, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
+from django.urls import include, path
 
-from lock_tokens.checks import check_middleware, check_settings
+from lock_tokens.checks import check_api_is_not_open, check_middleware, check_settings
+from lock_tokens.permissions import allow_any, can_change
 from lock_tokens.settings import MAX_TIMEOUT
 
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -48,6 +51,9 @@ def test_all_is_well_with_right_values(settings):
         "TIMEOUT": 0.5,
         "DATEFORMAT": "%H:%M",
         "API_CSRF_EXEMPT": True,
+        "API_PERMISSION": "lock_tokens.permissions.can_change",
+        "API_MODELS": ["tests.Article"],
+        "API_LOCKED_STATUS": 409,
     }
     assert check_settings(None) == []
     assert ours(run_checks()) == []
@@ -116,6 +122,89 @@ def test_e004_takes_both_booleans(settings, value):
     assert check_settings(None) == []
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        "",
+        "allow_any",
+        "no.such.function",
+        "lock_tokens.permissions.no",
+        "lock_tokens.settings.MAX_TIMEOUT",
+        ["lock_tokens.permissions.is_staff"],
+    ],
+)
+def test_e005_api_permission_must_be_a_function_or_a_path_to_one(settings, value):
+    settings.LOCK_TOKENS = {"API_PERMISSION": value}
+    (message,) = check_settings(None)
+    assert message.id == "lock_tokens.E005"
+    assert message.level == ERROR
+    assert "API_PERMISSION" in message.msg
+    assert ours(run_checks(include_deployment_checks=True)) == ["lock_tokens.E005"]
+
+
+@pytest.mark.parametrize(
+    "value", ["lock_tokens.permissions.is_staff", can_change, lambda *args: True]
+)
+def test_e005_takes_functions_and_paths(settings, value):
+    settings.LOCK_TOKENS = {"API_PERMISSION": value}
+    assert check_settings(None) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("tests.Article", "'tests.Article'"),
+        (True, "True"),
+        (5, "5"),
+        ({"tests.Article": 1}, "tests.Article"),
+        ([None], "None"),
+        ([object], "object"),
+        (["tests.No"], "'tests.No'"),
+        (["no.Article", "tests.Article"], "'no.Article'"),
+        (["Article"], "'Article'"),
+        (["tests.models.Article", ""], "'tests.models.Article', ''"),
+    ],
+)
+def test_e006_api_models_must_be_a_list_of_models(settings, value, named):
+    settings.LOCK_TOKENS = {"API_MODELS": value}
+    (message,) = check_settings(None)
+    assert message.id == "lock_tokens.E006"
+    assert message.level == ERROR
+    assert "API_MODELS" in message.msg
+    assert named in message.msg
+    assert ours(run_checks()) == ["lock_tokens.E006"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, [], ["tests.Article"], ("tests.ARTICLE", "auth.User"), {"tests.page"}],
+)
+def test_e006_takes_any_collection_of_models_in_any_case(settings, value):
+    settings.LOCK_TOKENS = {"API_MODELS": value}
+    assert check_settings(None) == []
+
+
+@pytest.mark.parametrize("value", [200, 404, 0, "403", None, [], 403.5])
+def test_e007_api_locked_status_must_be_one_of_three(settings, value):
+    settings.LOCK_TOKENS = {"API_LOCKED_STATUS": value}
+    (message,) = check_settings(None)
+    assert message.id == "lock_tokens.E007"
+    assert message.level == ERROR
+    assert "API_LOCKED_STATUS" in message.msg
+    assert repr(value) in message.msg
+    for status in ("403", "409", "423"):
+        assert status in message.msg
+    assert ours(run_checks()) == ["lock_tokens.E007"]
+
+
+@pytest.mark.parametrize("value", [403, 409, 423])
+def test_e007_takes_the_three(settings, value):
+    settings.LOCK_TOKENS = {"API_LOCKED_STATUS": value}
+    assert check_settings(None) == []
+
+
 def test_w001_names_each_unknown_key_and_the_known_ones(settings):
     settings.LOCK_TOKENS = {"TIMEUOT": 5, "TIMEOUT": 5, 7: None}
     one, two = check_settings(None)
@@ -133,6 +222,9 @@ def test_each_wrong_value_has_its_own_message(settings):
         "TIMEOUT": 0,
         "DATEFORMAT": None,
         "API_CSRF_EXEMPT": 0,
+        "API_PERMISSION": 0,
+        "API_MODELS": 0,
+        "API_LOCKED_STATUS": 0,
         "OTHER": 1,
     }
     assert ids(check_settings(None)) == [
@@ -140,6 +232,9 @@ def test_each_wrong_value_has_its_own_message(settings):
         "lock_tokens.E002",
         "lock_tokens.E003",
         "lock_tokens.E004",
+        "lock_tokens.E005",
+        "lock_tokens.E006",
+        "lock_tokens.E007",
     ]
 
 
@@ -169,6 +264,81 @@ def test_w002_leaves_middleware_that_cannot_be_imported_to_django(settings):
     assert ids(check_middleware(None)) == ["lock_tokens.W002"]
 
 
+API = path("api/", include("lock_tokens.urls"))
+OTHER_PAGES = path("other/", include("django.contrib.auth.urls"))
+INCLUDED = [
+    (API,),
+    (OTHER_PAGES, path("", include("lock_tokens.urls", namespace="lock-tokens"))),
+    (path("a/", include([OTHER_PAGES, path("b/", include([API]))])),),
+    (path("x/", include(([API], "outer"), namespace="outer")),),
+]
+
+
+@pytest.mark.parametrize("urls", INCLUDED)
+def test_w003_while_anybody_may_use_the_api(settings, urls):
+    settings.ROOT_URLCONF = urls
+    (message,) = check_api_is_not_open(None)
+    assert message.id == "lock_tokens.W003"
+    assert message.level == WARNING
+    assert "API_PERMISSION" in message.hint
+    assert ours(run_checks(include_deployment_checks=True)) == ["lock_tokens.W003"]
+
+
+@pytest.mark.parametrize("urls", INCLUDED)
+def test_w003_is_for_deployment_alone(settings, urls):
+    settings.ROOT_URLCONF = urls
+    assert ours(run_checks()) == []
+
+
+@pytest.mark.parametrize("urls", [(), (OTHER_PAGES,), (path("a/", include([])),)])
+def test_w003_is_content_where_the_api_is_not_included(settings, urls):
+    settings.ROOT_URLCONF = urls
+    assert check_api_is_not_open(None) == []
+    assert ours(run_checks(include_deployment_checks=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("permission", "found"),
+    [
+        (allow_any, ["lock_tokens.W003"]),
+        ("lock_tokens.permissions.allow_any", ["lock_tokens.W003"]),
+        ("lock_tokens.permissions.is_authenticated", []),
+        (can_change, []),
+        (lambda *args: True, []),
+        ("no.such.function", []),
+        (None, []),
+    ],
+)
+def test_w003_looks_at_the_permission(settings, permission, found):
+    settings.ROOT_URLCONF = (API,)
+    settings.LOCK_TOKENS = {"API_PERMISSION": permission}
+    assert ids(check_api_is_not_open(None)) == found
+
+
+class OurLoginRequired(LoginRequiredMiddleware):
+    pass
+
+
+def login_required(get_response):
+    return LoginRequiredMiddleware(get_response)
+
+
+@pytest.mark.parametrize(
+    ("middleware", "found"),
+    [
+        ("django.contrib.auth.middleware.LoginRequiredMiddleware", []),
+        (f"{__name__}.OurLoginRequired", ["lock_tokens.W003"]),
+        (f"{__name__}.login_required", ["lock_tokens.W003"]),
+        ("django.contrib.auth.middleware.RemoteUserMiddleware", ["lock_tokens.W003"]),
+        ("no.such.middleware", ["lock_tokens.W003"]),
+    ],
+)
+def test_w003_is_content_where_everybody_has_to_sign_in(settings, middleware, found):
+    settings.ROOT_URLCONF = (API,)
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, middleware]
+    assert ids(check_api_is_not_open(None)) == found
+
+
 def test_manage_check_fails_for_an_error_and_names_its_id(settings):
     settings.LOCK_TOKENS = {"TIMEOUT": "an hour"}
     with pytest.raises(SystemCheckError, match=r"lock_tokens\.E002"):
@@ -196,7 +366,10 @@ def test_a_missing_app_is_named(installed, missing):
 
 
 def start_a_project(installed):
-    """Start Django in a process of its own; print the ids of what its checks find."""
+    """Start Django in a process of its own; print the ids of what its checks find.
+
+    It has no URLconf. The second line is what ``check --deploy`` finds of ours.
+    """
     program = f"""
         import django
         from django.conf import settings
@@ -206,6 +379,8 @@ def start_a_project(installed):
         django.setup()
         import lock_tokens.decorators, lock_tokens.holding, lock_tokens.sessions
         print(*(message.id for message in run_checks()))
+        deployed = run_checks(include_deployment_checks=True)
+        print(*(m.id for m in deployed if m.id.startswith("lock_tokens.")))
     """
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
@@ -235,4 +410,4 @@ def test_a_project_with_a_missing_app_does_not_start(installed, missing):
 def test_a_project_needs_no_more_than_two_other_apps_in_any_order(installed):
     ended = start_a_project(installed)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split() == ["lock_tokens.W002"]
+    assert ended.stdout.splitlines() == ["lock_tokens.W002", "lock_tokens.W002"]

@@ -1,5 +1,6 @@
 """The contract of the models: LockToken and LockableModel."""
 
+import math
 import re
 import uuid
 import warnings
@@ -877,6 +878,67 @@ def test_an_owner_whose_lock_goes_while_asking_acquires_anew(article, monkeypatc
     again = LockToken.objects.acquire(article, owner="one client")
     assert again.token_str != first.token_str
     assert LockToken.objects.get() == again
+
+
+@pytest.mark.parametrize("expired", [True, False])
+def test_an_owner_can_renew_also_an_expired_lock(article, alice, dialect, expired):
+    locks = LockToken.objects
+    first = locks.acquire(article, owner="one client", user=alice, timeout=5)
+    if expired:
+        expire(article)
+    again = locks.renew_owned(article, "one client", timeout=500)
+    assert (again.pk, again.token_str) == (first.pk, first.token_str)
+    assert (again.locked_at, again.locked_by) == (first.locked_at, alice)
+    assert again.expires_at > first.expires_at
+    assert lock_row(article).get().expires_at == again.expires_at
+    assert article.check_lock(first.token_str)
+    kept = locks.renew_owned(locks.place_of(article), "one client", timeout=5)
+    assert kept.expires_at == again.expires_at
+
+
+def test_without_a_lock_an_owner_renews_none(article):
+    assert LockToken.objects.renew_owned(article, "one client") is None
+    assert not LockToken.objects.exists()
+
+
+@pytest.mark.parametrize("expired", [True, False])
+@pytest.mark.parametrize("owner", ["another client", "one client", None])
+def test_nobody_renews_a_lock_of_another_owner(article, owner, expired):
+    LockToken.objects.acquire(article, owner=owner)
+    if expired:
+        expire(article)
+    before = lock_row(article).get().serialize()
+    for asking in {"one client", "third client", ""} - {owner}:
+        assert LockToken.objects.renew_owned(article, asking) is None
+    assert lock_row(article).get().serialize() == before
+
+
+@pytest.mark.parametrize("method", ["renew", "get_held"])
+@pytest.mark.parametrize("taken", [True, False])
+def test_an_owner_whose_lock_goes_while_renewing_has_none(
+    article, monkeypatch, method, taken
+):
+    LockToken.objects.acquire(article, owner="one client")
+    manager = type(LockToken.objects)
+    original = getattr(manager, method)
+
+    def gone_just_now(self, obj, token, **options):
+        monkeypatch.undo()
+        self.release(obj, token)
+        if taken:
+            self.acquire(obj)
+        return original(self, obj, token, **options)
+
+    monkeypatch.setattr(manager, method, gone_just_now)
+    assert LockToken.objects.renew_owned(article, "one client") is None
+    assert LockToken.objects.exists() == taken
+
+
+@pytest.mark.parametrize("timeout", [0, -1, math.inf, "60"])
+def test_an_owner_renews_for_no_bad_timeout(article, timeout):
+    LockToken.objects.acquire(article, owner="one client")
+    with pytest.raises(ValueError, match="timeout"):
+        LockToken.objects.renew_owned(article, "one client", timeout=timeout)
 
 
 def test_a_refusal_can_be_had_without_asking_for_the_lock(article, alice):

@@ -22,6 +22,8 @@ NO_TIMEOUTS = [
     timedelta(seconds=60),
     [],
     MAX_TIMEOUT + 1,
+    pytest.param(10**400, id="beyond floats"),
+    pytest.param(-(10**400), id="below floats"),
 ]
 
 
@@ -39,6 +41,9 @@ def life_of_a_new_lock(**options):
         ("TIMEOUT", 3600),
         ("DATEFORMAT", "%Y-%m-%d %H:%M:%S %Z"),
         ("API_CSRF_EXEMPT", False),
+        ("API_PERMISSION", "lock_tokens.permissions.allow_any"),
+        ("API_MODELS", None),
+        ("API_LOCKED_STATUS", 403),
     ],
 )
 @pytest.mark.parametrize("given", [None, {}, {"ANOTHER": 1}])
@@ -52,7 +57,14 @@ def test_defaults_stand_where_the_project_says_nothing(settings, name, value, gi
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TIMEOUT", 5), ("DATEFORMAT", "%Y"), ("API_CSRF_EXEMPT", True)],
+    [
+        ("TIMEOUT", 5),
+        ("DATEFORMAT", "%Y"),
+        ("API_CSRF_EXEMPT", True),
+        ("API_PERMISSION", "lock_tokens.permissions.is_staff"),
+        ("API_MODELS", ["tests.Article"]),
+        ("API_LOCKED_STATUS", 423),
+    ],
 )
 def test_override_settings_works_on_every_access(name, value):
     before = getattr(lock_settings, name)

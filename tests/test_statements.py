@@ -18,6 +18,7 @@ from lock_tokens import managers
 from lock_tokens.exceptions import (
     AlreadyLockedError,
     InvalidToken,
+    RenewedSinceError,
     UnlockForbiddenError,
 )
 from lock_tokens.fields import UTCNow
@@ -29,7 +30,7 @@ from lock_tokens.statements.mysql import MariaDBStatements, MySQLStatements
 from lock_tokens.statements.portable import PortableStatements
 from lock_tokens.statements.retrying import ATTEMPTS, is_retryable, run
 from lock_tokens.statements.returning import PostgreSQLStatements, SQLiteStatements
-from tests.helpers import expire, race
+from tests.helpers import expire, lock_row, race
 from tests.models import Article, Page
 
 in_transaction = pytest.mark.django_db
@@ -206,6 +207,188 @@ def test_a_uuid_key_and_a_uuid_free_of_dashes_are_one(dialect):
     held = page.lock()
     assert page.check_lock(held["token"])
     assert LockToken.objects.get().locked_object_id == str(page.pk)
+
+
+# Renewing what has not been renewed since
+
+
+@autocommit
+def test_a_renewal_may_name_the_expiry_that_it_replaces(article, dialect):
+    locks = LockToken.objects
+    lock = locks.acquire(article, timeout=60)
+    second = locks.renew(
+        article, lock.token_str, timeout=90, expiring_at=lock.expires_at
+    )
+    assert LockToken.objects.get().expires_at == second > lock.expires_at
+    with pytest.raises(RenewedSinceError) as caught:
+        locks.renew(article, lock.token_str, timeout=5, expiring_at=lock.expires_at)
+    assert caught.value.obj == article
+    assert lock.token_str not in str(caught.value)
+    assert LockToken.objects.get().expires_at == second
+    shorter = locks.renew(article, lock.token_str, timeout=5, expiring_at=second)
+    assert LockToken.objects.get().expires_at == shorter < second
+
+
+@autocommit
+def test_an_expired_lock_is_revived_by_its_expiry(article, dialect):
+    token = article.lock()["token"]
+    expire(article)
+    expired_at = LockToken.objects.get().expires_at
+    LockToken.objects.renew(article, token, expiring_at=expired_at)
+    assert article.is_locked()
+
+
+@autocommit
+def test_the_expiry_is_no_substitute_for_the_token(article, dialect):
+    lock = LockToken.objects.acquire(article)
+    for token in ("0" * 32, "garbage"):
+        with pytest.raises(InvalidToken):
+            LockToken.objects.renew(article, token, expiring_at=lock.expires_at)
+    assert LockToken.objects.get().expires_at == lock.expires_at
+    LockToken.objects.release(article, lock.token_str)
+    with pytest.raises(InvalidToken):
+        LockToken.objects.renew(article, lock.token_str, expiring_at=lock.expires_at)
+
+
+@autocommit
+@pytest.mark.parametrize("microsecond", [0, 1, 500_000, 999_999])
+def test_an_expiry_matches_to_the_microsecond(article, dialect, microsecond):
+    """Also one on the second, which SQLite's text could have without its zeros."""
+    token = article.lock()["token"]
+    expiry = datetime.datetime(
+        2050, 1, 2, 3, 4, 5, microsecond, tzinfo=datetime.timezone.utc
+    )
+    lock_row(article).update(expires_at=expiry)
+    for other in (-1, 1):
+        with pytest.raises(RenewedSinceError):
+            LockToken.objects.renew(
+                article, token, expiring_at=expiry + timedelta(microseconds=other)
+            )
+    abroad = expiry.astimezone(datetime.timezone(timedelta(hours=5, minutes=30)))
+    assert LockToken.objects.renew(article, token, expiring_at=abroad) < expiry
+
+
+@autocommit
+def test_an_expiry_that_sqlite_s_clock_set_on_the_second_matches(article, dialect):
+    if connection.vendor != "sqlite":
+        pytest.skip("elsewhere an expiry is no text")
+    token = article.lock()["token"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE lock_tokens_locktoken SET expires_at = '2050-01-02 03:04:05.000000'"
+        )
+    expiry = LockToken.objects.get().expires_at
+    assert expiry.microsecond == 0
+    LockToken.objects.renew(article, token, expiring_at=expiry)
+
+
+@autocommit
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_an_expiry_matches_without_time_zones_too(settings, zone, dialect):
+    settings.USE_TZ = False
+    settings.TIME_ZONE = zone
+    article = Article.objects.create()
+    lock = LockToken.objects.acquire(article)
+    assert lock.expires_at.tzinfo is None
+    again = LockToken.objects.renew(
+        article, lock.token_str, timeout=60, expiring_at=lock.expires_at
+    )
+    with pytest.raises(RenewedSinceError):
+        LockToken.objects.renew(article, lock.token_str, expiring_at=lock.expires_at)
+    LockToken.objects.renew(article, lock.token_str, expiring_at=again)
+
+
+@autocommit
+def test_statements_of_a_renewal_that_names_the_expiry(article):
+    lock = LockToken.objects.acquire(article)
+
+    def renew():
+        LockToken.objects.renew(
+            article, lock.token_str, timeout=60, expiring_at=lock.expires_at
+        )
+
+    assert number_of_statements(renew) == 1
+    assert number_of_statements(renew, RenewedSinceError) == 2
+
+
+@autocommit
+def test_of_two_that_know_one_expiry_one_renews(article, dialect):
+    lock = LockToken.objects.acquire(article)
+
+    def renew(timeout):
+        try:
+            return LockToken.objects.renew(
+                article, lock.token_str, timeout=timeout, expiring_at=lock.expires_at
+            )
+        except RenewedSinceError:
+            return None
+
+    renewed = race(*(lambda timeout=n: renew(timeout) for n in (10, 20, 30, 40)))
+    (expiry,) = filter(None, renewed)
+    assert LockToken.objects.get().expires_at == expiry
+
+
+@autocommit
+def test_an_expiry_is_matched_inside_a_transaction(article, dialect):
+    lock = LockToken.objects.acquire(article)
+    with transaction.atomic():
+        again = LockToken.objects.renew(
+            article, lock.token_str, timeout=5, expiring_at=lock.expires_at
+        )
+        with pytest.raises(RenewedSinceError):
+            LockToken.objects.renew(
+                article, lock.token_str, expiring_at=lock.expires_at
+            )
+        Article.objects.update(title="Still usable")
+    assert LockToken.objects.get().expires_at == again
+    assert Article.objects.get().title == "Still usable"
+
+
+# Acquiring again, and asking with a token
+
+
+@autocommit
+def test_get_or_acquire_says_whether_the_lock_is_new(article, dialect):
+    locks = LockToken.objects
+    lock, is_new = locks.get_or_acquire(article, owner="mine", timeout=60)
+    assert is_new is True
+    again, is_new = locks.get_or_acquire(article, owner="mine", timeout=90)
+    assert is_new is False
+    assert (again.pk, again.token_str) == (lock.pk, lock.token_str)
+    assert LockToken.objects.get().expires_at == again.expires_at > lock.expires_at
+    for owner in ("another's", None):
+        with pytest.raises(AlreadyLockedError):
+            locks.get_or_acquire(article, owner=owner)
+    expire(article)
+    newer, is_new = locks.get_or_acquire(article, owner="mine")
+    assert is_new is True
+    assert newer.token_str != lock.token_str
+
+
+@autocommit
+def test_acquiring_again_never_shortens_the_lock(article, dialect):
+    lock = LockToken.objects.acquire(article, owner="mine", timeout=600)
+    again, is_new = LockToken.objects.get_or_acquire(article, owner="mine", timeout=5)
+    assert is_new is False
+    assert again.expires_at == lock.expires_at == LockToken.objects.get().expires_at
+
+
+@autocommit
+def test_get_held_is_the_row_for_its_holder(article):
+    locks = LockToken.objects
+    lock = locks.acquire(article)
+    assert locks.get_held(article, lock.token_str) == lock
+    assert number_of_statements(lambda: locks.get_held(article, lock.token_str)) == 1
+    expire(article)
+    assert locks.get_held(article, lock.token_str) == lock
+    for token in ("0" * 32, "garbage", "", None, lock.token_str.upper() + " "):
+        with pytest.raises(InvalidToken) as caught:
+            locks.get_held(article, token)
+        assert caught.value.obj == article
+        assert lock.token_str not in str(caught.value)
+    locks.release(article, lock.token_str)
+    with pytest.raises(LockToken.DoesNotExist):
+        locks.get_held(article, lock.token_str)
 
 
 # The clock

@@ -66,6 +66,7 @@ class Statements:
         self.its_key = f"{n.content_type} = %s AND {n.object_id} = %s"
         self.is_live = f"{n.expires_at} > {self.now}"
         self.its_token = f"{self.its_key} AND {n.token} = %s"
+        self.its_expiry = f" AND {n.expires_at} = %s"
         self.live_sql = (
             f"SELECT 1 FROM {n.table} WHERE {self.its_key} AND {self.is_live}"
         )
@@ -128,6 +129,12 @@ class Statements:
     def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
         """Return what the driver gave for a datetime column as the project wants it."""
         return from_utc(value.replace(tzinfo=UTC))
+
+    def as_parameter(self, value: datetime.datetime) -> Any:
+        """Return a datetime as the driver takes it for a datetime column."""
+        return self.locks.model._meta.get_field("expires_at").get_db_prep_value(
+            value, self.connection
+        )
 
     def is_locked(self, content_type_id: int, key: str) -> bool:
         """Say whether a live lock stands."""

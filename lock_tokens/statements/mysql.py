@@ -40,24 +40,21 @@ class MySQLStatements(Statements):
             f" {n.locked_at}, {n.expires_at}, {n.locked_by})"
         )
         values = f"{self.now}, %s, %s, %s, {self.now}, {self.later}, %s"
-        row = f"{n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
+        self.row = f"{n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
         # The condition keeps a refusal from waiting for a live row that its holder is
         # saving under.
         self.acquire_sql = (
             f"INSERT INTO {n.table} {columns} SELECT {values} FROM DUAL"
             f" WHERE NOT EXISTS ({self.live_sql}){self._over_the_old(only_expired=True)}"
         )
-        insert = f"INSERT INTO {n.table} {columns} VALUES ({values})"
-        self.returning = f" RETURNING {row}"
-        self.insert_sql = (
-            f"{insert}{self._over_the_old(only_expired=True)}{self.returning}"
-        )
-        self.take_over_sql = f"{insert}{self._over_the_old(only_expired=False)}"
+        self.insert = f"INSERT INTO {n.table} {columns} VALUES ({values})"
+        self.take_over_sql = f"{self.insert}{self._over_the_old(only_expired=False)}"
         self.read_back_sql = (
-            f"SELECT {row} FROM {n.table}"
+            f"SELECT {self.row} FROM {n.table}"
             f" WHERE {self.its_key} AND {n.token} IN (%s, %s)"
         )
         self.renew_sql = self._renewal(self.later)
+        self.renew_expiring_sql = self.renew_sql + self.its_expiry
         self.extend_sql = self._renewal(f"GREATEST({n.expires_at}, {self.later})")
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@innodb_rollback_on_timeout")
@@ -177,17 +174,21 @@ class MySQLStatements(Statements):
         token: str,
         seconds: float,
         extend: bool = False,
+        expiring_at: datetime.datetime | None = None,
     ) -> datetime.datetime | None:
         """Move the expiry to ``seconds`` from now and return it.
 
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand.
+        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
+        and when the expiry is not ``expiring_at`` any more.
         """
         life = round(seconds * 1_000_000)
+        sql = self.extend_sql if extend else self.renew_sql
+        parameters: tuple[Any, ...] = (life, content_type_id, key, token, life)
+        if expiring_at is not None:
+            sql = self.renew_expiring_sql
+            parameters = (*parameters, self.as_parameter(expiring_at))
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                self.extend_sql if extend else self.renew_sql,
-                (life, content_type_id, key, token, life),
-            )
+            cursor.execute(sql, parameters)
             if not cursor.rowcount:
                 return None
             expiry = EPOCH + datetime.timedelta(microseconds=cursor.lastrowid)
@@ -204,10 +205,14 @@ class MariaDBStatements(MySQLStatements):
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
+        returning = f" RETURNING {self.row}"
+        self.insert_sql = (
+            f"{self.insert}{self._over_the_old(only_expired=True)}{returning}"
+        )
         self.insert_at_once_sql = (
             f"SET STATEMENT innodb_lock_wait_timeout = 0 FOR {self.insert_sql}"
         )
-        self.take_over_sql += self.returning
+        self.take_over_sql += returning
 
     def _acquire(self, lock: NewLock) -> Acquired | None:
         parameters = (*self._values(lock), lock.replacing_token)

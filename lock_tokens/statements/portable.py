@@ -109,14 +109,17 @@ class PortableStatements:
         token: str,
         seconds: float,
         extend: bool = False,
+        expiring_at: datetime.datetime | None = None,
     ) -> datetime.datetime | None:
         """Move the expiry to ``seconds`` from now and return it.
 
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand.
+        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
+        and when the expiry is not ``expiring_at`` any more.
         """
         row = self._row(content_type_id, key).filter(token_str=token)
         expiry = later(seconds)
-        if not row.update(
+        due = row if expiring_at is None else row.filter(expires_at=expiring_at)
+        if not due.update(
             expires_at=Greatest("expires_at", expiry) if extend else expiry
         ):
             return None

@@ -45,6 +45,9 @@ class ReturningStatements(Statements):
         renew = f"UPDATE {n.table} SET {n.expires_at} = %s WHERE {self.its_token}"
         returning = f" RETURNING {n.expires_at}"
         self.renew_sql = renew.replace("%s", self.later, 1) + returning
+        self.renew_expiring_sql = (
+            renew.replace("%s", self.later, 1) + self.its_expiry + returning
+        )
         self.extend_sql = (
             renew.replace("%s", f"{self.greatest}({n.expires_at}, {self.later})", 1)
             + returning
@@ -100,16 +103,20 @@ class ReturningStatements(Statements):
         token: str,
         seconds: float,
         extend: bool = False,
+        expiring_at: datetime.datetime | None = None,
     ) -> datetime.datetime | None:
         """Move the expiry to ``seconds`` from now and return it.
 
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand.
+        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
+        and when the expiry is not ``expiring_at`` any more.
         """
+        sql = self.extend_sql if extend else self.renew_sql
+        parameters: tuple[Any, ...] = (seconds, content_type_id, key, token)
+        if expiring_at is not None:
+            sql = self.renew_expiring_sql
+            parameters = (*parameters, self.as_parameter(expiring_at))
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                self.extend_sql if extend else self.renew_sql,
-                (seconds, content_type_id, key, token),
-            )
+            cursor.execute(sql, parameters)
             row = cursor.fetchone()
         return self.as_datetime(row[0]) if row else None
 

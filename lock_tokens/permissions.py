@@ -1,0 +1,88 @@
+"""Who may use the JSON API: the choices for ``LOCK_TOKENS["API_PERMISSION"]``.
+
+A permission is a function of the request, the model and the object, which says whether
+the request may know of this object's lock, and lock it. The object is ``None`` when there
+is none with the key that was asked for, and when many are asked for at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import Http404, HttpRequest
+from django.utils.module_loading import import_string
+
+from . import settings
+
+Permission = Callable[[HttpRequest, type[models.Model], models.Model | None], bool]
+
+
+def allow_any(
+    request: HttpRequest, model: type[models.Model], obj: models.Model | None
+) -> bool:
+    """Everybody, also without signing in."""
+    return True
+
+
+def is_authenticated(
+    request: HttpRequest, model: type[models.Model], obj: models.Model | None
+) -> bool:
+    """Whoever is signed in."""
+    return is_signed_in(request)
+
+
+def is_staff(
+    request: HttpRequest, model: type[models.Model], obj: models.Model | None
+) -> bool:
+    """Active users with ``is_staff``, who may enter the admin."""
+    user = getattr(request, "user", None)
+    return bool(getattr(user, "is_active", False) and getattr(user, "is_staff", False))
+
+
+def can_change(
+    request: HttpRequest, model: type[models.Model], obj: models.Model | None
+) -> bool:
+    """Users with the model's ``change`` permission, for all objects or for this one.
+
+    Of a proxy model, as in the admin, the proxy's own permission.
+    """
+    user = getattr(request, "user", None)
+    if user is None:
+        return False
+    codename = get_permission_codename("change", model._meta)
+    permission = f"{model._meta.app_label}.{codename}"
+    return user.has_perm(permission) or (
+        obj is not None and user.has_perm(permission, obj)
+    )
+
+
+def is_signed_in(request: HttpRequest) -> bool:
+    """Whether the request comes from a user who is signed in."""
+    return bool(getattr(getattr(request, "user", None), "is_authenticated", False))
+
+
+def is_permitted(
+    request: HttpRequest, model: type[models.Model], obj: models.Model | None
+) -> bool:
+    """Whether API_PERMISSION lets this pass; one that raises a refusal does not."""
+    try:
+        return get_permission()(request, model, obj)
+    except (PermissionDenied, Http404):
+        return False
+
+
+def get_permission() -> Permission:
+    """Return the function that the ``API_PERMISSION`` setting names.
+
+    Raises ``ImportError`` when there is none by that name, ``TypeError`` when it cannot
+    be called.
+    """
+    permission = settings.API_PERMISSION
+    if isinstance(permission, str):
+        permission = import_string(permission)
+    if not callable(permission):
+        raise TypeError(f"{permission!r} cannot be called.")
+    return permission  # type: ignore[no-any-return]
