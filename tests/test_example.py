@@ -1,6 +1,6 @@
 """The example project, walked over HTTP as two editors walk it. Needs no browser."""
 
-import http.client
+import json
 import re
 import threading
 import urllib.error
@@ -14,6 +14,8 @@ import pytest
 from tests.browser.demo import Demo
 
 SAVED = "Saved. Others can edit the article again."
+# Elements without an end tag.
+VOID = {"br", "hr", "img", "input", "link", "meta"}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,10 @@ def demo(running):
 
 
 class Page(HTMLParser):
-    """An answer: its status, its address, its text, and the fields of its forms."""
+    """An answer: its status, its address, and what somebody without scripts has of it:
+
+    the text that is not hidden, and the fields of its forms.
+    """
 
     def __init__(self, answer):
         super().__init__()
@@ -46,14 +51,17 @@ class Page(HTMLParser):
         self.words = []
         self.unsafe = []
         self.textarea = self.select = None
+        self.hidden = []  # the hidden element that this is in, and those inside it
         self.feed(self.html)
         self.text = " ".join(" ".join(self.words).split())
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
         self.unsafe += [name for name in found if name[:2] == "on" or name == "style"]
-        if tag in ("script", "style"):
+        if tag == "style" or (tag == "script" and "src" not in found):
             self.unsafe.append(tag)
+        if tag not in VOID and (self.hidden or "hidden" in found):
+            self.hidden.append(tag)
         if tag == "input":
             self.fields[found["name"]] = found.get("value") or ""
         elif tag == "textarea":
@@ -65,6 +73,8 @@ class Page(HTMLParser):
             self.fields[self.select] = found["value"]
 
     def handle_endtag(self, tag):
+        if self.hidden:
+            assert self.hidden.pop() == tag, f"</{tag}> ends another element"
         if tag == "textarea":
             # HTML drops one line break after the opening tag.
             text = self.fields[self.textarea]
@@ -74,7 +84,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.textarea:
             self.fields[self.textarea] += data
-        else:
+        elif not self.hidden:
             self.words.append(data)
 
 
@@ -154,13 +164,16 @@ def test_one_edits_the_other_waits_and_then_edits(demo, alice, bob):
     refused = bob.get("/articles/1/edit/")
     assert refused.status == 403
     assert "Alice Moreau is editing this article" in refused.text
-    assert re.search(r"Since \d\d:\d\d", refused.text)
-    assert re.search(r"Until \d\d:\d\d \([45] minutes from now\)", refused.text)
-    assert 'href="/articles/1/edit/">Try again' in refused.html
-    assert 'href="/articles/1/">Read the article' in refused.html
+    assert re.search(r"Since \d\d:\d\d Until \d\d:\d\d ?, or sooner", refused.text)
+    assert "Try again Read the article All articles" in refused.text
+    assert re.search(
+        r'href="/articles/1/edit/" data-when="taken [^>]*>\s*<', refused.html
+    )
     assert bob.get("/articles/1/").status == 200
     assert "Alice Moreau is editing" in bob.get("/").text
+    assert "You are editing" not in bob.get("/").text
     assert "You are editing" in alice.get("/").text
+    assert "Alice Moreau is editing" not in alice.get("/").text
 
     saved = alice.post("/articles/1/edit/", form, body="By Alice.")
     assert (saved.status, saved.path) == (200, "/articles/1/")
@@ -374,15 +387,66 @@ def test_no_method_gets_past_the_lock(demo, alice):
     headers = {"Cookie": cookies, "X-CSRFToken": page.fields["csrfmiddlewaretoken"]}
     for method in ("DELETE", "PUT", "PATCH"):
         for path in ("/articles/1/delete/", "/articles/1/edit/"):
-            connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=30)
-            connection.request(method, path, headers=headers)
-            assert connection.getresponse().status == 405
-            connection.close()
+            assert demo.request(method, path, headers).status == 405
 
 
-def test_style_and_icon_are_served(demo):
-    for name in ("newsroom.css", "icon.svg"):
-        with urllib.request.urlopen(f"{demo.url}/static/newsroom/{name}") as answer:
+def test_pages_bring_what_keeps_and_watches_locks(demo, alice, bob):
+    scripts = re.compile(r'<script src="(\S+)" defer(?: data-lock-tokens-url="(\S+)")?')
+    expected = [
+        ("/static/lock_tokens/lock_tokens.js", "/locks/"),
+        ("/static/newsroom/newsroom.js", ""),
+    ]
+    form = alice.get("/articles/1/edit/")
+    assert scripts.findall(form.html) == expected
+    assert 'data-hold="1"' in form.html
+    assert form.fields["lock_token"] == demo.token(1)
+    delete = alice.get("/articles/2/delete/")
+    assert 'data-hold="2"' in delete.html
+    assert delete.fields["lock_token"] == demo.token(2)
+    # Nothing is said of the lock before a script knows of it.
+    for page in (form, delete):
+        for said in ("yours while", "connection", "signed out", "any more", "Copy"):
+            assert said not in page.text
+
+    assert alice.get("/").html.count('data-now="mine"') == 2
+    watching = bob.get("/")
+    assert scripts.findall(watching.html) == expected
+    ((articles,),) = demo.sql("SELECT count(*) FROM newsroom_article")
+    assert watching.html.count("data-watch=") == articles
+    assert watching.html.count('data-now="taken"') == 2
+    for path in ("/articles/1/", "/articles/1/edit/", "/articles/1/delete/"):
+        page = bob.get(path)
+        assert page.html.count('data-watch="1" data-now="taken"') == 1
+        assert "Alice Moreau is editing this article" in page.text
+        assert "free now" not in page.text.lower()
+    assert scripts.findall(Editor(demo).get("/sign-in/").html) == []
+
+
+def test_the_lock_api_is_for_editors_and_about_articles(demo, alice, bob):
+    form = alice.get("/articles/1/edit/")
+    page = bob.get("/locks/newsroom/article/?object_id=1&object_id=2&object_id=77")
+    states = json.loads(page.html)["states"]
+    assert states["1"]["locked_by"] == "Alice Moreau"
+    assert states["2"]["locked"] is False
+    assert states["77"] is None
+    assert form.fields["lock_token"] not in page.html
+    for path in ("newsroom/article/77/", "newsroom/section/1/", "auth/user/1/"):
+        page = alice.get(f"/locks/{path}")
+        assert (page.status, json.loads(page.html)["error"]) == (404, "not_found")
+
+    stranger = Editor(demo)
+    assert stranger.get("/locks/newsroom/article/1/").path == "/sign-in/"
+    # Neither is JSON: to the client that is somebody who is signed out.
+    lock = f"/locks/newsroom/article/1/{form.fields['lock_token']}/"
+    assert demo.request("PATCH", lock).status == 302
+    assert demo.request("POST", "/locks/newsroom/article/2/").status == 403
+    assert demo.holders() == {1: "alice"}
+
+
+def test_style_scripts_and_icon_are_served(demo):
+    names = ("newsroom/newsroom.css", "newsroom/newsroom.js", "newsroom/icon.svg")
+    for name in (*names, "lock_tokens/lock_tokens.js"):
+        with urllib.request.urlopen(f"{demo.url}/static/{name}") as answer:
             assert answer.status == 200
 
 

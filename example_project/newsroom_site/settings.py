@@ -32,9 +32,15 @@ MIDDLEWARE = [
     "newsroom.middleware.GoneMiddleware",
 ]
 
-# A lock lasts five minutes, short enough to wait for its end. After that it is still
-# good for saving, until somebody else opens the article.
-LOCK_TOKENS = {"TIMEOUT": 300}
+LOCK_TOKENS = {
+    # A page renews its lock while it is open. When it cannot, the lock lasts five minutes,
+    # short enough to wait for its end. After that it is still good for saving, until
+    # somebody else opens the article.
+    "TIMEOUT": 300,
+    # The JSON API is for whoever is signed in, and about articles.
+    "API_PERMISSION": "lock_tokens.permissions.is_authenticated",
+    "API_MODELS": ["newsroom.Article"],
+}
 
 DATABASES = {
     "default": {

@@ -5,5 +5,7 @@ urlpatterns = [
     path("sign-in/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     # Nothing more is needed here: when somebody signs out, their locks are released.
     path("sign-out/", LogoutView.as_view(), name="logout"),
+    # What newsroom.js talks to, through the client of lock_tokens.
+    path("locks/", include("lock_tokens.urls")),
     path("", include("newsroom.urls")),
 ]

@@ -54,6 +54,7 @@ class Watch:
 
     def __init__(self, context):
         self.problems = []
+        self.expected = [*EXPECTED]
         context.expose_binding(
             "reportViolation", lambda source, what: self.problems.append(what)
         )
@@ -62,7 +63,9 @@ class Watch:
         context.on("console", self._read)
 
     def _read(self, message):
-        if message.type == "error" and not any(e in message.text for e in EXPECTED):
+        if message.type == "error" and not any(
+            e in message.text for e in self.expected
+        ):
             self.problems.append(message.text)
 
 

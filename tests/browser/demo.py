@@ -1,6 +1,7 @@
 """The example project, run as a person would run it, with a database of its own."""
 
 import contextlib
+import http.client
 import os
 import socket
 import sqlite3
@@ -104,6 +105,16 @@ class Demo:
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
+    def request(
+        self, method: str, path: str, headers: dict[str, str] | None = None
+    ) -> http.client.HTTPResponse:
+        """Ask the server without any browser; follow nothing."""
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        ) as connection:
+            connection.request(method, path, headers=headers or {})
+            return connection.getresponse()
+
     def sql(self, statement: str, *values: object) -> list[tuple]:
         """Ask the database file itself, past all of Django."""
         with contextlib.closing(sqlite3.connect(self.database, timeout=20)) as file:
@@ -124,10 +135,29 @@ class Demo:
             )
         }
 
+    def live(self) -> dict[int, str]:
+        """Say who has which article, by locks that have not expired."""
+        return {
+            int(article): name
+            for article, name in self.sql(
+                "SELECT locked_object_id, username FROM lock_tokens_locktoken"
+                " LEFT JOIN auth_user ON auth_user.id = locked_by_id"
+                " WHERE expires_at > strftime('%Y-%m-%d %H:%M:%f', 'now')"
+            )
+        }
+
+    def token(self, article: int) -> str:
+        ((token,),) = self.sql(
+            "SELECT token_str FROM lock_tokens_locktoken WHERE locked_object_id = ?",
+            str(article),
+        )
+        return token
+
     def let_expire(self, article: int) -> None:
         """Move the clock of a lock: its time ended long ago."""
         self.sql(
-            "UPDATE lock_tokens_locktoken SET expires_at = '2020-01-01 00:00:00'"
+            "UPDATE lock_tokens_locktoken"
+            " SET expires_at = '2020-01-01 00:00:00.000000'"
             " WHERE locked_object_id = ?",
             str(article),
         )

@@ -1,0 +1,1 @@
+"""A site for the tests of the JavaScript client. ``tests.browser.site`` runs it."""

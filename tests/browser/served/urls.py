@@ -1,0 +1,38 @@
+from django.contrib.auth import get_user_model, login
+from django.contrib.staticfiles.views import serve
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import include, path
+
+from lock_tokens.decorators import locks_object
+from tests.models import Article
+
+
+def page(request, kind, key="", **more):
+    """A page of scripts: ``?early`` has its own before the client, ``?twice`` two tags."""
+    context = {"kind": kind, "key": key, **more}
+    return render(request, "served/page.html", context)
+
+
+@locks_object(Article, lambda request, key: key)
+def edit(request, key):
+    return page(request, "edit", key, token=request.lock_token["token"])
+
+
+def sign_in(request, username):
+    user = get_user_model().objects.get(username=username)
+    login(request, user, "django.contrib.auth.backends.ModelBackend")
+    return HttpResponse(f"<!DOCTYPE html><title>{username}</title>")
+
+
+urlpatterns = [
+    path("locks/", include("lock_tokens.urls")),
+    path("edit/<key>/", edit),
+    path("hold/<key>/", page, {"kind": "hold"}),
+    path("watch/<key>/", page, {"kind": "watch"}),
+    path("client/", page, {"kind": "client"}),
+    path("sign-in/<username>/", sign_in),
+    path("elsewhere/", lambda request: HttpResponse("<!DOCTYPE html><title>x</title>")),
+    path("favicon.ico", lambda request: HttpResponse(status=204)),
+    path("static/<path:path>", serve, {"insecure": True}),
+]
