@@ -18,7 +18,7 @@ from . import settings
 from .api_errors import ApiError, bad_request, not_found
 from .fields import to_utc
 from .lookups import find_object
-from .permissions import get_permission, is_signed_in
+from .permissions import get_permission, is_api_model, is_signed_in
 
 csrf_logger = logging.getLogger("django.security.csrf")
 
@@ -35,11 +35,7 @@ def get_model(app_label: str, name: str) -> type[models.Model]:
         model = apps.get_model(app_label, name)
     except LookupError as error:
         raise not_found("There is no such model.") from error
-    allowed = settings.API_MODELS
-    if model._meta.swapped or (
-        allowed is not None
-        and model._meta.label_lower not in {label.lower() for label in allowed}
-    ):
+    if not is_api_model(model):
         raise not_found("There is no such model.")
     return model
 

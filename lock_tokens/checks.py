@@ -121,7 +121,7 @@ def check_api_is_not_open(
     if not is_open or not getattr(settings, "ROOT_URLCONF", None):
         return []
     # A class of the project's own may let the API through.
-    if LOGIN_REQUIRED in settings.MIDDLEWARE or not _includes_api(get_resolver()):
+    if LOGIN_REQUIRED in settings.MIDDLEWARE or not includes_api(get_resolver()):
         return []
     return [
         Warning(
@@ -134,9 +134,9 @@ def check_api_is_not_open(
     ]
 
 
-def _includes_api(resolver: URLResolver) -> bool:
+def includes_api(resolver: URLResolver) -> bool:
     return resolver.app_name == "lock_tokens" or any(
-        _includes_api(pattern)
+        includes_api(pattern)
         for pattern in resolver.url_patterns
         if isinstance(pattern, URLResolver)
     )

@@ -64,6 +64,15 @@ def is_signed_in(request: HttpRequest) -> bool:
     return bool(getattr(getattr(request, "user", None), "is_authenticated", False))
 
 
+def is_api_model(model: type[models.Model]) -> bool:
+    """Whether API_MODELS lets the API know of this model."""
+    allowed = settings.API_MODELS
+    return not model._meta.swapped and (
+        allowed is None
+        or model._meta.label_lower in {label.lower() for label in allowed}
+    )
+
+
 def is_permitted(
     request: HttpRequest, model: type[models.Model], obj: models.Model | None
 ) -> bool:

@@ -80,7 +80,20 @@ class LockableQuerySet(models.QuerySet[M]):
     the same database; ``with_lock_state()`` works across databases.
     """
 
-    def _live_locks(self) -> models.Exists:
+    @classmethod
+    def of(cls, queryset: models.QuerySet[M]) -> LockableQuerySet[M]:
+        """Return this queryset, of any model, as one that can be told by locks."""
+        if isinstance(queryset, cls):
+            return queryset
+        objects: LockableQuerySet[M] = cls(
+            queryset.model,
+            queryset.query.chain(),
+            queryset._db,  # type: ignore[attr-defined]
+            queryset._hints,  # type: ignore[attr-defined]
+        )
+        return objects
+
+    def _live_locks(self, **holder: Any) -> models.Exists:
         field = key_field(self.model)
         if not isinstance(
             field,
@@ -103,16 +116,17 @@ class LockableQuerySet(models.QuerySet[M]):
                 locked_object_content_type__model=meta.model_name,
                 locked_object_id=key,
                 expires_at__gt=UTCNow(),
+                **holder,
             )
         )
 
-    def locked(self) -> LockableQuerySet[M]:
-        """Return the objects on which a live lock stands.
+    def locked(self, by: models.Model | None = None) -> LockableQuerySet[M]:
+        """Return the objects on which a live lock stands; with ``by``, that user's.
 
         Raises ``TypeError`` for models whose key is no integer, text or UUID, and
         ``ValueError`` for composite keys.
         """
-        return self.filter(self._live_locks())
+        return self.filter(self._live_locks(**({"locked_by": by.pk} if by else {})))
 
     def unlocked(self) -> LockableQuerySet[M]:
         """Return the objects that are free. Raises as :meth:`locked` does."""

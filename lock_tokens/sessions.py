@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 from django.apps import apps
@@ -15,6 +16,7 @@ from django.utils.connection import ConnectionDoesNotExist
 from django.utils.crypto import salted_hmac
 
 from .exceptions import InvalidToken, UnlockForbiddenError
+from .info import LockInfo
 from .models import LockableModel, LockToken
 from .places import Place
 from .tokens import is_well_formed
@@ -92,6 +94,56 @@ def lock_for_session(
     )
     remember(obj, session, lock.token_str)
     return lock.serialize()
+
+
+def take_over_for_session(
+    obj: models.Model,
+    session: SessionBase,
+    *,
+    timeout: float | None = None,
+    user: Any = None,
+) -> dict[str, str]:
+    """Lock the object for the session, and end whatever lock stands on it.
+
+    Whether the user may do so is for the caller to ask. Otherwise, and in what it
+    returns, as :func:`lock_for_session`.
+
+    Raises ``AlreadyLockedError`` when a transaction of another's keeps the lock, and
+    ``ValueError`` for an unsaved object or a bad timeout.
+    """
+    lock = LockToken.objects.take_over(
+        obj,
+        timeout=timeout,
+        user=user or _user_of(session),
+        owner=_owner(session),
+    )
+    remember(obj, session, lock.token_str)
+    return lock.serialize()
+
+
+def infos_of_others(
+    objects: Iterable[models.Model], session: SessionBase
+) -> list[LockInfo | None]:
+    """Return who else locks each of the objects, in their order.
+
+    ``None`` for what is free, and for what this session holds itself. One query for 500
+    objects, and one for each live lock of which the session has a token.
+
+    Raises ``ValueError`` as :func:`get_session_key` does.
+    """
+    objects = list(objects)
+
+    def is_own(obj: models.Model) -> bool:
+        token = get_session_token(obj, session)
+        if token is None:
+            return False
+        standing = LockToken.objects.standing(obj)
+        return standing is None or standing.has(token)
+
+    return [
+        info if info and not is_own(obj) else None
+        for obj, info in zip(objects, LockToken.objects.infos(objects), strict=True)
+    ]
 
 
 def unlock_for_session(obj: models.Model, session: SessionBase) -> None:

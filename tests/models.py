@@ -83,3 +83,41 @@ class Translation(LockableModel):
     pk = models.CompositePrimaryKey("article_id", "language")
     article = models.ForeignKey(Article, on_delete=models.CASCADE)
     language = models.CharField(max_length=2)
+
+
+class Keyword(models.Model):
+    name = models.CharField(max_length=50)
+
+    def __str__(self):
+        return self.name
+
+
+class Story(models.Model):
+    """As the admin's pages are mostly: with rows of its own, and many to many."""
+
+    headline = models.CharField(max_length=200)
+    body = models.TextField(blank=True)
+    is_urgent = models.BooleanField(default=False)
+    keywords = models.ManyToManyField(Keyword, blank=True)
+
+    def __str__(self):
+        return self.headline
+
+
+class Comment(models.Model):
+    story = models.ForeignKey(Story, on_delete=models.CASCADE)
+    text = models.CharField(max_length=200)
+
+    def __str__(self):
+        return self.text
+
+
+class Desk(models.Model):
+    """Others point to its name, so that the admin may ask for it by that."""
+
+    name = models.SlugField(unique=True)
+    telephone = models.CharField(max_length=20, blank=True)
+
+
+class Shift(models.Model):
+    desk = models.ForeignKey(Desk, to_field="name", on_delete=models.CASCADE)

@@ -26,6 +26,7 @@ from lock_tokens import (
     sessions,
     signals,
 )
+from lock_tokens.admin import checks as admin_checks
 from lock_tokens.converters import ObjectKeyConverter
 from lock_tokens.management.commands.remove_expired_locks import Command
 from lock_tokens.models import LockToken
@@ -48,7 +49,13 @@ TEST_COMMAND = (
     " .venv/bin/python -m pytest"
 )
 # Without an underscore, and yet the module's own business.
-INTERNAL = {"Target", "get_permission", "is_permitted", "is_signed_in"}
+INTERNAL = {
+    "Target",
+    "get_permission",
+    "is_api_model",
+    "is_permitted",
+    "is_signed_in",
+}
 
 
 def headings(page):
@@ -85,7 +92,8 @@ def test_each_setting_has_a_heading(key):
 
 
 def test_each_check_has_a_heading():
-    ids = set(re.findall(r'"(lock_tokens\.[EW]\d+)"', inspect.getsource(checks)))
+    sources = "".join(map(inspect.getsource, (checks, admin_checks)))
+    ids = set(re.findall(r'"(lock_tokens\.[EW]\d+)"', sources))
     assert ids
     assert ids == {name for name in headings("checks.rst") if "lock_tokens." in name}
 

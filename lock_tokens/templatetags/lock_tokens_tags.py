@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
-from django.conf import settings as django_settings
-from django.middleware.csrf import get_token
+from django.apps import apps
+from django.http import HttpRequest
 from django.template import Context
-from django.urls import NoReverseMatch, reverse
 
 from lock_tokens import settings
+from lock_tokens.client import get_base_url, get_csrf, get_nonce
+from lock_tokens.info import display_name
+from lock_tokens.lookups import find_object
+from lock_tokens.models import LockToken
+from lock_tokens.pages import ELSEWHERE, HELD, LOCKED, LockPage, is_of
 
 register = template.Library()
 
@@ -31,10 +35,7 @@ def lock_tokens_api_client(
     Raises ``NoReverseMatch`` without a ``base_url`` when ``lock_tokens.urls`` is not
     included.
     """
-    # render() gives it to the context also without the context processor.
-    request = context.get("request")
-    if not hasattr(request, "META"):
-        request = getattr(context, "request", None)
+    request = request_of(context)
     base_url = str(base_url or get_base_url(request))
     return {
         "base_url": base_url if base_url.endswith("/") else f"{base_url}/",
@@ -43,44 +44,66 @@ def lock_tokens_api_client(
     }
 
 
-def get_base_url(request: Any) -> str:
-    """Return the path below which the API is."""
-    match = getattr(request, "resolver_match", None)
-    try:
-        path = reverse(
-            "lock_tokens:states-view",
-            args=("app", "model"),
-            current_app=getattr(request, "current_app", match and match.namespace),
-        )
-    except NoReverseMatch as error:
-        raise NoReverseMatch(
-            "{% lock_tokens_api_client %} needs lock_tokens.urls in the URLconf, or the"
-            " base URL of the API as its argument."
-        ) from error
-    return path.removesuffix("app/model/")
+@register.inclusion_tag("lock_tokens/admin/handler.html", takes_context=True)
+def admin_lock_handler(
+    context: Context,
+    app_label: str,
+    model_name: str,
+    object_id: Any,
+    token: str | None,
+) -> dict[str, Any]:
+    """Bring what the admin's change page does about its lock into a template of one's own.
 
+    To be used inside the form: it has the hidden field with the token, the notes, the
+    stylesheet and the scripts. With a ``token`` the page holds the object's lock, without
+    one it shows who does. On a page of ``LockableModelAdmin`` the page's own state
+    decides; where the template has Django's blocks too, what comes first shows it.
 
-def get_nonce(context: Context, request: Any) -> str | None:
-    """Return the nonce that a Content-Security-Policy lets scripts in by."""
-    nonce = context.get("csp_nonce")
-    if nonce is None:
-        nonce = getattr(request, "csp_nonce", None)
-    # A nonce that nobody has used yet is made by its str(), and is false until then.
-    return None if nonce is None else str(nonce)
-
-
-def get_csrf(context: Context, request: Any) -> dict[str, str]:
-    """Return how the client proves that its requests come from a page of this site.
-
-    By the cookie as it is at that moment, wherever a script can read it; else by the
-    token of this page.
+    Raises ``LookupError`` when there is no such model.
     """
-    header = str(django_settings.CSRF_HEADER_NAME)
-    csrf = {"header": header.removeprefix("HTTP_").replace("_", "-")}
-    # Asking for the token has the cookie set, if it is not there.
-    token = get_token(request) if request is not None else context.get("csrf_token", "")
-    if django_settings.CSRF_USE_SESSIONS or django_settings.CSRF_COOKIE_HTTPONLY:
-        csrf["token"] = str(token)
-    else:
-        csrf["cookie"] = str(django_settings.CSRF_COOKIE_NAME)
-    return csrf
+    page = context.get("lock_page")
+    if not isinstance(page, LockPage):
+        page = page_of(context, app_label, model_name, object_id, token)
+    context["lock_page"] = page
+    everything: dict[str, Any] = context.flatten()  # type: ignore[assignment]
+    return {**everything, "show": page.place_by_tag()}
+
+
+def page_of(
+    context: Context, app_label: str, model_name: str, object_id: Any, token: str | None
+) -> LockPage:
+    """Return what a page of the project's own shows of a lock."""
+    model = apps.get_model(app_label, model_name)
+    obj = find_object(model, object_id)
+    request = request_of(context)
+    user = getattr(request, "user", None)
+    if not getattr(user, "is_authenticated", False):
+        user = None
+    page = LockPage(
+        state=HELD if token else LOCKED,
+        app_label=model._meta.app_label,
+        model_name=str(model._meta.model_name),
+        object_id=str(object_id),
+        token=token or None,
+        verbose_name=str(model._meta.verbose_name),
+        object_name=str(obj or ""),
+        user_name=display_name(user) or "",
+        user=user,
+        url=request.get_full_path() if request else "",
+        request=request,
+        obj=obj,
+        bound=request is not None and request.method == "POST",
+    )
+    if obj is not None and not token:
+        page.holder = LockToken.objects.info(obj)
+        if page.holder and is_of(page.holder, user):
+            page.state = ELSEWHERE
+    return page
+
+
+def request_of(context: Context) -> HttpRequest | None:
+    """Return the request of a page, also without the context processor for it."""
+    request = context.get("request")
+    if not hasattr(request, "META"):
+        request = getattr(context, "request", None)
+    return request

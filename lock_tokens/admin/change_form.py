@@ -1,0 +1,313 @@
+"""The change page: whoever opens it locks the object, and only they can save.
+
+A save is checked against the token of the page it comes from, in one transaction with
+all that it writes. Without the lock, nothing that was typed is lost.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.admin import options
+from django.contrib.admin.utils import unquote
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_protect
+
+from lock_tokens.exceptions import (
+    AlreadyLockedError,
+    InvalidToken,
+    UnlockForbiddenError,
+)
+from lock_tokens.holding import fence
+from lock_tokens.info import LockInfo, display_name
+from lock_tokens.models import LockableModel, LockToken
+from lock_tokens.pages import (
+    AGAIN,
+    ELSEWHERE,
+    HELD,
+    LOCKED,
+    REFUSED,
+    LockPage,
+    is_of,
+)
+from lock_tokens.refusals import TOKEN_FIELD
+from lock_tokens.sessions import (
+    forget,
+    get_session_token,
+    infos_of_others,
+    lock_for_session,
+    remember,
+    take_over_for_session,
+)
+
+from .base import LockingModelAdmin, get_lock_page
+from .copies import never_saving, read_only
+from .interruptions import keeping_input, nothing_saved
+from .page import (
+    LOCK_AGAIN,
+    TAKE_OVER,
+    differences,
+    is_same_lock,
+    last_change_of,
+)
+from .responses import context_of, wrap
+
+SAVE_BUTTONS = ("_save", "_continue", "_addanother")
+
+
+class ChangeFormLocks(LockingModelAdmin):
+    """The part of ``LockableModelAdmin`` that has the change page."""
+
+    def get_urls(self) -> Any:
+        urls = super().get_urls()
+        name = f"{self.opts.app_label}_{self.opts.model_name}_change"
+        for pattern in urls:
+            if pattern.name == name:
+                pattern.callback = keeping_input(pattern.callback, self.admin_site)
+        return urls
+
+    @method_decorator(csrf_protect)
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Lock the object for its change page, and save only what comes from that."""
+        arguments = (request, object_id, form_url, extra_context)
+        if request.method == "POST" and self._posts_action(request):
+            return super().changeform_view(*arguments)
+        obj = self._to_change(request, object_id)
+        if obj is None:
+            return self._without_lock(arguments)
+        if request.method == "GET":
+            return self._open(obj, arguments)
+        if request.method != "POST":
+            return super().changeform_view(*arguments)
+        if {LOCK_AGAIN, TAKE_OVER} & {*request.POST}:
+            return self._go_on(obj, arguments)
+        return self._save(obj, arguments)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> models.Model | None:
+        """Return the object; under a lock as it is now, whatever was read before."""
+        obj: models.Model | None = super().get_object(request, object_id, from_field)
+        page = get_lock_page(request)
+        if obj is None or page is None or not page.token:
+            return obj
+        connection = connections[obj._state.db or DEFAULT_DB_ALIAS]
+        if connection.in_atomic_block and connection.features.has_select_for_update:
+            # A transaction that has read before could be shown what it saw then.
+            own = ("self",) if connection.features.has_select_for_update_of else ()
+            objects = self.model._base_manager.using(obj._state.db)
+            obj.refresh_from_db(from_queryset=objects.select_for_update(of=own))
+        return obj
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        response = super().render_change_form(request, context, *args, **kwargs)
+        page = get_lock_page(request)
+        if page is None:
+            return response
+        page.shown = True
+        if page.state in (LOCKED, ELSEWHERE):
+            context_of(response).update(save_as=False, action_form=None)
+        return wrap(response, "lock_tokens/admin/change_form.html", page)
+
+    # Inner matters
+
+    def _posts_action(self, request: HttpRequest) -> bool:
+        """Say whether Django takes this for an action of a change page (from 6.1 on)."""
+        location = getattr(options, "ActionLocation", None)
+        if location is None or any(name in request.POST for name in SAVE_BUTTONS):
+            return False
+        location = location.CHANGE_FORM
+        return f"{location.value}-action" in request.POST and bool(
+            self._get_actions_with_action_location(  # type: ignore[attr-defined]
+                request, action_location=location
+            )
+        )
+
+    def _to_change(
+        self, request: HttpRequest, object_id: str | None
+    ) -> models.Model | None:
+        """Return the object that this request may change; ``None`` if there is none."""
+        if "_saveasnew" in request.POST:
+            return None
+        return self.get_lockable_object(request, object_id, self.has_change_permission)
+
+    def _without_lock(self, arguments: Any) -> HttpResponseBase:
+        """Let Django answer, and look after a form that came from a page with a lock."""
+        request, object_id, *_rest = arguments
+        response = super().changeform_view(*arguments)
+        if request.method != "POST" or TOKEN_FIELD not in request.POST or not object_id:
+            return response
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None and "_saveasnew" not in request.POST:
+            # Not the redirect: what was typed would be gone with it.
+            return nothing_saved(request, self.admin_site, "deleted", status=404)
+        if obj is not None and response.status_code == 302:  # saved as a new object
+            with suppress(UnlockForbiddenError):
+                LockToken.objects.release(obj, request.POST[TOKEN_FIELD])
+                forget(obj, request.session)
+        return response
+
+    def _open(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
+        request, *_rest = arguments
+        if "prefetch" in request.headers.get("Sec-Purpose", ""):
+            # Nobody sees the page yet. Refused, the browser asks again when somebody does.
+            return HttpResponse(status=503)
+        try:
+            held = lock_for_session(
+                obj,
+                request.session,
+                force_new=True,
+                timeout=self.lock_timeout,
+                user=request.user,
+            )
+        except AlreadyLockedError as error:
+            return self._show_locked(obj, error, arguments)
+        self.set_lock_page(request, obj, HELD, token=held["token"])
+        return super().changeform_view(*arguments)
+
+    def _show_locked(
+        self, obj: models.Model, error: AlreadyLockedError, arguments: Any
+    ) -> HttpResponseBase:
+        request, object_id, form_url, extra_context = arguments
+        holder = LockInfo(
+            error.locked_by, cast("Any", error.locked_at), cast("Any", error.expires_at)
+        )
+        state = ELSEWHERE if is_of(holder, request.user) else LOCKED
+        self.set_lock_page(
+            request, obj, state, holder=holder if error.locked_at else None
+        )
+        hidden = {"show_delete": False, **(extra_context or {})}
+        return super(ChangeFormLocks, read_only(self)).changeform_view(
+            request, object_id, form_url, hidden
+        )
+
+    def _save(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
+        request, *_rest = arguments
+        token = request.POST.get(TOKEN_FIELD)
+        if token is None:
+            token = get_session_token(obj, request.session)
+        place = LockToken.objects.place_of(obj)
+        with ExitStack() as stack:
+            try:
+                fenced = stack.enter_context(
+                    fence(obj, token or "", timeout=self.lock_timeout)
+                )
+            except InvalidToken:
+                return self._refuse(obj, arguments)
+            page = self.set_lock_page(request, obj, HELD, token=fenced.token)
+            response = super().changeform_view(*arguments)
+            saved = not page.shown and response.status_code < 400
+            fenced.release = saved and "_continue" not in request.POST
+        if not fenced.release:
+            remember(obj, request.session, fenced.token)
+        elif get_session_token(place, request.session) == fenced.token:
+            forget(place, request.session)
+        return response
+
+    def _refuse(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
+        """Answer a save without the lock: all that was entered, and nothing written."""
+        request, *_rest = arguments
+        page = self.set_lock_page(
+            request,
+            obj,
+            REFUSED,
+            token=request.POST.get(TOKEN_FIELD, ""),
+            holder=infos_of_others([obj], request.session)[0],
+        )
+        response = self._show_sent(obj, page, arguments)
+        if page.shown and not page.differences:
+            # A second click on Save, most of all: the first one saved all this.
+            self.message_user(
+                request,
+                _("There was nothing to save: all this is saved already."),
+                messages.INFO,
+            )
+            if "_continue" in request.POST:
+                return HttpResponseRedirect(request.get_full_path())
+            return self.response_post_save_change(request, obj)
+        if page.shown:
+            response.status_code = 403
+        return response
+
+    def _go_on(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
+        """Lock the object again for what was typed, which is not saved yet."""
+        request, *_rest = arguments
+        has_text = TOKEN_FIELD in request.POST
+        try:
+            held = self._lock_again(request, obj)
+        except AlreadyLockedError:
+            if has_text:
+                return self._refuse(obj, arguments)
+            return HttpResponseRedirect(request.get_full_path())
+        if not has_text:
+            return HttpResponseRedirect(request.get_full_path())
+        page = self.set_lock_page(request, obj, AGAIN, token=held["token"])
+        return self._show_sent(obj, page, arguments)
+
+    def _lock_again(self, request: HttpRequest, obj: models.Model) -> dict[str, str]:
+        token = request.POST.get(TOKEN_FIELD, "")
+        with suppress(InvalidToken):  # then it was not void after all
+            held = LockableModel.lock(obj, token, timeout=self.lock_timeout)
+            remember(obj, request.session, token)
+            return held
+        options: dict[str, Any] = {"timeout": self.lock_timeout, "user": request.user}
+        holder = LockToken.objects.info(obj)
+        asked = request.POST.get(TAKE_OVER, "")
+        if holder is not None and is_same_lock(asked, holder):
+            if is_of(holder, request.user):
+                return take_over_for_session(obj, request.session, **options)
+            if self.has_take_over_permission(request, obj):
+                return self._take_over(request, obj, holder, options)
+        return lock_for_session(obj, request.session, force_new=True, **options)
+
+    def _take_over(
+        self,
+        request: HttpRequest,
+        obj: models.Model,
+        holder: LockInfo,
+        options: dict[str, Any],
+    ) -> dict[str, str]:
+        with transaction.atomic(using=LockToken.objects.place_of(obj).using):
+            held = take_over_for_session(obj, request.session, **options)
+            name = display_name(holder.locked_by) or _("somebody")
+            message = _("Took over from %(name)s.") % {"name": name}
+            self.log_change(request, obj, message)
+        return held
+
+    def _show_sent(
+        self, obj: models.Model, page: LockPage, arguments: Any
+    ) -> HttpResponseBase:
+        """Show the form as it was sent, and where it differs from what is saved."""
+        request, object_id, form_url, extra_context = arguments
+        if page.state == REFUSED:
+            hidden = {
+                "show_save": False,
+                "show_save_and_continue": False,
+                "show_save_and_add_another": False,
+                "show_delete": False,
+            }
+            extra_context = {**hidden, **(extra_context or {})}
+        response = super(ChangeFormLocks, never_saving(self)).changeform_view(
+            request, object_id, form_url, extra_context
+        )
+        if page.shown:
+            context = context_of(response)
+            formsets = [inline.formset for inline in context["inline_admin_formsets"]]
+            current = self.model._base_manager.using(obj._state.db).get(pk=obj.pk)
+            page.differences = differences(current, context["adminform"].form, formsets)
+            page.last_change = last_change_of(obj)
+        return response

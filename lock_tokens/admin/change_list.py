@@ -1,0 +1,155 @@
+"""The change list: who is editing what, actions, and editing in the list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import SimpleListFilter, display, helpers
+from django.db import models
+from django.db.models.query import QuerySet
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from lock_tokens.info import LockInfo, display_name
+from lock_tokens.models import LockToken
+from lock_tokens.querysets import LockableQuerySet
+
+from .base import LockingModelAdmin
+from .held import Held, can_be_locked, held, left_out_message, since
+from .list_editable import lock_aware
+
+COLUMN = "lock_state"
+
+
+class LockStateFilter(SimpleListFilter):
+    """A ``list_filter`` by lock: what is locked, free, or locked by whoever asks.
+
+    For models whose key is an integer, a text or a UUID, in the database of the locks.
+    """
+
+    title = gettext_lazy("lock")
+    parameter_name = "lock"
+
+    def lookups(self, request: Any, model_admin: Any) -> Any:
+        return [
+            ("locked", _("Being edited")),
+            ("mine", _("Being edited by me")),
+            ("free", _("Free")),
+        ]
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        objects = LockableQuerySet.of(queryset)
+        if self.value() == "locked":
+            return objects.locked()
+        if self.value() == "mine":
+            return objects.locked(by=request.user)
+        if self.value() == "free":
+            return objects.unlocked()
+        return queryset
+
+
+class ChangeListLocks(LockingModelAdmin):
+    """The part of ``LockableModelAdmin`` that the change list has."""
+
+    @display(description=gettext_lazy("being edited by"), empty_value="")
+    def lock_state(self, obj: models.Model) -> str | None:
+        """Column for ``list_display``: who is editing the object, and since when."""
+        known = getattr(obj, "_lock_infos", None)
+        if known is not None:
+            info = known[obj]
+        else:
+            info = LockToken.objects.info(obj) if can_be_locked(obj) else None
+        if info is None:
+            return None
+        name = display_name(info.locked_by) or _("somebody")
+        return format_html(
+            '<span class="lock-state">{}</span>',
+            _("%(name)s, since %(time)s")
+            % {"name": name, "time": since(info.locked_at)},
+        )
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return Django's change list, its rows with their locks: one query for all."""
+        changes = super().get_changelist_instance(request)
+        if COLUMN in self.get_list_display(request):
+            rows: list[Any] = [row for row in changes.result_list if can_be_locked(row)]
+            infos: dict[models.Model, LockInfo | None] = dict(
+                zip(rows, LockToken.objects.infos(rows), strict=True)
+            )
+            for row in rows:
+                row._lock_infos = infos
+        return changes
+
+    # Actions
+
+    def response_action(  # type: ignore[override]
+        self, request: HttpRequest, queryset: QuerySet[Any], **location: Any
+    ) -> Any:
+        """Run an action on what nobody else is editing, under its locks."""
+        action = posted_action(request, location)
+        if not action or action in self.lock_exempt_actions:
+            return super().response_action(request, queryset, **location)
+        selected = queryset
+        if not selects_across(request, location):
+            keys = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+            selected = queryset.filter(pk__in=keys)
+        with held(request) as locks:
+            objects = list(selected)
+            locks.acquire(objects, self.lock_timeout, request.user)
+            if locks.left_out:
+                self._tell(request, locks)
+                if len(locks.left_out) == len(objects):
+                    return HttpResponseRedirect(request.get_full_path())
+                queryset = queryset.exclude(pk__in=[obj.pk for obj in locks.left_out])
+            if LockStateFilter.parameter_name in request.GET:
+                # What was free is so no longer: the list would be empty now.
+                may_change = [obj.pk for obj in objects if obj not in locks.left_out]
+                queryset = self.get_queryset(request).filter(pk__in=may_change)
+            response = super().response_action(request, queryset, **location)
+            # Another page, a question first of all, or a file is no change yet.
+            locks.written = getattr(response, "status_code", 302) == 302
+        return response
+
+    # Editing in the list
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        with held(request) as locks:
+            response = super().changelist_view(request, extra_context)
+            locks.written = True
+        return response
+
+    def get_changelist_formset(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return Django's formset; of what others edit it saves nothing."""
+        formset = super().get_changelist_formset(request, **kwargs)
+        return lock_aware(formset, request, self)
+
+    def _tell(self, request: HttpRequest, locks: Held) -> None:
+        self.message_user(
+            request, left_out_message(locks.left_out.items()), messages.WARNING
+        )
+
+
+def posted_action(request: HttpRequest, location: dict[str, Any]) -> str | None:
+    """Return the name of the action that is posted, as Django finds it."""
+    if is_change_form(location):
+        return request.POST.get("CHANGE_FORM-action")
+    try:
+        return request.POST.getlist("action")[int(request.POST.get("index", 0))]
+    except (IndexError, ValueError):
+        return request.POST.get("action")
+
+
+def selects_across(request: HttpRequest, location: dict[str, Any]) -> bool:
+    """Say whether all rows were selected, also those of other pages of the list."""
+    across = request.POST.getlist("select_across")
+    return not is_change_form(location) and any(value != "0" for value in across)
+
+
+def is_change_form(location: dict[str, Any]) -> bool:
+    """Say whether an action is posted by a change page, as it may be from 6.1 on."""
+    return getattr(location.get("action_location"), "value", "") == "CHANGE_FORM"

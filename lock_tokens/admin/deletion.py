@@ -1,0 +1,123 @@
+"""Deleting in the admin: not what somebody else is editing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.utils import NestedObjects, quote
+from django.db import models, router
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_protect
+
+from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
+from lock_tokens.holding import fence
+from lock_tokens.models import LockToken
+from lock_tokens.pages import HELD
+from lock_tokens.sessions import forget, infos_of_others, lock_for_session
+
+from .base import LockingModelAdmin, get_lock_page
+from .held import can_be_locked, described, holds
+from .responses import wrap
+
+
+class DeletionLocks(LockingModelAdmin):
+    """The part of ``LockableModelAdmin`` that deletes."""
+
+    @method_decorator(csrf_protect)
+    def delete_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Delete the object under its lock, which the question takes already."""
+        obj = self.get_lockable_object(request, object_id, self.has_delete_permission)
+        if obj is None or request.method not in ("GET", "POST"):
+            return super().delete_view(request, object_id, extra_context)
+        try:
+            # What is void when it comes back has been edited by others since.
+            held = lock_for_session(
+                obj,
+                request.session,
+                force_new=request.method == "GET",
+                timeout=self.lock_timeout,
+                user=request.user,
+            )
+            if request.method == "GET":
+                self.set_lock_page(request, obj, HELD, token=held["token"])
+                return super().delete_view(request, object_id, extra_context)
+            return self._delete(request, obj, held["token"], object_id, extra_context)
+        except AlreadyLockedError as error:
+            message = _("Not deleted: %(what)s.") % {"what": described(obj, error)}
+        except InvalidToken:
+            message = _(
+                "Not deleted: others may have changed it since you were asked. Look at"
+                " it again."
+            )
+            forget(obj, request.session)
+        self.message_user(request, message, messages.WARNING)
+        return HttpResponseRedirect(self._change_url(obj))
+
+    def _delete(
+        self,
+        request: HttpRequest,
+        obj: models.Model,
+        token: str,
+        object_id: str,
+        extra_context: dict[str, Any] | None,
+    ) -> HttpResponseBase:
+        place = LockToken.objects.place_of(obj)
+        with fence(obj, token, timeout=self.lock_timeout) as fenced:
+            page = self.set_lock_page(request, obj, HELD, token=token)
+            response = super().delete_view(request, object_id, extra_context)
+            fenced.release = not page.shown and response.status_code < 400
+        if fenced.release:
+            forget(place, request.session)
+        return response
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Return Django's answer; what others edit of it is protected."""
+        deleted, count, perms_needed, protected = super().get_deleted_objects(
+            objs, request
+        )
+        using = router.db_for_write(self.model)
+        collector = NestedObjects(using=using, origin=objs)
+        collector.collect(objs)
+        return deleted, count, perms_needed, [*protected, *_edited(collector, request)]
+
+    def render_delete_form(
+        self, request: HttpRequest, context: dict[str, Any]
+    ) -> HttpResponse:
+        response = super().render_delete_form(request, context)
+        page = get_lock_page(request)
+        if page is None:
+            return response
+        page.shown = True
+        return wrap(response, "lock_tokens/admin/delete_confirmation.html", page)
+
+    def _change_url(self, obj: models.Model) -> str:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return reverse(name, args=(quote(obj.pk),), current_app=self.admin_site.name)
+
+
+def _edited(collector: NestedObjects, request: HttpRequest) -> Iterable[str]:
+    """Say which of the objects that would be deleted somebody else is editing."""
+    objects = [
+        obj
+        for model, instances in collector.data.items()
+        if not model._meta.auto_created
+        for obj in instances
+        if can_be_locked(obj) and not holds(request, obj)
+    ]
+    for obj, info in zip(
+        objects, infos_of_others(objects, request.session), strict=True
+    ):
+        if info is not None:
+            yield f"{capfirst(obj._meta.verbose_name)}: {described(obj, info)}"

@@ -1,0 +1,60 @@
+"""The answer to a form that came too late: all that was typed, on a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext as _
+
+from lock_tokens.refusals import submitted_fields
+
+from .page import login_url
+
+SIGNED_OUT = "signed_out"
+DELETED = "deleted"
+
+
+def keeping_input(
+    view: Callable[..., HttpResponseBase], admin_site: AdminSite
+) -> Callable[..., HttpResponseBase]:
+    """Have a form of somebody who is signed out answered with what they typed.
+
+    The admin would send them to the sign-in page, and the text would be lost.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST" and not admin_site.has_permission(request):
+            return nothing_saved(request, admin_site, SIGNED_OUT, status=403)
+        return view(request, *args, **kwargs)
+
+    return wrapper
+
+
+def nothing_saved(
+    request: HttpRequest, admin_site: AdminSite, reason: str, status: int
+) -> TemplateResponse:
+    """Return the page that gives back what was typed; ``reason`` says why it has to."""
+    titles = {SIGNED_OUT: _("You are signed out"), DELETED: _("This was deleted")}
+    request.current_app = admin_site.name
+    context = {
+        **admin_site.each_context(request),
+        "title": titles[reason],
+        "reason": reason,
+        "submitted": submitted_fields(request),
+        "login_url": login_url(admin_site.name, request.get_full_path()),
+        "list_url": reverse("admin:index", current_app=admin_site.name),
+    }
+    response = TemplateResponse(
+        request, "lock_tokens/admin/interrupted.html", context, status=status
+    )
+    add_never_cache_headers(response)
+    return response

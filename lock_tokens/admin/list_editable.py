@@ -1,0 +1,97 @@
+"""Editing in the change list, under locks.
+
+Each row that was changed is saved under its lock, and only if the list showed what is
+saved now. Django alone would write all of a row's cells as they stood when the list was
+opened, over what others have saved since.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.db import models
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from .held import Held, described
+
+if TYPE_CHECKING:
+    from .base import LockingModelAdmin
+
+
+def lock_aware(
+    formset: type, request: HttpRequest, model_admin: LockingModelAdmin
+) -> type:
+    """Return a change list's formset class that saves only what it may."""
+    for form_field in formset.form.base_fields.values():  # type: ignore[attr-defined]
+        # So the form knows what the list showed, not only what is saved now.
+        form_field.show_hidden_initial = True
+
+    def is_valid(self: Any) -> bool:
+        valid: bool = formset.is_valid(self)  # type: ignore[attr-defined]
+        if valid and not hasattr(self, "_is_locked"):
+            self._is_locked = True
+            lock_rows(self, request, model_admin)
+        return valid
+
+    return type(formset.__name__, (formset,), {"is_valid": is_valid})
+
+
+def lock_rows(
+    formset: Any, request: HttpRequest, model_admin: LockingModelAdmin
+) -> None:
+    """Lock the rows that were changed, and pass over those that may not be saved."""
+    locks: Held = request._held  # type: ignore[attr-defined]
+    changed = {form.instance: form for form in formset.forms if form.has_changed()}
+    locks.acquire(list(changed), model_admin.lock_timeout, request.user)
+    current = model_admin.model._base_manager.using(formset.queryset.db).in_bulk(
+        [obj.pk for obj in changed]
+    )
+    for obj, form in changed.items():
+        if obj in locks.left_out:
+            reason = described(obj, locks.left_out[obj])
+        elif obj.pk not in current or is_outdated(form, current[obj.pk]):
+            reason = _("“%(object)s” (somebody else has changed it since)") % {
+                "object": current.get(obj.pk, obj)
+            }
+        else:
+            continue
+        message = _("Not saved: %(what)s. You entered %(entered)s.") % {
+            "what": reason,
+            "entered": entered(form),
+        }
+        model_admin.message_user(request, message, messages.WARNING)
+        pass_over(form)
+
+
+def pass_over(form: Any) -> None:
+    """Let Django take the row for one that nobody has touched."""
+    form.has_changed = lambda: False
+
+
+def is_outdated(form: Any, current: models.Model) -> bool:
+    """Say whether the list showed something else than what is saved now."""
+    now = type(form)(instance=current, prefix=form.prefix)
+    for name, form_field in form.fields.items():
+        hidden = form[name].html_initial_name
+        if form_field.disabled or not any(
+            key == hidden or key.startswith(f"{hidden}_") for key in form.data
+        ):
+            continue
+        shown = form._widget_data_value(form_field.hidden_widget(), hidden)
+        if form_field.has_changed(now.get_initial_for_field(form_field, name), shown):
+            return True
+    editable = set(form.fields)
+    return any(
+        getattr(form.instance, column.attname) != getattr(current, column.attname)
+        for column in current._meta.concrete_fields
+        if column.name not in editable
+    )
+
+
+def entered(form: Any) -> str:
+    """Say what was entered in a row."""
+    return ", ".join(
+        f"{form[name].label}: “{form[name].data}”" for name in form.changed_data
+    )
