@@ -9,6 +9,8 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
 EDITORS = {"alice": ("Alice", "Moreau"), "bob": ("Bob", "Lindqvist")}
+# May take over what others are editing.
+CHIEFS = {"carol": ("Carol", "Okafor")}
 
 
 class Handler(WSGIRequestHandler):
@@ -29,12 +31,21 @@ def main(port):
     django.setup()
     call_command("migrate", run_syncdb=True, verbosity=0)
     from django.contrib.auth import get_user_model
+    from django.contrib.auth.hashers import make_password
+    from django.contrib.auth.models import Permission
     from django.db import connection
 
-    for username, (first_name, last_name) in EDITORS.items():
-        get_user_model().objects.create(
-            username=username, first_name=first_name, last_name=last_name
+    own = Permission.objects.filter(content_type__app_label="tests")
+    for username, (first_name, last_name) in {**EDITORS, **CHIEFS}.items():
+        user = get_user_model().objects.create(
+            username=username,
+            first_name=first_name,
+            last_name=last_name,
+            password=make_password(username),
+            is_staff=True,
+            is_superuser=username in CHIEFS,
         )
+        user.user_permissions.set(own)
     connection.close()
     server = Server(("127.0.0.1", port), Handler)
     server.set_app(get_wsgi_application())

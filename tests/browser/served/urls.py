@@ -7,6 +7,8 @@ from django.urls import include, path
 from lock_tokens.decorators import locks_object
 from tests.models import Article
 
+from . import admin
+
 
 def page(request, kind, key="", **more):
     """A page of scripts: ``?early`` has its own before the client, ``?twice`` two tags."""
@@ -26,6 +28,7 @@ def sign_in(request, username):
 
 
 urlpatterns = [
+    path("admin/", admin.site.urls),
     path("locks/", include("lock_tokens.urls")),
     path("edit/<key>/", edit),
     path("hold/<key>/", page, {"kind": "hold"}),
