@@ -150,6 +150,7 @@ class LockTokenManager(PlacingManager):
         timeout: float | None = None,
         user: Any = None,
         owner: str | None = None,
+        locked_at: datetime | None = None,
     ) -> LockToken:
         """Lock the object and end whatever lock stands on it; return the new one.
 
@@ -157,16 +158,32 @@ class LockTokenManager(PlacingManager):
         ``lock_tokens.take_over_locktoken``). A save that is fenced with the old token at
         this moment finishes first.
 
+        With ``locked_at``, only the lock that was acquired then: who has asked about one
+        holder does not end the lock of another, who came since.
+
         Raises ``ValueError`` as :meth:`acquire` does, and ``AlreadyLockedError`` when a
-        transaction of another's keeps the row.
+        transaction of another's keeps the row, or the lock is not that of ``locked_at``.
         """
         place = self.place_of(obj)
         lock = self._new_lock(place, timeout, user, owner)
         statements = for_database(place.using)
         ended = self._live_lock(place)
+
+        def take_over() -> Acquired:
+            if locked_at is None:
+                return statements.take_over(lock)
+            with transaction.atomic(using=place.using):
+                standing = self.using(place.using).filter(**self._at(place))
+                row = standing.select_for_update().first()
+                if row is None or row.locked_at != locked_at:
+                    raise Busy
+                return statements.take_over(lock)
+
         try:
-            acquired = run(place.using, lambda: statements.take_over(lock))
+            acquired = run(place.using, take_over)
         except Busy:
+            if locked_at is not None:
+                raise self.refusal(place) from None
             raise self._refusal(place, obj, None) from None
         return self._made(
             place,
@@ -309,6 +326,14 @@ class LockTokenManager(PlacingManager):
         One query for 500 objects of one database, whatever their models.
         """
         return infos_at([self.place_of(obj) for obj in objects], self._live)
+
+    @staticmethod
+    def live() -> models.Q:
+        """Return the condition of a live lock, by the database's clock.
+
+        For a queryset of locks: to filter it, or as an annotation.
+        """
+        return models.Q(expires_at__gt=UTCNow())
 
     def get_for_object(
         self, obj: models.Model | Place, allow_expired: bool = True
@@ -472,7 +497,7 @@ class LockTokenManager(PlacingManager):
         )
 
     def _live(self, using: str) -> models.QuerySet[LockToken]:
-        locks = self.using(using).filter(expires_at__gt=UTCNow())
+        locks = self.using(using).filter(self.live())
         if router.db_for_read(get_user_model()) == using:
             return locks.select_related("locked_by")
         return locks

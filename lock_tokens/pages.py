@@ -71,6 +71,11 @@ class LockPage:
     placed_by: str = ""
     has_head: bool = False
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the lock is acquired by this request: what it shows must be as new."""
+        return self.state == AGAIN or (self.state == HELD and not self.bound)
+
     def place_by_blocks(self) -> bool:
         """Say whether the blocks of our templates shall show this."""
         self.placed_by = self.placed_by or "blocks"
@@ -100,6 +105,11 @@ class LockPage:
     def holder_name(self) -> str:
         """How to call the holder; empty when unknown."""
         return display_name(self.holder.locked_by) or "" if self.holder else ""
+
+    @property
+    def last_change_by(self) -> str:
+        """How to call whoever made the last change."""
+        return display_name(self.last_change.user) or "" if self.last_change else ""
 
     @property
     def take_over_value(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
@@ -102,20 +103,23 @@ def take_over_for_session(
     *,
     timeout: float | None = None,
     user: Any = None,
+    locked_at: datetime | None = None,
 ) -> dict[str, str]:
     """Lock the object for the session, and end whatever lock stands on it.
 
-    Whether the user may do so is for the caller to ask. Otherwise, and in what it
-    returns, as :func:`lock_for_session`.
+    Whether the user may do so is for the caller to ask. With ``locked_at``, only the
+    lock that was acquired then. Otherwise, and in what it returns, as
+    :func:`lock_for_session`.
 
-    Raises ``AlreadyLockedError`` when a transaction of another's keeps the lock, and
-    ``ValueError`` for an unsaved object or a bad timeout.
+    Raises ``AlreadyLockedError`` when a transaction of another's keeps the lock or it is
+    not that of ``locked_at``, and ``ValueError`` for an unsaved object or a bad timeout.
     """
     lock = LockToken.objects.take_over(
         obj,
         timeout=timeout,
         user=user or _user_of(session),
         owner=_owner(session),
+        locked_at=locked_at,
     )
     remember(obj, session, lock.token_str)
     return lock.serialize()

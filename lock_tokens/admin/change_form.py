@@ -48,7 +48,7 @@ from lock_tokens.sessions import (
 
 from .base import LockingModelAdmin, get_lock_page
 from .copies import never_saving, read_only
-from .interruptions import keeping_input, nothing_saved
+from .interruptions import DELETED, keeping_input, nothing_saved
 from .page import (
     LOCK_AGAIN,
     TAKE_OVER,
@@ -58,7 +58,11 @@ from .page import (
 )
 from .responses import context_of, wrap
 
-SAVE_BUTTONS = ("_save", "_continue", "_addanother")
+SAVE_AS_NEW = "_saveasnew"
+OWN_BUTTONS = {
+    *("_save", "_continue", "_addanother", SAVE_AS_NEW),
+    *(LOCK_AGAIN, TAKE_OVER),
+}
 
 
 class ChangeFormLocks(LockingModelAdmin):
@@ -84,9 +88,11 @@ class ChangeFormLocks(LockingModelAdmin):
         arguments = (request, object_id, form_url, extra_context)
         if request.method == "POST" and self._posts_action(request):
             return super().changeform_view(*arguments)
-        obj = self._to_change(request, object_id)
+        obj = self.get_lockable_object(request, object_id, self.has_change_permission)
         if obj is None:
             return self._without_lock(arguments)
+        if SAVE_AS_NEW in request.POST:
+            return self._save_as_new(obj, arguments)
         if request.method == "GET":
             return self._open(obj, arguments)
         if request.method != "POST":
@@ -101,14 +107,13 @@ class ChangeFormLocks(LockingModelAdmin):
         """Return the object; under a lock as it is now, whatever was read before."""
         obj: models.Model | None = super().get_object(request, object_id, from_field)
         page = get_lock_page(request)
-        if obj is None or page is None or not page.token:
-            return obj
-        connection = connections[obj._state.db or DEFAULT_DB_ALIAS]
-        if connection.in_atomic_block and connection.features.has_select_for_update:
-            # A transaction that has read before could be shown what it saw then.
-            own = ("self",) if connection.features.has_select_for_update_of else ()
-            objects = self.model._base_manager.using(obj._state.db)
-            obj.refresh_from_db(from_queryset=objects.select_for_update(of=own))
+        if (
+            obj is not None
+            and page is not None
+            and page.is_new
+            and connections[obj._state.db or DEFAULT_DB_ALIAS].in_atomic_block
+        ):
+            read_again(obj)
         return obj
 
     def render_change_form(
@@ -128,7 +133,7 @@ class ChangeFormLocks(LockingModelAdmin):
     def _posts_action(self, request: HttpRequest) -> bool:
         """Say whether Django takes this for an action of a change page (from 6.1 on)."""
         location = getattr(options, "ActionLocation", None)
-        if location is None or any(name in request.POST for name in SAVE_BUTTONS):
+        if location is None or OWN_BUTTONS & {*request.POST}:
             return False
         location = location.CHANGE_FORM
         return f"{location.value}-action" in request.POST and bool(
@@ -137,27 +142,28 @@ class ChangeFormLocks(LockingModelAdmin):
             )
         )
 
-    def _to_change(
-        self, request: HttpRequest, object_id: str | None
-    ) -> models.Model | None:
-        """Return the object that this request may change; ``None`` if there is none."""
-        if "_saveasnew" in request.POST:
-            return None
-        return self.get_lockable_object(request, object_id, self.has_change_permission)
-
     def _without_lock(self, arguments: Any) -> HttpResponseBase:
-        """Let Django answer, and look after a form that came from a page with a lock."""
+        """Let Django answer; but not with a redirect that would lose what was typed."""
         request, object_id, *_rest = arguments
         response = super().changeform_view(*arguments)
-        if request.method != "POST" or TOKEN_FIELD not in request.POST or not object_id:
-            return response
-        obj = self.get_object(request, unquote(object_id))
-        if obj is None and "_saveasnew" not in request.POST:
-            # Not the redirect: what was typed would be gone with it.
-            return nothing_saved(request, self.admin_site, "deleted", status=404)
-        if obj is not None and response.status_code == 302:  # saved as a new object
+        if (
+            object_id
+            and {*request.POST} & {TOKEN_FIELD}
+            and not {*request.POST} & {SAVE_AS_NEW}
+            and self.get_object(request, unquote(object_id)) is None
+        ):
+            return nothing_saved(request, self.admin_site, DELETED, status=404)
+        return response
+
+    def _save_as_new(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
+        """Let Django add another object, and give up the lock of the one it is made of."""
+        request, *_rest = arguments
+        token = request.POST.get(TOKEN_FIELD, "")
+        page = self.set_lock_page(request, obj, HELD, token=token)
+        response = super().changeform_view(*arguments)
+        if not page.shown and response.status_code < 400:
             with suppress(UnlockForbiddenError):
-                LockToken.objects.release(obj, request.POST[TOKEN_FIELD])
+                LockToken.objects.release(obj, token)
                 forget(obj, request.session)
         return response
 
@@ -229,13 +235,15 @@ class ChangeFormLocks(LockingModelAdmin):
             holder=infos_of_others([obj], request.session)[0],
         )
         response = self._show_sent(obj, page, arguments)
-        if page.shown and not page.differences:
+        if page.shown and not page.differences and not context_of(response)["errors"]:
             # A second click on Save, most of all: the first one saved all this.
             self.message_user(
                 request,
                 _("There was nothing to save: all this is saved already."),
                 messages.INFO,
             )
+            if page.is_popup:
+                return self.response_change(request, obj)
             if "_continue" in request.POST:
                 return HttpResponseRedirect(request.get_full_path())
             return self.response_post_save_change(request, obj)
@@ -282,7 +290,9 @@ class ChangeFormLocks(LockingModelAdmin):
         options: dict[str, Any],
     ) -> dict[str, str]:
         with transaction.atomic(using=LockToken.objects.place_of(obj).using):
-            held = take_over_for_session(obj, request.session, **options)
+            held = take_over_for_session(
+                obj, request.session, locked_at=holder.locked_at, **options
+            )
             name = display_name(holder.locked_by) or _("somebody")
             message = _("Took over from %(name)s.") % {"name": name}
             self.log_change(request, obj, message)
@@ -307,7 +317,34 @@ class ChangeFormLocks(LockingModelAdmin):
         if page.shown:
             context = context_of(response)
             formsets = [inline.formset for inline in context["inline_admin_formsets"]]
-            current = self.model._base_manager.using(obj._state.db).get(pk=obj.pk)
-            page.differences = differences(current, context["adminform"].form, formsets)
+            for formset in formsets:
+                show_all_rows(formset)
+            read_again(obj)
+            page.differences = differences(obj, context["adminform"].form, formsets)
             page.last_change = last_change_of(obj)
         return response
+
+
+def read_again(obj: models.Model) -> None:
+    """Read the object as it is now, also in a transaction that has read it before.
+
+    Which could be shown what it saw then (ATOMIC_REQUESTS, under REPEATABLE READ).
+    """
+    using = obj._state.db or DEFAULT_DB_ALIAS
+    objects = type(obj)._base_manager.using(using)
+    features = connections[using].features
+    if connections[using].in_atomic_block and features.has_select_for_update:
+        own = ("self",) if features.has_select_for_update_of else ()
+        objects = objects.select_for_update(of=own)
+    obj.refresh_from_db(from_queryset=objects)
+
+
+def show_all_rows(formset: Any) -> None:
+    """Have an inline show each row that was sent, also of one that is deleted since.
+
+    Django puts the rows that were sent beside those that are there, and stops at the
+    shorter list.
+    """
+    formset._queryset = [
+        form.instance if form.instance.pk else None for form in formset.initial_forms
+    ]

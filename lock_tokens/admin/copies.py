@@ -32,7 +32,11 @@ def never_saving(model_admin: A) -> A:
         asked.base_fields = form.base_fields  # as get_form() may have changed them
         return asked  # type: ignore[no-any-return]
 
+    def get_actions(request: Any, action_location: Any = None) -> dict[str, Any]:
+        return {}  # the buttons of a form that was refused are none of Django's actions
+
     asking.get_form = get_form
+    asking.get_actions = get_actions
     return asking  # type: ignore[no-any-return]
 
 

@@ -36,6 +36,8 @@ def keeping_input(
             return nothing_saved(request, admin_site, SIGNED_OUT, status=403)
         return view(request, *args, **kwargs)
 
+    # Nor shall LoginRequiredMiddleware: the admin asks itself who comes.
+    wrapper.login_required = False  # type: ignore[attr-defined]
     return wrapper
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
 from lock_tokens.pages import LockPage
 
 
-def context_of(response: HttpResponse) -> dict[str, Any]:
+def context_of(response: HttpResponseBase) -> dict[str, Any]:
     """Return the context of a page that is not rendered yet, to be read and changed."""
     context = getattr(response, "context_data", None)
     return context if isinstance(context, dict) else {}
