@@ -101,7 +101,7 @@ class Switches:
             "at": time.time(),
             "method": request.method,
             "path": request.get_full_path(),
-            "leave": request.method == "PATCH" and body is not None,
+            "leave": request.method == "PATCH" and bool(body and body.get("timeout")),
             "body": body,
             "headers": dict(request.headers),
             "status": None,  # not done yet
