@@ -11,7 +11,7 @@ REQUIRED_APPS = ("django.contrib.contenttypes", "django.contrib.auth")
 
 class LockTokensConfig(AppConfig):
     name = "lock_tokens"
-    verbose_name = _("edit locks")
+    verbose_name = _("Edit locks")
     default_auto_field = "django.db.models.BigAutoField"
 
     def import_models(self) -> None:

@@ -73,6 +73,41 @@ class LockStateIterable(ModelIterable):  # type: ignore[type-arg]
                 yield obj
 
 
+def live_lock(
+    model: type[models.Model], by: models.Model | None = None
+) -> models.Exists:
+    """Return the condition that a live lock stands on an object of this model.
+
+    For ``filter()`` on any queryset of it; with ``by``, a lock of that user's.
+
+    Raises ``TypeError`` for models whose key is no integer, text or UUID, and
+    ``ValueError`` for composite keys.
+    """
+    holder = {"locked_by": by.pk} if by else {}
+    field = key_field(model)
+    if not isinstance(
+        field,
+        models.IntegerField | models.CharField | models.TextField | models.UUIDField,
+    ):
+        raise TypeError(
+            f"locked() and unlocked() know integer, text and UUID keys, not the "
+            f"{type(field).__name__} of {model._meta.label}."
+        )
+    meta = (model._meta.concrete_model or model)._meta
+    key = KeyText(models.OuterRef("pk"), field=field)
+    # By the content type's name, not its id: a queryset may be written at class
+    # level, where no query can be made yet.
+    return models.Exists(
+        apps.get_model("lock_tokens", "LockToken")._base_manager.filter(
+            locked_object_content_type__app_label=meta.app_label,
+            locked_object_content_type__model=meta.model_name,
+            locked_object_id=key,
+            expires_at__gt=UTCNow(),
+            **holder,
+        )
+    )
+
+
 class LockableQuerySet(models.QuerySet[M]):
     """A queryset that can be told by locks.
 
@@ -80,57 +115,17 @@ class LockableQuerySet(models.QuerySet[M]):
     the same database; ``with_lock_state()`` works across databases.
     """
 
-    @classmethod
-    def of(cls, queryset: models.QuerySet[M]) -> LockableQuerySet[M]:
-        """Return this queryset, of any model, as one that can be told by locks."""
-        if isinstance(queryset, cls):
-            return queryset
-        objects: LockableQuerySet[M] = cls(
-            queryset.model,
-            queryset.query.chain(),
-            queryset._db,  # type: ignore[attr-defined]
-            queryset._hints,  # type: ignore[attr-defined]
-        )
-        return objects
-
-    def _live_locks(self, **holder: Any) -> models.Exists:
-        field = key_field(self.model)
-        if not isinstance(
-            field,
-            models.IntegerField
-            | models.CharField
-            | models.TextField
-            | models.UUIDField,
-        ):
-            raise TypeError(
-                f"locked() and unlocked() know integer, text and UUID keys, not the "
-                f"{type(field).__name__} of {self.model._meta.label}."
-            )
-        meta = (self.model._meta.concrete_model or self.model)._meta
-        key = KeyText(models.OuterRef("pk"), field=field)
-        # By the content type's name, not its id: a queryset may be written at class
-        # level, where no query can be made yet.
-        return models.Exists(
-            apps.get_model("lock_tokens", "LockToken")._base_manager.filter(
-                locked_object_content_type__app_label=meta.app_label,
-                locked_object_content_type__model=meta.model_name,
-                locked_object_id=key,
-                expires_at__gt=UTCNow(),
-                **holder,
-            )
-        )
-
     def locked(self, by: models.Model | None = None) -> LockableQuerySet[M]:
         """Return the objects on which a live lock stands; with ``by``, that user's.
 
         Raises ``TypeError`` for models whose key is no integer, text or UUID, and
         ``ValueError`` for composite keys.
         """
-        return self.filter(self._live_locks(**({"locked_by": by.pk} if by else {})))
+        return self.filter(live_lock(self.model, by))
 
     def unlocked(self) -> LockableQuerySet[M]:
         """Return the objects that are free. Raises as :meth:`locked` does."""
-        return self.filter(~self._live_locks())
+        return self.filter(~live_lock(self.model))
 
     def with_lock_state(self) -> LockableQuerySet[M]:
         """Give each object a ``lock_state``: its ``LockInfo``, ``None`` when free.

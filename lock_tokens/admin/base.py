@@ -81,6 +81,14 @@ class LockingModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         return page
 
 
+def is_prefetch(request: HttpRequest) -> bool:
+    """Say whether nobody sees the page yet.
+
+    Answered with an error, the browser asks again when somebody does.
+    """
+    return "prefetch" in request.headers.get("Sec-Purpose", "")
+
+
 def get_lock_page(request: HttpRequest) -> LockPage | None:
     """Return what this request's page is told of its lock; ``None`` without one."""
     return getattr(request, "_lock_page", None)

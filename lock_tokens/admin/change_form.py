@@ -12,6 +12,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.admin import options
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -24,7 +25,7 @@ from lock_tokens.exceptions import (
     InvalidToken,
     UnlockForbiddenError,
 )
-from lock_tokens.holding import fence
+from lock_tokens.holding import FencedLock, fence
 from lock_tokens.info import LockInfo, display_name
 from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.pages import (
@@ -46,9 +47,9 @@ from lock_tokens.sessions import (
     take_over_for_session,
 )
 
-from .base import LockingModelAdmin, get_lock_page
+from .base import LockingModelAdmin, get_lock_page, is_prefetch
 from .copies import never_saving, read_only
-from .interruptions import DELETED, keeping_input, nothing_saved
+from .interruptions import DELETED, FORBIDDEN, keeping_input, nothing_saved
 from .page import (
     LOCK_AGAIN,
     TAKE_OVER,
@@ -70,9 +71,10 @@ class ChangeFormLocks(LockingModelAdmin):
 
     def get_urls(self) -> Any:
         urls = super().get_urls()
-        name = f"{self.opts.app_label}_{self.opts.model_name}_change"
+        own = f"{self.opts.app_label}_{self.opts.model_name}"
+        forms = {f"{own}_{page}" for page in ("add", "change", "changelist")}
         for pattern in urls:
-            if pattern.name == name:
+            if pattern.name in forms:
                 pattern.callback = keeping_input(pattern.callback, self.admin_site)
         return urls
 
@@ -145,15 +147,21 @@ class ChangeFormLocks(LockingModelAdmin):
     def _without_lock(self, arguments: Any) -> HttpResponseBase:
         """Let Django answer; but not with a redirect that would lose what was typed."""
         request, object_id, *_rest = arguments
-        response = super().changeform_view(*arguments)
+        is_from_page = TOKEN_FIELD in request.POST
         if (
-            object_id
-            and {*request.POST} & {TOKEN_FIELD}
-            and not {*request.POST} & {SAVE_AS_NEW}
+            is_from_page
+            and object_id
+            and SAVE_AS_NEW not in request.POST
+            and self.has_change_permission(request)
             and self.get_object(request, unquote(object_id)) is None
         ):
             return nothing_saved(request, self.admin_site, DELETED, status=404)
-        return response
+        try:
+            return cast("HttpResponseBase", super().changeform_view(*arguments))
+        except PermissionDenied:
+            if not is_from_page:
+                raise
+            return nothing_saved(request, self.admin_site, FORBIDDEN, status=403)
 
     def _save_as_new(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
         """Let Django add another object, and give up the lock of the one it is made of."""
@@ -169,8 +177,7 @@ class ChangeFormLocks(LockingModelAdmin):
 
     def _open(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
         request, *_rest = arguments
-        if "prefetch" in request.headers.get("Sec-Purpose", ""):
-            # Nobody sees the page yet. Refused, the browser asks again when somebody does.
+        if is_prefetch(request):
             return HttpResponse(status=503)
         try:
             held = lock_for_session(
@@ -196,7 +203,7 @@ class ChangeFormLocks(LockingModelAdmin):
         self.set_lock_page(
             request, obj, state, holder=holder if error.locked_at else None
         )
-        hidden = {"show_delete": False, **(extra_context or {})}
+        hidden = {**(extra_context or {}), "show_delete": False}
         return super(ChangeFormLocks, read_only(self)).changeform_view(
             request, object_id, form_url, hidden
         )
@@ -217,12 +224,25 @@ class ChangeFormLocks(LockingModelAdmin):
             page = self.set_lock_page(request, obj, HELD, token=fenced.token)
             response = super().changeform_view(*arguments)
             saved = not page.shown and response.status_code < 400
-            fenced.release = saved and "_continue" not in request.POST
-        if not fenced.release:
+            fenced.release = saved
+            if saved and "_continue" in request.POST:
+                self._lock_anew(obj, request, fenced)
+        if not saved:
             remember(obj, request.session, fenced.token)
         elif get_session_token(place, request.session) == fenced.token:
             forget(place, request.session)
         return response
+
+    def _lock_anew(
+        self, obj: models.Model, request: HttpRequest, fenced: FencedLock
+    ) -> None:
+        """Go on with a new token: other tabs that have the old one show the old text."""
+        LockToken.objects.release(obj, fenced.token)
+        fenced.release = False
+        forget(obj, request.session)
+        lock_for_session(
+            obj, request.session, timeout=self.lock_timeout, user=request.user
+        )
 
     def _refuse(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
         """Answer a save without the lock: all that was entered, and nothing written."""
@@ -277,7 +297,9 @@ class ChangeFormLocks(LockingModelAdmin):
         asked = request.POST.get(TAKE_OVER, "")
         if holder is not None and is_same_lock(asked, holder):
             if is_of(holder, request.user):
-                return take_over_for_session(obj, request.session, **options)
+                return take_over_for_session(
+                    obj, request.session, locked_at=holder.locked_at, **options
+                )
             if self.has_take_over_permission(request, obj):
                 return self._take_over(request, obj, holder, options)
         return lock_for_session(obj, request.session, force_new=True, **options)
@@ -310,7 +332,7 @@ class ChangeFormLocks(LockingModelAdmin):
                 "show_save_and_add_another": False,
                 "show_delete": False,
             }
-            extra_context = {**hidden, **(extra_context or {})}
+            extra_context = {**(extra_context or {}), **hidden}
         response = super(ChangeFormLocks, never_saving(self)).changeform_view(
             request, object_id, form_url, extra_context
         )

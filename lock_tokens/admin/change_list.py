@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin import SimpleListFilter, display, helpers
 from django.db import models
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from lock_tokens.info import LockInfo, display_name
 from lock_tokens.models import LockToken
-from lock_tokens.querysets import LockableQuerySet
+from lock_tokens.querysets import live_lock
 
 from .base import LockingModelAdmin
 from .held import Held, can_be_locked, held, left_out_message, since
@@ -41,13 +42,12 @@ class LockStateFilter(SimpleListFilter):
         ]
 
     def queryset(self, request: Any, queryset: Any) -> Any:
-        objects = LockableQuerySet.of(queryset)
         if self.value() == "locked":
-            return objects.locked()
+            return queryset.filter(live_lock(queryset.model))
         if self.value() == "mine":
-            return objects.locked(by=request.user)
+            return queryset.filter(live_lock(queryset.model, by=request.user))
         if self.value() == "free":
-            return objects.unlocked()
+            return queryset.filter(~live_lock(queryset.model))
         return queryset
 
 
@@ -104,13 +104,13 @@ class ChangeListLocks(LockingModelAdmin):
                 if len(locks.left_out) == len(objects):
                     return HttpResponseRedirect(request.get_full_path())
                 queryset = queryset.exclude(pk__in=[obj.pk for obj in locks.left_out])
-            if LockStateFilter.parameter_name in request.GET:
+            if self._is_filtered_by_locks(request):
                 # What was free is so no longer: the list would be empty now.
                 may_change = [obj.pk for obj in objects if obj not in locks.left_out]
                 queryset = self.get_queryset(request).filter(pk__in=may_change)
             response = super().response_action(request, queryset, **location)
             # Another page, a question first of all, or a file is no change yet.
-            locks.written = getattr(response, "status_code", 302) == 302
+            locks.written = response is not None and response.status_code == 302
         return response
 
     # Editing in the list
@@ -128,6 +128,14 @@ class ChangeListLocks(LockingModelAdmin):
         formset = super().get_changelist_formset(request, **kwargs)
         return lock_aware(formset, request, self)
 
+    def _is_filtered_by_locks(self, request: HttpRequest) -> bool:
+        return any(
+            isinstance(found, type)
+            and issubclass(found, LockStateFilter)
+            and found.parameter_name in request.GET
+            for found in self.get_list_filter(request)
+        )
+
     def _tell(self, request: HttpRequest, locks: Held) -> None:
         self.message_user(
             request, left_out_message(locks.left_out.items()), messages.WARNING
@@ -139,15 +147,19 @@ def posted_action(request: HttpRequest, location: dict[str, Any]) -> str | None:
     if is_change_form(location):
         return request.POST.get("CHANGE_FORM-action")
     try:
-        return request.POST.getlist("action")[int(request.POST.get("index", 0))]
-    except (IndexError, ValueError):
+        index = int(request.POST.get("index", 0))
+    except ValueError:
+        index = 0
+    try:
+        return request.POST.getlist("action")[index]
+    except IndexError:
         return request.POST.get("action")
 
 
 def selects_across(request: HttpRequest, location: dict[str, Any]) -> bool:
     """Say whether all rows were selected, also those of other pages of the list."""
-    across = request.POST.getlist("select_across")
-    return not is_change_form(location) and any(value != "0" for value in across)
+    across = forms.BooleanField().to_python(request.POST.get("select_across"))
+    return across and not is_change_form(location)
 
 
 def is_change_form(location: dict[str, Any]) -> bool:

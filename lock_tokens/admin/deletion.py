@@ -20,9 +20,15 @@ from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.holding import fence
 from lock_tokens.models import LockToken
 from lock_tokens.pages import HELD
-from lock_tokens.sessions import forget, infos_of_others, lock_for_session
+from lock_tokens.refusals import TOKEN_FIELD
+from lock_tokens.sessions import (
+    forget,
+    get_session_token,
+    infos_of_others,
+    lock_for_session,
+)
 
-from .base import LockingModelAdmin, get_lock_page
+from .base import LockingModelAdmin, get_lock_page, is_prefetch
 from .held import can_be_locked, described, holds
 from .responses import wrap
 
@@ -41,27 +47,29 @@ class DeletionLocks(LockingModelAdmin):
         obj = self.get_lockable_object(request, object_id, self.has_delete_permission)
         if obj is None or request.method not in ("GET", "POST"):
             return super().delete_view(request, object_id, extra_context)
+        if is_prefetch(request):
+            return HttpResponse(status=503)
         try:
-            # What is void when it comes back has been edited by others since.
+            if request.method == "POST":
+                return self._delete(request, obj, object_id, extra_context)
             held = lock_for_session(
                 obj,
                 request.session,
-                force_new=request.method == "GET",
+                force_new=True,
                 timeout=self.lock_timeout,
                 user=request.user,
             )
-            if request.method == "GET":
-                self.set_lock_page(request, obj, HELD, token=held["token"])
-                return super().delete_view(request, object_id, extra_context)
-            return self._delete(request, obj, held["token"], object_id, extra_context)
+            self.set_lock_page(request, obj, HELD, token=held["token"])
+            return super().delete_view(request, object_id, extra_context)
         except AlreadyLockedError as error:
             message = _("Not deleted: %(what)s.") % {"what": described(obj, error)}
-        except InvalidToken:
+        except InvalidToken as error:
+            if error.obj is not obj:
+                raise  # from the deletion itself
             message = _(
                 "Not deleted: others may have changed it since you were asked. Look at"
                 " it again."
             )
-            forget(obj, request.session)
         self.message_user(request, message, messages.WARNING)
         return HttpResponseRedirect(self._change_url(obj))
 
@@ -69,13 +77,16 @@ class DeletionLocks(LockingModelAdmin):
         self,
         request: HttpRequest,
         obj: models.Model,
-        token: str,
         object_id: str,
         extra_context: dict[str, Any] | None,
     ) -> HttpResponseBase:
         place = LockToken.objects.place_of(obj)
-        with fence(obj, token, timeout=self.lock_timeout) as fenced:
-            page = self.set_lock_page(request, obj, HELD, token=token)
+        # Not a new lock: others may have edited the object since the question.
+        token = request.POST.get(TOKEN_FIELD)
+        if token is None:
+            token = get_session_token(obj, request.session)
+        with fence(obj, token or "", timeout=self.lock_timeout) as fenced:
+            page = self.set_lock_page(request, obj, HELD, token=fenced.token)
             response = super().delete_view(request, object_id, extra_context)
             fenced.release = not page.shown and response.status_code < 400
         if fenced.release:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
-from django.db import models
+from django.db import DatabaseError, connections, models
 from django.http import HttpRequest
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
@@ -25,6 +26,7 @@ from lock_tokens.places import Place
 from lock_tokens.sessions import forget, get_session_token, infos_of_others
 
 MAX_NAMED = 10
+logger = logging.getLogger("lock_tokens")
 
 
 class Held:
@@ -78,8 +80,17 @@ class Held:
         """Give up what was acquired, and if anything was written what was there too."""
         ended = self._acquired | (self._own if self.written else {})
         for place, token in ended.items():
-            with suppress(UnlockForbiddenError):  # deleted with its object
+            if connections[place.using].needs_rollback:
+                continue  # so is the lock
+            try:
                 LockToken.objects.release(place, token)
+            except UnlockForbiddenError:
+                continue  # deleted with its object
+            except DatabaseError:
+                # Not in the place of an error of the action. The lock will expire.
+                logger.warning(
+                    "Could not release the lock of %s.", place, exc_info=True
+                )
         if self.written:
             for place in self._own:
                 forget(place, self.session)
@@ -119,7 +130,7 @@ def described(obj: models.Model, holder: Any) -> str:
         "time": since(holder.locked_at) if holder.locked_at else "",
     }
     if values["name"] and values["time"]:
-        return _("“%(object)s” (%(name)s is editing it since %(time)s)") % values
+        return _("“%(object)s” (%(name)s has been editing it since %(time)s)") % values
     return _("“%(object)s” (somebody else is editing it)") % values
 
 

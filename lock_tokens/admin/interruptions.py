@@ -20,6 +20,7 @@ from .page import login_url
 
 SIGNED_OUT = "signed_out"
 DELETED = "deleted"
+FORBIDDEN = "forbidden"
 
 
 def keeping_input(
@@ -32,7 +33,7 @@ def keeping_input(
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.method == "POST" and not admin_site.has_permission(request):
+        if is_form(request) and not admin_site.has_permission(request):
             return nothing_saved(request, admin_site, SIGNED_OUT, status=403)
         return view(request, *args, **kwargs)
 
@@ -41,17 +42,40 @@ def keeping_input(
     return wrapper
 
 
+def typed_fields(request: HttpRequest) -> list[tuple[str, str]]:
+    """Return what a person typed, without what the admin's forms send besides."""
+    return [
+        (name, value)
+        for name, value in submitted_fields(request)
+        if not name.startswith(("_", "initial-"))
+        and not name.endswith(("-id", "_FORMS"))
+        and "__prefix__" not in name
+    ]
+
+
+def is_form(request: HttpRequest) -> bool:
+    """Say whether what was typed comes with the request, and not only a choice."""
+    return request.method == "POST" and not {*request.POST} & {
+        "action",
+        "select_across",
+    }
+
+
 def nothing_saved(
     request: HttpRequest, admin_site: AdminSite, reason: str, status: int
 ) -> TemplateResponse:
     """Return the page that gives back what was typed; ``reason`` says why it has to."""
-    titles = {SIGNED_OUT: _("You are signed out"), DELETED: _("This was deleted")}
+    titles = {
+        SIGNED_OUT: _("You are signed out"),
+        DELETED: _("This was deleted"),
+        FORBIDDEN: _("You may no longer change this"),
+    }
     request.current_app = admin_site.name
     context = {
         **admin_site.each_context(request),
         "title": titles[reason],
         "reason": reason,
-        "submitted": submitted_fields(request),
+        "submitted": typed_fields(request),
         "login_url": login_url(admin_site.name, request.get_full_path()),
         "list_url": reverse("admin:index", current_app=admin_site.name),
     }

@@ -7,6 +7,7 @@ opened, over what others have saved since.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -24,7 +25,11 @@ def lock_aware(
     formset: type, request: HttpRequest, model_admin: LockingModelAdmin
 ) -> type:
     """Return a change list's formset class that saves only what it may."""
-    for form_field in formset.form.base_fields.values():  # type: ignore[attr-defined]
+    form: Any = formset.form  # type: ignore[attr-defined]
+    showing = type(form)(form.__name__, (form,), {})
+    # Copies: fields that the project has declared belong to its own form class.
+    showing.base_fields = deepcopy(form.base_fields)
+    for form_field in showing.base_fields.values():
         # So the form knows what the list showed, not only what is saved now.
         form_field.show_hidden_initial = True
 
@@ -35,7 +40,8 @@ def lock_aware(
             lock_rows(self, request, model_admin)
         return valid
 
-    return type(formset.__name__, (formset,), {"is_valid": is_valid})
+    own = {"form": showing, "is_valid": is_valid}
+    return type(formset.__name__, (formset,), own)
 
 
 def lock_rows(
@@ -80,7 +86,10 @@ def is_outdated(form: Any, current: models.Model) -> bool:
         ):
             continue
         shown = form._widget_data_value(form_field.hidden_widget(), hidden)
-        if form_field.has_changed(now.get_initial_for_field(form_field, name), shown):
+        saved = now.get_initial_for_field(form_field, name)
+        if form_field.has_changed(
+            as_sent(form_field, saved), as_sent(form_field, shown)
+        ):
             return True
     editable = set(form.fields)
     return any(
@@ -88,6 +97,15 @@ def is_outdated(form: Any, current: models.Model) -> bool:
         for column in current._meta.concrete_fields
         if column.name not in editable
     )
+
+
+def as_sent(form_field: Any, value: Any) -> Any:
+    """Return a text as a form gives it back, whatever line ends and blanks it has."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    strips = getattr(form_field, "strip", False)
+    return text.strip() if strips else text
 
 
 def entered(form: Any) -> str:

@@ -100,12 +100,25 @@ def differences(current: models.Model, form: Any, formsets: Any) -> list[Differe
             form[name].id_for_label,
         )
         for name in form.changed_data
+        if not is_same_text(
+            form.get_initial_for_field(form.fields[name], name), form[name]
+        )
     ]
     return found + [
         Difference(str(formset.model._meta.verbose_name_plural), "")
         for formset in formsets
         if formset.has_changed()
     ]
+
+
+def is_same_text(saved: Any, bound_field: Any) -> bool:
+    """Say whether only the line ends differ, which browsers make their own."""
+    sent = bound_field.data
+    return (
+        isinstance(saved, str)
+        and isinstance(sent, str)
+        and saved.splitlines() == sent.splitlines()
+    )
 
 
 def saved_value(current: models.Model, name: str, form: Any) -> str:

@@ -28,6 +28,7 @@
    *   date: number, etag: string, data: any}} Answer
    * @typedef {string | number} Key
    * @typedef {{app_label: string, model: string, object_id: string, url: string}} Target
+   * @typedef {{timeout?: number, renew?: boolean, leave?: boolean}} HoldOptions
    */
 
   const script = /** @type {HTMLScriptElement} */ (
@@ -62,6 +63,9 @@
 
   class Lock {
     held = false; // to be renewed until it is unlocked, and let go with the page
+    renew = true; // also by itself
+    leave = true;
+    timeout = /** @type {number | undefined} */ (undefined);
     owed = false; // was to be unlocked, and may stand yet
     lost = false;
     /** @type {Token | null} */
@@ -86,6 +90,10 @@
     /** Leave. Firefox ends a closing tab's scripts at any turn, so each does it itself. */
     handleEvent() {
       fetch(this.url, this.farewell).catch(() => {});
+    }
+
+    get leaves() {
+      return this.token && (this.owed || (this.held && this.leave));
     }
 
     /** @param {string} token */
@@ -187,7 +195,7 @@
       if (answer.data.csrf_token && again) {
         // Of two cookies of that name this one may not be the server's.
         csrfCookie = "";
-        csrfToken = answer.data.csrf_token;
+        script.dataset.csrfToken = csrfToken = answer.data.csrf_token;
         return request(method, url, options, false);
       }
       return answer;
@@ -272,7 +280,7 @@
   /** @param {Lock} lock */
   function schedule(lock) {
     clearTimeout(lock.timer);
-    if (!lock.held) return;
+    if (!lock.held || !(lock.renew || lock.failures)) return;
     const now = Date.now();
     let delay = lock.failures ? 1000 * 2 ** lock.failures : (lock.ends - now) / 3;
     const early = lock.early_until - now;
@@ -303,8 +311,7 @@
     const latest = new Date(Date.now() + offset + PATIENCE).toUTCString();
     const headers = known || { "If-Unmodified-Since": latest };
     lock.farewell = request_init("PATCH", { body: { timeout: GRACE }, headers, keepalive: true });
-    const leaves = lock.token && (lock.held || lock.owed);
-    window[leaves ? "addEventListener" : "removeEventListener"]("pagehide", lock, true);
+    window[lock.leaves ? "addEventListener" : "removeEventListener"]("pagehide", lock, true);
   }
 
   /** @param {Lock} lock */
@@ -323,7 +330,8 @@
     /** @param {boolean} [anyway] */
     const send = (anyway) => {
       lock.sent = Date.now();
-      return request("PATCH", lock.url, { headers: anyway ? {} : if_unchanged(lock) });
+      const headers = anyway ? {} : if_unchanged(lock);
+      return request("PATCH", lock.url, { headers, body: { timeout: lock.timeout } });
     };
     let answer = await send();
     for (let tries = 2; tries && answer.status === 412; tries -= 1) {
@@ -340,7 +348,7 @@
   /** @param {Lock} lock */
   async function send_acquisition(lock) {
     const options = {
-      body: lock.held ? { timeout: GRACE } : undefined,
+      body: { timeout: lock.held && lock.renew ? GRACE : lock.timeout },
       headers: { "Idempotency-Key": client },
     };
     const { url } = lock.target;
@@ -399,18 +407,20 @@
     return value;
   }
 
-  /** @param {Target} target */
-  function hold(target) {
+  /**
+   * @param {Target} target
+   * @param {HoldOptions} [options]
+   */
+  function hold(target, options) {
     const known = locks.get(target.url);
     if (known) {
-      known.held = true; // should the page be left before its turn
+      Object.assign(known, options, { held: true }); // should it be left before its turn
       prepare_to_leave(known);
     }
     return in_turn(target, () => {
       if (known?.lost) return null; // not another one in the place of a void token
       const lock = lock_of(target);
-      lock.held = true;
-      lock.early_until = Date.now() + EARLY_UNTIL;
+      Object.assign(lock, options, { held: true, early_until: Date.now() + EARLY_UNTIL });
       return renew(lock);
     });
   }
@@ -473,7 +483,7 @@
   function leave() {
     for (const lock of locks.values()) {
       clearTimeout(lock.timer);
-      if (!lock.held && !lock.owed) continue;
+      if (!lock.leaves) continue;
       lock.ends = Math.min(lock.ends, Date.now() + 1000 * GRACE);
       tell_other_pages(lock);
     }
@@ -485,7 +495,8 @@
   /** @param {number} older than that many milliseconds */
   function wake(older) {
     for (const lock of locks.values()) {
-      if (lock.held && (lock.failures || Date.now() - lock.sent > older)) renew(lock);
+      const due = lock.renew && Date.now() - lock.sent > older;
+      if (lock.held && (due || lock.failures)) renew(lock);
     }
   }
 
@@ -507,13 +518,13 @@
 
   /**
    * @template T
-   * @param {(target: Target) => Promise<T> | null} work
+   * @param {(target: Target, options?: HoldOptions) => Promise<T> | null} work
    * @returns {(app_label: string, model: string, object_id: Key,
-   *   callback?: (value: T | null) => void) => Promise<T | null>}
+   *   callback?: (value: T | null) => void, options?: HoldOptions) => Promise<T | null>}
    */
   function method(work) {
-    return async (app_label, model, object_id, callback) => {
-      const value = await work(target_of(app_label, model, object_id));
+    return async (app_label, model, object_id, callback, options) => {
+      const value = await work(target_of(app_label, model, object_id), options);
       callback?.(value);
       return value;
     };
