@@ -63,12 +63,15 @@ class Page(HTMLParser):
         if tag not in VOID and (self.hidden or "hidden" in found):
             self.hidden.append(tag)
         if tag == "input":
-            self.fields[found["name"]] = found.get("value") or ""
+            # As a browser sends them: no button that is not pressed, no empty box.
+            kind = found.get("type")
+            if kind != "submit" and (kind != "checkbox" or "checked" in found):
+                self.fields[found.get("name", "")] = found.get("value") or ""
         elif tag == "textarea":
-            self.textarea = found.get("name") or found["id"]
+            self.textarea = found.get("name") or found.get("id", "copy")
             self.fields[self.textarea] = ""
         elif tag == "select":
-            self.select = found["name"]
+            self.select = found.get("name", "")
         elif tag == "option" and "selected" in found:
             self.fields[self.select] = found["value"]
 
@@ -91,6 +94,9 @@ class Page(HTMLParser):
 class Editor:
     """A person with a browser of their own."""
 
+    SIGN_IN = "/sign-in/"
+    HOME = "/"
+
     def __init__(self, demo, username=None):
         self.demo = demo
         self.opener = urllib.request.build_opener(
@@ -99,9 +105,12 @@ class Editor:
         )
         if username:
             page = self.post(
-                "/sign-in/", self.get("/sign-in/"), username=username, password=username
+                self.SIGN_IN,
+                self.get(self.SIGN_IN),
+                username=username,
+                password=username,
             )
-            assert page.path == "/", page.text
+            assert page.path == self.HOME, page.text
 
     def _ask(self, path, data=None):
         try:
@@ -120,7 +129,9 @@ class Editor:
 
     def post(self, path, page, **changes):
         """Send the form of a page, with what the person changed in it."""
-        return self._ask(path, urllib.parse.urlencode(page.fields | changes).encode())
+        return self._ask(
+            path, urllib.parse.urlencode(page.fields | changes, True).encode()
+        )
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +159,8 @@ def test_demo_says_where_and_who(demo):
     assert f"http://127.0.0.1:{demo.port}/" in said
     assert "alice, password alice" in said
     assert "bob, password bob" in said
+    assert f"http://127.0.0.1:{demo.port}/admin/" in said
+    assert "carol, password carol (editor-in-chief)" in said
 
 
 def test_checks_and_migrations_are_complete(demo):
@@ -430,7 +443,8 @@ def test_the_lock_api_is_for_editors_and_about_articles(demo, alice, bob):
     assert states["2"]["locked"] is False
     assert states["77"] is None
     assert form.fields["lock_token"] not in page.html
-    for path in ("newsroom/article/77/", "newsroom/section/1/", "auth/user/1/"):
+    assert json.loads(alice.get("/locks/newsroom/section/?object_id=1").html)["states"]
+    for path in ("newsroom/article/77/", "newsroom/correction/1/", "auth/user/1/"):
         page = alice.get(f"/locks/{path}")
         assert (page.status, json.loads(page.html)["error"]) == (404, "not_found")
 
@@ -451,7 +465,10 @@ def test_style_scripts_and_icon_are_served(demo):
 
 
 def test_query_counts(demo):
-    """Four for the list (session, user, articles, locks), however many are locked."""
+    """Four for the list (session, user, articles, locks), however many are locked.
+
+    One more for an article: its corrections.
+    """
     counted = demo.script(
         """
 from django.contrib.auth import get_user_model
@@ -477,12 +494,13 @@ print(count("/"), end=" ")
 print(count("/articles/1/"))
 """
     )
-    assert counted == "4 4 4"
+    assert counted == "4 4 5"
 
 
 def test_demo_changes_nothing_in_a_newsroom_that_is_used(demo, alice):
     alice.post("/articles/1/edit/", alice.get("/articles/1/edit/"), body="Mine.")
     articles = demo.sql("SELECT * FROM newsroom_article ORDER BY id")
+    demo.sql("UPDATE auth_user SET is_staff = 0 WHERE username = 'bob'")
     accounts = demo.sql("SELECT * FROM auth_user ORDER BY id")
     demo.stop()
     said = demo.manage("demo", "--no-serve").stdout
@@ -490,6 +508,7 @@ def test_demo_changes_nothing_in_a_newsroom_that_is_used(demo, alice):
     demo.start()
     assert demo.sql("SELECT * FROM newsroom_article ORDER BY id") == articles
     assert demo.sql("SELECT * FROM auth_user ORDER BY id") == accounts
+    demo.sql("UPDATE auth_user SET is_staff = 1 WHERE username = 'bob'")
     # The session is still good too.
     assert "Mine." in alice.get("/articles/1/").text
 
@@ -498,3 +517,204 @@ def test_demo_refuses_an_address_that_is_none(demo):
     refused = demo.manage("demo", "localhost", "--no-serve", check=False)
     assert refused.returncode == 1
     assert "neither a port nor an address" in refused.stderr
+
+
+# The admin
+
+
+CHANGE = "/admin/newsroom/article/{}/change/"
+ARTICLES = "/admin/newsroom/article/"
+LOCKS = "/admin/lock_tokens/locktoken/"
+
+
+class Staff(Editor):
+    """Somebody who works in the admin."""
+
+    SIGN_IN = "/admin/login/"
+    HOME = "/admin/"
+
+    def save(self, article, page, **changes):
+        fields = {"_save": "Save", **changes}
+        return self.post(CHANGE.format(article), page, **fields)
+
+
+@pytest.fixture(scope="module")
+def staff_(running):
+    return {name: Staff(running, name) for name in ("alice", "bob", "carol")}
+
+
+@pytest.fixture
+def staff(demo, staff_):
+    return staff_
+
+
+def log(demo):
+    return demo.sql("SELECT change_message FROM django_admin_log ORDER BY id DESC")
+
+
+def test_admin_one_edits_the_other_reads_and_then_edits(demo, staff):
+    alice, bob = staff["alice"], staff["bob"]
+    form = alice.get(CHANGE.format(1))
+    assert form.fields["lock_token"] == demo.token(1)
+    assert demo.holders() == {1: "alice"}
+
+    locked = bob.get(CHANGE.format(1))
+    assert locked.status == 200
+    assert "Alice Moreau is editing this" in locked.text
+    assert "Headline:" in locked.text
+    assert "Take over" not in locked.text
+    assert not {"headline", "body", "lock_token"} & {*locked.fields}
+    listed = bob.get(ARTICLES)
+    assert "Alice Moreau, since" in listed.text
+    assert "Alice Moreau" in bob.get(f"{ARTICLES}?lock=locked").text
+    assert "Alice Moreau" not in bob.get(f"{ARTICLES}?lock=free").text
+
+    change = {"headline": "By Alice", "corrections-0-text": "It was Tuesday."}
+    saved = alice.save(1, form, **change)
+    assert saved.path == ARTICLES
+    assert "was changed successfully" in saved.text
+    assert demo.holders() == {}
+    # The newsroom's page says who saved it, and has the correction.
+    page = bob.get("/articles/1/")
+    assert "by Alice Moreau" in page.text
+    assert "Correction: It was Tuesday." in page.text
+    assert bob.get(CHANGE.format(1)).fields["headline"] == "By Alice"
+    assert demo.holders() == {1: "bob"}
+
+
+def test_admin_and_newsroom_know_of_each_other(demo, staff, alice, bob):
+    alice.get("/articles/2/edit/")
+    assert "Alice Moreau is editing this" in staff["bob"].get(CHANGE.format(2)).text
+    form = staff["bob"].get(CHANGE.format(3))
+    assert "Bob Lindqvist is editing" in alice.get("/articles/3/edit/").text
+    # Both have a way to the other.
+    assert 'href="/admin/"' in alice.get("/").html
+    assert 'href="/admin/newsroom/article/4/change/"' in alice.get("/articles/4/").html
+    (to_site,) = re.findall(r'href="(\S+)" class="viewsitelink"', form.html)
+    assert staff["bob"].get(to_site).path == "/articles/3/"
+
+
+def test_admin_void_token_is_refused_and_the_text_is_kept(demo, staff):
+    before = demo.body(2)
+    stale = staff["alice"].get(CHANGE.format(2))
+    demo.let_expire(2)
+    form = staff["bob"].get(CHANGE.format(2))
+    refused = staff["alice"].save(2, stale, body="Hers.")
+    assert refused.status == 403
+    assert "Not saved" in refused.text
+    assert "Bob Lindqvist is editing this" in refused.text
+    assert refused.fields["body"] == "Hers."
+    assert demo.body(2) == before
+
+    assert staff["bob"].save(2, form, body="His.").path == ARTICLES
+    refused = staff["alice"].save(2, stale, body="Hers.")
+    assert refused.status == 403
+    assert "His." in refused.text
+    again = staff["alice"].post(CHANGE.format(2), refused, _lock_again="1")
+    assert again.status == 200
+    assert again.fields["body"] == "Hers."
+    assert demo.body(2) == "His."
+    assert staff["alice"].save(2, again).path == ARTICLES
+    assert demo.body(2) == "Hers."
+
+
+def test_admin_editor_in_chief_takes_over(demo, staff):
+    form = staff["alice"].get(CHANGE.format(3))
+    page = staff["carol"].get(CHANGE.format(3))
+    assert "Take over from Alice Moreau" in page.text
+    (value,) = set(re.findall(r'name="_take_over" value="(\S+?)"', page.html))
+    # Not for those who may not.
+    staff["bob"].post(CHANGE.format(3), page, _take_over=value)
+    assert demo.holders() == {3: "alice"}
+    taken = staff["carol"].post(
+        CHANGE.format(3), staff["carol"].get(CHANGE.format(3)), _take_over=value
+    )
+    assert demo.holders() == {3: "carol"}
+    assert taken.fields["lock_token"] == demo.token(3)
+    assert "Alice Moreau" in log(demo)[0][0]
+    refused = staff["alice"].save(3, form, body="Too late.")
+    assert refused.status == 403
+    assert "Carol Adeyemi is editing this" in refused.text
+    assert refused.fields["body"] == "Too late."
+
+
+def test_admin_editor_in_chief_sees_and_releases_locks(demo, staff):
+    form = staff["alice"].get(CHANGE.format(4))
+    assert LOCKS in staff["carol"].get("/admin/").html
+    assert LOCKS not in staff["bob"].get("/admin/").html
+    locks = staff["carol"].get(LOCKS)
+    assert "A seal with a ticket to everywhere" in locks.text
+    assert "Alice Moreau" in locks.text
+    assert form.fields["lock_token"] not in locks.html
+    ((key,),) = demo.sql("SELECT id FROM lock_tokens_locktoken")
+    chosen = {"action": "delete_selected", "_selected_action": str(key)}
+    asked = staff["carol"].post(LOCKS, locks, **chosen)
+    assert demo.holders() == {4: "alice"}
+    assert "Only the lock ends" in asked.text
+    released = staff["carol"].post(LOCKS, asked, **chosen, post="yes")
+    assert "1 lock was released" in released.text
+    assert demo.holders() == {}
+
+
+def test_admin_publishes_all_but_what_others_are_editing(demo, staff):
+    demo.sql("UPDATE newsroom_article SET published_at = NULL")
+    staff["alice"].get(CHANGE.format(1))
+    listed = staff["bob"].get(ARTICLES)
+    keys = [str(key) for (key,) in demo.sql("SELECT id FROM newsroom_article")]
+    answer = staff["bob"].post(
+        ARTICLES, listed, action="publish", _selected_action=keys
+    )
+    assert "Left out, because somebody else is editing it" in answer.text
+    assert re.search(r"\(Alice Moreau .* since \d", answer.text)
+    assert f"{len(keys) - 1} articles were published." in answer.text
+    drafts = demo.sql("SELECT id FROM newsroom_article WHERE published_at IS NULL")
+    assert drafts == [(1,)]
+    assert demo.holders() == {1: "alice"}
+
+
+def test_admin_sections_lock_too(demo, staff):
+    page = "/admin/newsroom/section/1/change/"
+    form = staff["carol"].get(page)
+    assert form.fields["lock_token"] == demo.token(1)
+    # Editors only look at them, and take no lock by that.
+    demo.sql("DELETE FROM lock_tokens_locktoken")
+    assert "name" not in staff["alice"].get(page).fields
+    assert demo.holders() == {}
+
+
+def test_admin_signs_in_and_out_by_itself(demo):
+    stranger = Staff(demo)
+    page = stranger.get(CHANGE.format(1))
+    assert page.path == "/admin/login/"
+    fields = {"username": "bob", "password": "bob"}
+    form = stranger.post("/admin/login/?next=" + CHANGE.format(1), page, **fields)
+    assert form.path == CHANGE.format(1)
+    assert demo.holders() == {1: "bob"}
+    before = demo.body(1)
+    stranger.post("/admin/logout/", form)
+    assert demo.holders() == {}
+    refused = stranger.save(1, form, body="Too late.")
+    assert refused.status == 403
+    assert "You are signed out" in refused.text
+    assert "Too late." in refused.fields.values()
+    assert demo.body(1) == before
+
+
+def test_admin_form_from_before_the_sign_in_keeps_its_text(demo):
+    bob = Staff(demo, "bob")
+    form = bob.get(CHANGE.format(1))
+    bob.post("/admin/logout/", form)
+    fields = {"username": "bob", "password": "bob"}
+    bob.post("/admin/login/", bob.get("/admin/login/"), **fields)
+    change = {"body": "Too old.", "corrections-0-text": "A slip."}
+    refused = bob.save(1, form, **change)
+    assert refused.status == 403
+    assert "This page was too old, so nothing was saved" in refused.text
+    assert {"Too old.", "A slip."} <= set(refused.fields.values())
+    assert f'href="{CHANGE.format(1)}"' in refused.html
+
+
+def test_admin_says_what_is_not_there(demo, staff):
+    page = staff["alice"].get(CHANGE.format(77))
+    assert page.path == "/admin/"
+    assert "Perhaps it was deleted" in page.text

@@ -34,8 +34,20 @@ def local_time(get_response):
     return middleware
 
 
+def is_in_admin(request):
+    return "admin" in request.resolver_match.app_names
+
+
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Let nobody in who is not signed in. A form that they sent is not thrown away."""
+    """Let nobody in who is not signed in. A form that they sent is not thrown away.
+
+    The admin sees to both for itself, and has a page of its own to sign in.
+    """
+
+    def process_view(self, request, view_func, view_args, view_kwargs):
+        if is_in_admin(request):
+            return None
+        return super().process_view(request, view_func, view_args, view_kwargs)
 
     def handle_no_permission(self, request, view_func):
         if request.method == "POST":
@@ -44,7 +56,10 @@ class SignInMiddleware(LoginRequiredMiddleware):
 
 
 class GoneMiddleware:
-    """Answer for an article that is not there (any more), and give the text back."""
+    """Answer for an article that is not there (any more), and give the text back.
+
+    Not in the admin, which has its own answer.
+    """
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -53,6 +68,6 @@ class GoneMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request, exception):
-        if isinstance(exception, Http404):
+        if isinstance(exception, Http404) and not is_in_admin(request):
             return interrupted(request, "gone", status=404)
         return None

@@ -40,3 +40,18 @@ class Article(LockableModel):
 
     def get_absolute_url(self):
         return reverse("article", args=[self.pk])
+
+
+class Correction(models.Model):
+    """What was wrong in an article, and is said below it."""
+
+    article = models.ForeignKey(
+        Article, on_delete=models.CASCADE, related_name="corrections"
+    )
+    text = models.CharField(max_length=300)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self):
+        return self.text

@@ -1,12 +1,45 @@
-"""The articles that a new newsroom begins with."""
+"""The accounts and the articles that a new newsroom begins with."""
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
 from .models import Article, Section
 
-# User name, first name, last name. The password is the user name.
-EDITORS = [("alice", "Alice", "Moreau"), ("bob", "Bob", "Lindqvist")]
+EDITORS = "Editors"
+CHIEFS = "Editors-in-chief"
+
+# User name, first name, last name, groups. The password is the user name.
+ACCOUNTS = [
+    ("alice", "Alice", "Moreau", [EDITORS]),
+    ("bob", "Bob", "Lindqvist", [EDITORS]),
+    ("carol", "Carol", "Adeyemi", [EDITORS, CHIEFS]),
+]
+
+# What the groups may do in the admin.
+PERMISSIONS = {
+    EDITORS: [
+        "newsroom.view_article",
+        "newsroom.add_article",
+        "newsroom.change_article",
+        "newsroom.delete_article",
+        "newsroom.view_correction",
+        "newsroom.add_correction",
+        "newsroom.change_correction",
+        "newsroom.delete_correction",
+        "newsroom.view_section",
+    ],
+    CHIEFS: [
+        "newsroom.add_section",
+        "newsroom.change_section",
+        "newsroom.delete_section",
+        # Edit what somebody else is editing: end their lock.
+        "lock_tokens.take_over_locktoken",
+        # See the list of all locks, and release some.
+        "lock_tokens.view_locktoken",
+        "lock_tokens.delete_locktoken",
+    ],
+}
 
 # Section, headline, who saved it last, text.
 ARTICLES = [
@@ -71,20 +104,41 @@ bank.""",
 
 
 @transaction.atomic
-def load_samples():
-    """Fill an empty newsroom; say whether it was empty. Change nothing in another."""
-    if Section.objects.exists():
-        return False
-    editors = {}
-    for username, first_name, last_name in EDITORS:
-        editor, is_new = get_user_model().objects.get_or_create(
+def load_accounts():
+    """Make the accounts, and their groups, unless the groups are there."""
+    if Group.objects.filter(name__in=PERMISSIONS).exists():
+        return
+    groups = {}
+    for name, permissions in PERMISSIONS.items():
+        groups[name] = Group.objects.create(name=name)
+        for permission in permissions:
+            app_label, codename = permission.split(".")
+            groups[name].permissions.add(
+                Permission.objects.get(
+                    content_type__app_label=app_label, codename=codename
+                )
+            )
+    for username, first_name, last_name, names in ACCOUNTS:
+        user, is_new = get_user_model().objects.get_or_create(
             username=username,
             defaults={"first_name": first_name, "last_name": last_name},
         )
         if is_new:
-            editor.set_password(username)
-            editor.save()
-        editors[username] = editor
+            user.set_password(username)
+        user.is_staff = True  # may enter the admin
+        user.save()
+        user.groups.add(*(groups[name] for name in names))
+
+
+@transaction.atomic
+def load_samples():
+    """Fill an empty newsroom; say whether it was empty. Change nothing in another."""
+    load_accounts()
+    if Section.objects.exists():
+        return False
+    editors = get_user_model().objects.in_bulk(
+        [username for username, *_ in ACCOUNTS], field_name="username"
+    )
     for name, headline, username, body in ARTICLES:
         section, _ = Section.objects.get_or_create(name=name)
         Article.objects.create(

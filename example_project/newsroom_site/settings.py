@@ -10,6 +10,7 @@ SECRET_KEY = "an example has no secrets"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -37,9 +38,9 @@ LOCK_TOKENS = {
     # short enough to wait for its end. After that it is still good for saving, until
     # somebody else opens the article.
     "TIMEOUT": 300,
-    # The JSON API is for whoever is signed in, and about articles.
+    # The JSON API is for whoever is signed in, and about what the pages lock.
     "API_PERMISSION": "lock_tokens.permissions.is_authenticated",
-    "API_MODELS": ["newsroom.Article"],
+    "API_MODELS": ["newsroom.Article", "newsroom.Section"],
 }
 
 DATABASES = {

@@ -1,3 +1,4 @@
+from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
@@ -5,7 +6,8 @@ urlpatterns = [
     path("sign-in/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     # Nothing more is needed here: when somebody signs out, their locks are released.
     path("sign-out/", LogoutView.as_view(), name="logout"),
-    # What newsroom.js talks to, through the client of lock_tokens.
+    path("admin/", admin.site.urls),
+    # What the scripts of the newsroom and of the admin talk to.
     path("locks/", include("lock_tokens.urls")),
     path("", include("newsroom.urls")),
 ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.db import models
 from django.http import HttpRequest
+from django.utils.text import normalize_newlines
 from django.utils.translation import gettext as _
 
 from .held import Held, described
@@ -103,9 +104,8 @@ def as_sent(form_field: Any, value: Any) -> Any:
     """Return a text as a form gives it back, whatever line ends and blanks it has."""
     if not isinstance(value, str):
         return value
-    text = value.replace("\r\n", "\n").replace("\r", "\n")
-    strips = getattr(form_field, "strip", False)
-    return text.strip() if strips else text
+    text = normalize_newlines(value)
+    return text.strip() if getattr(form_field, "strip", False) else text
 
 
 def entered(form: Any) -> str:

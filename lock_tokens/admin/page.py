@@ -12,6 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.text import normalize_newlines
 
 from lock_tokens.fields import to_utc
 from lock_tokens.info import LockInfo, display_name
@@ -117,7 +118,7 @@ def is_same_text(saved: Any, bound_field: Any) -> bool:
     return (
         isinstance(saved, str)
         and isinstance(sent, str)
-        and saved.splitlines() == sent.splitlines()
+        and normalize_newlines(saved) == normalize_newlines(sent)
     )
 
 

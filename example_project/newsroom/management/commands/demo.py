@@ -1,11 +1,11 @@
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
-from ...samples import EDITORS, load_samples
+from ...samples import ACCOUNTS, CHIEFS, load_samples
 
 
 class Command(BaseCommand):
-    help = "Set the newsroom up, with sample articles and two accounts, and serve it."
+    help = "Set the newsroom up, with sample articles and accounts, and serve it."
 
     def add_arguments(self, parser):
         parser.add_argument(
@@ -32,14 +32,16 @@ class Command(BaseCommand):
             self.stdout.write("The newsroom is as you left it.")
         self.stdout.write("")
         self.stdout.write(f"  Address    http://{host}:{port}/")
-        for username, *_ in EDITORS:
-            self.stdout.write(f"  Account    {username}, password {username}")
+        self.stdout.write(f"  Admin      http://{host}:{port}/admin/")
+        for username, _, _, groups in ACCOUNTS:
+            role = " (editor-in-chief)" if CHIEFS in groups else ""
+            self.stdout.write(f"  Account    {username}, password {username}{role}")
         self.stdout.write("")
         if no_serve:
             return
         self.stdout.write(
-            "Sign in as one of them here, and as the other in a second browser or a\n"
-            "private window. Then let both edit the same article.\n"
+            "Sign in as alice here, and as bob in a second browser or a private window.\n"
+            "Then let both edit the same article. The editor-in-chief may take over.\n"
         )
         self.stdout.flush()
         # Whoever names the address of this computer wants to be found there.
