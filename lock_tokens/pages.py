@@ -64,6 +64,12 @@ class LockPage:
     bound: bool = False
     #: Whether the page was rendered, and so not saved.
     shown: bool = False
+    #: Whether a save is under way that the lock protects.
+    fenced: bool = False
+    #: Whether the object was not found after all.
+    is_gone: bool = False
+    #: The fields whose file was sent, and is to be chosen again.
+    files: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     last_change: LogEntry | None = None
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.admin import options
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -49,11 +49,13 @@ from lock_tokens.sessions import (
 
 from .base import LockingModelAdmin, get_lock_page, is_prefetch
 from .copies import never_saving, read_only
-from .interruptions import DELETED, FORBIDDEN, keeping_input, nothing_saved
+from .fresh import read_again
+from .interruptions import DELETED, FORBIDDEN, is_form, keeping_input, nothing_saved
 from .page import (
     LOCK_AGAIN,
     TAKE_OVER,
     differences,
+    files_of,
     is_same_lock,
     last_change_of,
 )
@@ -109,6 +111,8 @@ class ChangeFormLocks(LockingModelAdmin):
         """Return the object; under a lock as it is now, whatever was read before."""
         obj: models.Model | None = super().get_object(request, object_id, from_field)
         page = get_lock_page(request)
+        if page is not None and obj is None:
+            page.is_gone = True
         if (
             obj is not None
             and page is not None
@@ -126,6 +130,9 @@ class ChangeFormLocks(LockingModelAdmin):
         if page is None:
             return response
         page.shown = True
+        if page.bound:
+            for inline in context["inline_admin_formsets"]:
+                show_all_rows(inline.formset)
         if page.state in (LOCKED, ELSEWHERE):
             context_of(response).update(save_as=False, action_form=None)
         return wrap(response, "lock_tokens/admin/change_form.html", page)
@@ -147,9 +154,8 @@ class ChangeFormLocks(LockingModelAdmin):
     def _without_lock(self, arguments: Any) -> HttpResponseBase:
         """Let Django answer; but not with a redirect that would lose what was typed."""
         request, object_id, *_rest = arguments
-        is_from_page = TOKEN_FIELD in request.POST
         if (
-            is_from_page
+            is_form(request)
             and object_id
             and SAVE_AS_NEW not in request.POST
             and self.has_change_permission(request)
@@ -159,7 +165,7 @@ class ChangeFormLocks(LockingModelAdmin):
         try:
             return cast("HttpResponseBase", super().changeform_view(*arguments))
         except PermissionDenied:
-            if not is_from_page:
+            if not is_form(request) or TOKEN_FIELD not in request.POST:
                 raise
             return nothing_saved(request, self.admin_site, FORBIDDEN, status=403)
 
@@ -167,6 +173,9 @@ class ChangeFormLocks(LockingModelAdmin):
         """Let Django add another object, and give up the lock of the one it is made of."""
         request, *_rest = arguments
         token = request.POST.get(TOKEN_FIELD, "")
+        standing = LockToken.objects.standing(obj)
+        if standing is None or not standing.has(token):
+            return self._without_lock(arguments)
         page = self.set_lock_page(request, obj, HELD, token=token)
         response = super().changeform_view(*arguments)
         if not page.shown and response.status_code < 400:
@@ -221,8 +230,13 @@ class ChangeFormLocks(LockingModelAdmin):
                 )
             except InvalidToken:
                 return self._refuse(obj, arguments)
-            page = self.set_lock_page(request, obj, HELD, token=fenced.token)
+            page = self.set_lock_page(
+                request, obj, HELD, token=fenced.token, fenced=True
+            )
             response = super().changeform_view(*arguments)
+            page.fenced = False
+            if page.is_gone:
+                return nothing_saved(request, self.admin_site, DELETED, status=404)
             saved = not page.shown and response.status_code < 400
             fenced.release = saved
             if saved and "_continue" in request.POST:
@@ -255,7 +269,11 @@ class ChangeFormLocks(LockingModelAdmin):
             holder=infos_of_others([obj], request.session)[0],
         )
         response = self._show_sent(obj, page, arguments)
-        if page.shown and not page.differences and not context_of(response)["errors"]:
+        if (
+            TOKEN_FIELD in request.POST
+            and page.shown
+            and not (page.differences or page.files or context_of(response)["errors"])
+        ):
             # A second click on Save, most of all: the first one saved all this.
             self.message_user(
                 request,
@@ -336,29 +354,17 @@ class ChangeFormLocks(LockingModelAdmin):
         response = super(ChangeFormLocks, never_saving(self)).changeform_view(
             request, object_id, form_url, extra_context
         )
+        if page.is_gone:
+            return nothing_saved(request, self.admin_site, DELETED, status=404)
         if page.shown:
             context = context_of(response)
             formsets = [inline.formset for inline in context["inline_admin_formsets"]]
-            for formset in formsets:
-                show_all_rows(formset)
-            read_again(obj)
+            with suppress(ObjectDoesNotExist):  # this very moment
+                read_again(obj)
+            page.files = files_of(request, context["adminform"].form)
             page.differences = differences(obj, context["adminform"].form, formsets)
             page.last_change = last_change_of(obj)
         return response
-
-
-def read_again(obj: models.Model) -> None:
-    """Read the object as it is now, also in a transaction that has read it before.
-
-    Which could be shown what it saw then (ATOMIC_REQUESTS, under REPEATABLE READ).
-    """
-    using = obj._state.db or DEFAULT_DB_ALIAS
-    objects = type(obj)._base_manager.using(using)
-    features = connections[using].features
-    if connections[using].in_atomic_block and features.has_select_for_update:
-        own = ("self",) if features.has_select_for_update_of else ()
-        objects = objects.select_for_update(of=own)
-    obj.refresh_from_db(from_queryset=objects)
 
 
 def show_all_rows(formset: Any) -> None:
@@ -367,6 +373,7 @@ def show_all_rows(formset: Any) -> None:
     Django puts the rows that were sent beside those that are there, and stops at the
     shorter list.
     """
+    instances = [getattr(form, "instance", None) for form in formset.initial_forms]
     formset._queryset = [
-        form.instance if form.instance.pk else None for form in formset.initial_forms
+        row if row is not None and row.pk else None for row in instances
     ]

@@ -99,6 +99,7 @@ class ChangeListLocks(LockingModelAdmin):
         with held(request) as locks:
             objects = list(selected)
             locks.acquire(objects, self.lock_timeout, request.user)
+            locks.leave_out_changed(objects)
             if locks.left_out:
                 self._tell(request, locks)
                 if len(locks.left_out) == len(objects):
@@ -110,7 +111,9 @@ class ChangeListLocks(LockingModelAdmin):
                 queryset = self.get_queryset(request).filter(pk__in=may_change)
             response = super().response_action(request, queryset, **location)
             # Another page, a question first of all, or a file is no change yet.
-            locks.written = response is not None and response.status_code == 302
+            locks.written = response is not None and (
+                response.status_code // 100 == 3 or response.status_code == 204
+            )
         return response
 
     # Editing in the list

@@ -86,7 +86,9 @@ class DeletionLocks(LockingModelAdmin):
         if token is None:
             token = get_session_token(obj, request.session)
         with fence(obj, token or "", timeout=self.lock_timeout) as fenced:
-            page = self.set_lock_page(request, obj, HELD, token=fenced.token)
+            page = self.set_lock_page(
+                request, obj, HELD, token=fenced.token, fenced=True
+            )
             response = super().delete_view(request, object_id, extra_context)
             fenced.release = not page.shown and response.status_code < 400
         if fenced.release:

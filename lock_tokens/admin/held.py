@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
-from django.db import DatabaseError, connections, models
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models
 from django.http import HttpRequest
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
@@ -24,6 +24,8 @@ from lock_tokens.info import display_name
 from lock_tokens.models import LockToken
 from lock_tokens.places import Place
 from lock_tokens.sessions import forget, get_session_token, infos_of_others
+
+from .fresh import as_now
 
 MAX_NAMED = 10
 logger = logging.getLogger("lock_tokens")
@@ -58,6 +60,23 @@ class Held:
                     self._acquire(obj, timeout, user)
             except AlreadyLockedError as error:
                 self.left_out[obj] = error
+
+    def leave_out_changed(self, objects: Sequence[models.Model]) -> None:
+        """Leave out what is no longer as it was read, where it cannot be read again.
+
+        That is in a transaction that goes on being shown what it saw first.
+        """
+        for obj in objects:
+            if not connections[obj._state.db or DEFAULT_DB_ALIAS].in_atomic_block:
+                return
+            current = as_now(type(obj)._base_manager.using(obj._state.db))
+            now = current.filter(pk=obj.pk).first()
+            if now is None or any(
+                getattr(now, column.attname) != getattr(obj, column.attname)
+                for column in obj._meta.concrete_fields
+                if column.attname in obj.__dict__
+            ):
+                self.left_out.setdefault(obj, AlreadyLockedError(obj=obj))
 
     def has(self, obj: models.Model) -> bool:
         """Say whether the object is held here."""

@@ -67,7 +67,7 @@ def nothing_saved(
     """Return the page that gives back what was typed; ``reason`` says why it has to."""
     titles = {
         SIGNED_OUT: _("You are signed out"),
-        DELETED: _("This was deleted"),
+        DELETED: _("This is no longer here"),
         FORBIDDEN: _("You may no longer change this"),
     }
     request.current_app = admin_site.name

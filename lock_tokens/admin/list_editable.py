@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.db import models
+from django.forms import FileField
 from django.http import HttpRequest
 from django.utils.text import normalize_newlines
 from django.utils.translation import gettext as _
 
+from .fresh import as_now
 from .held import Held, described
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def lock_aware(
     showing.base_fields = deepcopy(form.base_fields)
     for form_field in showing.base_fields.values():
         # So the form knows what the list showed, not only what is saved now.
-        form_field.show_hidden_initial = True
+        form_field.show_hidden_initial = not isinstance(form_field, FileField)
 
     def is_valid(self: Any) -> bool:
         valid: bool = formset.is_valid(self)  # type: ignore[attr-defined]
@@ -52,9 +54,8 @@ def lock_rows(
     locks: Held = request._held  # type: ignore[attr-defined]
     changed = {form.instance: form for form in formset.forms if form.has_changed()}
     locks.acquire(list(changed), model_admin.lock_timeout, request.user)
-    current = model_admin.model._base_manager.using(formset.queryset.db).in_bulk(
-        [obj.pk for obj in changed]
-    )
+    rows = model_admin.model._base_manager.using(formset.queryset.db)
+    current = as_now(rows.all()).in_bulk([obj.pk for obj in changed])
     for obj, form in changed.items():
         if obj in locks.left_out:
             reason = described(obj, locks.left_out[obj])

@@ -112,6 +112,16 @@ def differences(current: models.Model, form: Any, formsets: Any) -> list[Differe
     ]
 
 
+def files_of(request: HttpRequest, form: Any) -> list[str]:
+    """Return of which fields a file was sent, which no page can have chosen already.
+
+    Also with the form that this one comes from, where no file was chosen again.
+    """
+    labels = {form.add_prefix(name): str(form[name].label) for name in form.fields}
+    sent = [labels.get(name, name) for name in request.FILES]
+    return list(dict.fromkeys(sent + request.POST.getlist("_lock_files")))
+
+
 def is_same_text(saved: Any, bound_field: Any) -> bool:
     """Say whether only the line ends differ, which browsers make their own."""
     sent = bound_field.data
