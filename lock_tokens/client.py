@@ -67,4 +67,7 @@ def has_client(request: HttpRequest | None, obj: models.Model) -> bool:
         get_base_url(request)
     except NoReverseMatch:
         return False
-    return is_api_model(type(obj)) and find_object(type(obj), obj.pk) is not None
+    if not is_api_model(type(obj)):
+        return False
+    found = find_object(type(obj), obj.pk)
+    return found is not None and found._state.db == obj._state.db

@@ -744,10 +744,12 @@ def test_another_s_change_of_an_inline_row_is_refused_with_the_text(alice, bob, 
     )
     assert answer.status_code == 403
     typed = form_of(answer)
-    assert typed["comment_set-0-text"] == ["My first"]
-    assert typed["comment_set-1-text"] == ["My second"]
-    assert typed["comment_set-2-text"] == ["My third"]
+    rows = {typed[f"comment_set-{number}-text"][0] for number in range(3)}
+    assert rows == {"My first", "My second", "My third"}
     assert [comment.text for comment in Comment.objects.all()] == ["Second"]
+    again = alice.post(url_of(story), form_of(answer, "_lock_again"))
+    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    assert {comment.text for comment in Comment.objects.all()} == rows
 
 
 def test_a_project_in_atomic_requests_saves_and_refuses_alike(

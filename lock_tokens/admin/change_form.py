@@ -10,10 +10,10 @@ from contextlib import ExitStack, suppress
 from typing import Any, cast
 
 from django.contrib import messages
-from django.contrib.admin import options
+from django.contrib.admin import ModelAdmin, options
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
@@ -50,6 +50,7 @@ from lock_tokens.sessions import (
 from .base import LockingModelAdmin, get_lock_page, is_prefetch
 from .copies import never_saving, read_only
 from .fresh import read_again
+from .inline_rows import has_gone_rows, show_all_rows, with_gone_rows_as_new
 from .interruptions import DELETED, FORBIDDEN, is_form, keeping_input, nothing_saved
 from .page import (
     LOCK_AGAIN,
@@ -62,9 +63,11 @@ from .page import (
 from .responses import context_of, wrap
 
 SAVE_AS_NEW = "_saveasnew"
-OWN_BUTTONS = {
-    *("_save", "_continue", "_addanother", SAVE_AS_NEW),
-    *(LOCK_AGAIN, TAKE_OVER),
+SAVE_BUTTONS = {"_save", "_continue", "_addanother"}
+OWN_BUTTONS = {*SAVE_BUTTONS, SAVE_AS_NEW, LOCK_AGAIN, TAKE_OVER}
+NO_BUTTONS = {
+    *("_popup", "_to_field", "_source_model", "_selected_action"),
+    "_lock_files",
 }
 
 
@@ -131,8 +134,8 @@ class ChangeFormLocks(LockingModelAdmin):
             return response
         page.shown = True
         if page.bound:
-            for inline in context["inline_admin_formsets"]:
-                show_all_rows(inline.formset)
+            for formset in formsets_of(response):
+                show_all_rows(formset)
         if page.state in (LOCKED, ELSEWHERE):
             context_of(response).update(save_as=False, action_form=None)
         return wrap(response, "lock_tokens/admin/change_form.html", page)
@@ -270,7 +273,7 @@ class ChangeFormLocks(LockingModelAdmin):
         )
         response = self._show_sent(obj, page, arguments)
         if (
-            TOKEN_FIELD in request.POST
+            is_plain_save(request)
             and page.shown
             and not (page.differences or page.files or context_of(response)["errors"])
         ):
@@ -280,11 +283,12 @@ class ChangeFormLocks(LockingModelAdmin):
                 _("There was nothing to save: all this is saved already."),
                 messages.INFO,
             )
+            # Django's own answers: a project's hooks may write.
             if page.is_popup:
-                return self.response_change(request, obj)
+                return ModelAdmin.response_change(self, request, obj)
             if "_continue" in request.POST:
                 return HttpResponseRedirect(request.get_full_path())
-            return self.response_post_save_change(request, obj)
+            return ModelAdmin.response_post_save_change(self, request, obj)
         if page.shown:
             response.status_code = 403
         return response
@@ -343,6 +347,7 @@ class ChangeFormLocks(LockingModelAdmin):
     ) -> HttpResponseBase:
         """Show the form as it was sent, and where it differs from what is saved."""
         request, object_id, form_url, extra_context = arguments
+        using = router.db_for_write(self.model)
         if page.state == REFUSED:
             hidden = {
                 "show_save": False,
@@ -351,14 +356,25 @@ class ChangeFormLocks(LockingModelAdmin):
                 "show_delete": False,
             }
             extra_context = {**(extra_context or {}), **hidden}
-        response = super(ChangeFormLocks, never_saving(self)).changeform_view(
-            request, object_id, form_url, extra_context
-        )
+
+        def show() -> Any:
+            # Whatever a project's hooks do on a POST, nothing of it stays.
+            with transaction.atomic(using=using):
+                response = super(ChangeFormLocks, never_saving(self)).changeform_view(
+                    request, object_id, form_url, extra_context
+                )
+                transaction.set_rollback(True, using=using)
+            return response
+
+        response: HttpResponseBase = show()
         if page.is_gone:
             return nothing_saved(request, self.admin_site, DELETED, status=404)
+        if page.shown and has_gone_rows(formsets_of(response)):
+            request.POST = with_gone_rows_as_new(request.POST, formsets_of(response))
+            response = show()
         if page.shown:
             context = context_of(response)
-            formsets = [inline.formset for inline in context["inline_admin_formsets"]]
+            formsets = formsets_of(response)
             with suppress(ObjectDoesNotExist):  # this very moment
                 read_again(obj)
             page.files = files_of(request, context["adminform"].form)
@@ -367,13 +383,13 @@ class ChangeFormLocks(LockingModelAdmin):
         return response
 
 
-def show_all_rows(formset: Any) -> None:
-    """Have an inline show each row that was sent, also of one that is deleted since.
+def is_plain_save(request: HttpRequest) -> bool:
+    """Say whether a page of ours was sent by a button of Django's, and no other's."""
+    buttons = {name for name in request.POST if name.startswith("_")} - NO_BUTTONS
+    return TOKEN_FIELD in request.POST and bool(buttons) and buttons <= SAVE_BUTTONS
 
-    Django puts the rows that were sent beside those that are there, and stops at the
-    shorter list.
-    """
-    instances = [getattr(form, "instance", None) for form in formset.initial_forms]
-    formset._queryset = [
-        row if row is not None and row.pk else None for row in instances
-    ]
+
+def formsets_of(response: Any) -> list[Any]:
+    """Return the formsets of the inlines of a page that is not rendered yet."""
+    inlines = context_of(response).get("inline_admin_formsets", [])
+    return [inline.formset for inline in inlines]

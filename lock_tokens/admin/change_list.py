@@ -17,12 +17,14 @@ from django.utils.translation import gettext_lazy
 from lock_tokens.info import LockInfo, display_name
 from lock_tokens.models import LockToken
 from lock_tokens.querysets import live_lock
+from lock_tokens.settings import get_timeout
 
 from .base import LockingModelAdmin
 from .held import Held, can_be_locked, held, left_out_message, since
 from .list_editable import lock_aware
 
 COLUMN = "lock_state"
+LONG_ENOUGH = 3600  # seconds, for an action
 
 
 class LockStateFilter(SimpleListFilter):
@@ -98,7 +100,9 @@ class ChangeListLocks(LockingModelAdmin):
             selected = queryset.filter(pk__in=keys)
         with held(request) as locks:
             objects = list(selected)
-            locks.acquire(objects, self.lock_timeout, request.user)
+            # Nothing renews them: rather too long than too short, they end with the action.
+            seconds = max(get_timeout(self.lock_timeout), LONG_ENOUGH)
+            locks.acquire(objects, seconds, request.user)
             locks.leave_out_changed(objects)
             if locks.left_out:
                 self._tell(request, locks)

@@ -9,6 +9,7 @@ from django.contrib.admin.checks import ModelAdminChecks
 from django.core.checks import CheckMessage, Error, Warning
 from django.urls import get_resolver
 
+from lock_tokens import settings as settings_of_locks
 from lock_tokens.checks import includes_api
 from lock_tokens.permissions import is_api_model
 from lock_tokens.settings import MAX_TIMEOUT, is_timeout
@@ -36,14 +37,33 @@ class LockableModelAdminChecks(ModelAdminChecks):
 
 def _check_timeout(admin_obj: LockingModelAdmin) -> list[CheckMessage]:
     timeout = admin_obj.lock_timeout
-    if timeout is None or is_timeout(timeout):
+    if timeout is None:
         return []
+    if is_timeout(timeout):
+        return _check_timeout_is_renewed(admin_obj, timeout)
     return [
         Error(
             "The value of 'lock_timeout' must be None or a number of seconds above 0 and"
             f" up to {MAX_TIMEOUT}.",
             obj=admin_obj.__class__,
             id="lock_tokens.E008",
+        )
+    ]
+
+
+def _check_timeout_is_renewed(
+    admin_obj: LockingModelAdmin, timeout: float
+) -> list[CheckMessage]:
+    most = settings_of_locks.TIMEOUT
+    if not admin_obj.lock_renew or not is_timeout(most) or timeout <= most:
+        return []
+    return [
+        Warning(
+            f"The value of 'lock_timeout' is above LOCK_TOKENS['TIMEOUT'], {most} seconds:"
+            " the first renewal of a page makes its lock shorter.",
+            hint="Make TIMEOUT as long, or lock_timeout shorter.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.W005",
         )
     ]
 

@@ -71,7 +71,7 @@ class DeletionLocks(LockingModelAdmin):
                 " it again."
             )
         self.message_user(request, message, messages.WARNING)
-        return HttpResponseRedirect(self._change_url(obj))
+        return HttpResponseRedirect(self._way_back(request, obj))
 
     def _delete(
         self,
@@ -115,7 +115,9 @@ class DeletionLocks(LockingModelAdmin):
         page.shown = True
         return wrap(response, "lock_tokens/admin/delete_confirmation.html", page)
 
-    def _change_url(self, obj: models.Model) -> str:
+    def _way_back(self, request: HttpRequest, obj: models.Model) -> str:
+        if not self.has_view_or_change_permission(request, obj):
+            return reverse("admin:index", current_app=self.admin_site.name)
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
         return reverse(name, args=(quote(obj.pk),), current_app=self.admin_site.name)
 

@@ -153,6 +153,18 @@ def described(obj: models.Model, holder: Any) -> str:
     return _("“%(object)s” (somebody else is editing it)") % values
 
 
+def named_briefly(obj: models.Model, holder: Any) -> str:
+    """Name the object, and who is editing it where that is known."""
+    name = display_name(holder.locked_by)
+    if not name or not holder.locked_at:
+        return _("“%(object)s”") % {"object": obj}
+    return _("“%(object)s” (%(name)s, since %(time)s)") % {
+        "object": obj,
+        "name": name,
+        "time": since(holder.locked_at),
+    }
+
+
 def since(moment: datetime) -> str:
     """Return the time of a moment, and its date too unless that is today."""
     if timezone.is_aware(moment):
@@ -167,7 +179,7 @@ def since(moment: datetime) -> str:
 def left_out_message(left_out: Iterable[tuple[models.Model, Any]]) -> str:
     """Say what was left out, and why."""
     all_left_out = list(left_out)
-    named = ", ".join(described(*pair) for pair in all_left_out[:MAX_NAMED])
+    named = ", ".join(named_briefly(*pair) for pair in all_left_out[:MAX_NAMED])
     more = len(all_left_out) - MAX_NAMED
     if more > 0:
         named += ngettext(" and %(count)d more", " and %(count)d more", more) % {

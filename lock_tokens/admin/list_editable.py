@@ -7,12 +7,14 @@ opened, over what others have saved since.
 
 from __future__ import annotations
 
-from copy import deepcopy
+import json
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.forms import FileField
+from django.forms import FileField, HiddenInput
 from django.http import HttpRequest
 from django.utils.text import normalize_newlines
 from django.utils.translation import gettext as _
@@ -24,17 +26,46 @@ if TYPE_CHECKING:
     from .base import LockingModelAdmin
 
 
+class ShownRow(HiddenInput):
+    """What the list shows of a row, in one hidden field beside the one of its key.
+
+    In one, for the number of fields that a request may have is limited.
+    """
+
+    def __init__(self, form: Any) -> None:
+        super().__init__()
+        self.form = form
+
+    def format_value(self, value: Any) -> str:
+        """Return what the form shows, as JSON. ``value``, the key, is not asked for."""
+        return as_json(self.form)
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        """Return nothing: Django takes this for what the key was, and would look it up."""
+        return None
+
+
+class ShownEncoder(DjangoJSONEncoder):
+    """Django's, and for values of the project's own the text that they are."""
+
+    def default(self, o: Any) -> Any:
+        try:
+            return super().default(o)
+        except TypeError:
+            return str(o)
+
+
 def lock_aware(
     formset: type, request: HttpRequest, model_admin: LockingModelAdmin
 ) -> type:
     """Return a change list's formset class that saves only what it may."""
-    form: Any = formset.form  # type: ignore[attr-defined]
-    showing = type(form)(form.__name__, (form,), {})
-    # Copies: fields that the project has declared belong to its own form class.
-    showing.base_fields = deepcopy(form.base_fields)
-    for form_field in showing.base_fields.values():
-        # So the form knows what the list showed, not only what is saved now.
-        form_field.show_hidden_initial = not isinstance(form_field, FileField)
+
+    def add_fields(self: Any, form: Any, index: Any) -> None:
+        formset.add_fields(self, form, index)  # type: ignore[attr-defined]
+        key = form.fields[self._pk_field.name]
+        key.show_hidden_initial = True
+        key.hidden_widget = lambda: ShownRow(form)
+        key.has_changed = lambda initial, data: False
 
     def is_valid(self: Any) -> bool:
         valid: bool = formset.is_valid(self)  # type: ignore[attr-defined]
@@ -43,7 +74,7 @@ def lock_aware(
             lock_rows(self, request, model_admin)
         return valid
 
-    own = {"form": showing, "is_valid": is_valid}
+    own = {"add_fields": add_fields, "is_valid": is_valid}
     return type(formset.__name__, (formset,), own)
 
 
@@ -52,14 +83,22 @@ def lock_rows(
 ) -> None:
     """Lock the rows that were changed, and pass over those that may not be saved."""
     locks: Held = request._held  # type: ignore[attr-defined]
-    changed = {form.instance: form for form in formset.forms if form.has_changed()}
+    changed = {}
+    for form in formset.forms:
+        if not form.has_changed():
+            continue
+        shown = shown_row(form)
+        if shown is None or entered_fields(form, shown):
+            changed[form.instance] = form, shown
+        else:
+            pass_over(form)  # only what is saved has changed since
     locks.acquire(list(changed), model_admin.lock_timeout, request.user)
     rows = model_admin.model._base_manager.using(formset.queryset.db)
     current = as_now(rows.all()).in_bulk([obj.pk for obj in changed])
-    for obj, form in changed.items():
+    for obj, (form, shown) in changed.items():
         if obj in locks.left_out:
             reason = described(obj, locks.left_out[obj])
-        elif obj.pk not in current or is_outdated(form, current[obj.pk]):
+        elif obj.pk not in current or is_outdated(form, shown, current[obj.pk]):
             reason = _("“%(object)s” (somebody else has changed it since)") % {
                 "object": current.get(obj.pk, obj)
             }
@@ -67,7 +106,7 @@ def lock_rows(
             continue
         message = _("Not saved: %(what)s. You entered %(entered)s.") % {
             "what": reason,
-            "entered": entered(form),
+            "entered": entered(form, shown),
         }
         model_admin.message_user(request, message, messages.WARNING)
         pass_over(form)
@@ -78,27 +117,62 @@ def pass_over(form: Any) -> None:
     form.has_changed = lambda: False
 
 
-def is_outdated(form: Any, current: models.Model) -> bool:
-    """Say whether the list showed something else than what is saved now."""
-    now = type(form)(instance=current, prefix=form.prefix)
-    for name, form_field in form.fields.items():
-        hidden = form[name].html_initial_name
-        if form_field.disabled or not any(
-            key == hidden or key.startswith(f"{hidden}_") for key in form.data
-        ):
-            continue
-        shown = form._widget_data_value(form_field.hidden_widget(), hidden)
-        saved = now.get_initial_for_field(form_field, name)
-        if form_field.has_changed(
-            as_sent(form_field, saved), as_sent(form_field, shown)
-        ):
-            return True
-    editable = set(form.fields)
-    return any(
-        getattr(form.instance, column.attname) != getattr(current, column.attname)
-        for column in current._meta.concrete_fields
-        if column.name not in editable
-    )
+def shown_fields(form: Any) -> dict[str, Any]:
+    """Return the fields of a row of which can be said what they showed."""
+    key = form._meta.model._meta.pk.name
+    return {
+        name: form_field
+        for name, form_field in form.fields.items()
+        if name != key and not isinstance(form_field, FileField)
+    }
+
+
+def as_json(form: Any) -> str:
+    """Return what a form showed before anything was entered."""
+    shown = {
+        name: form_field.prepare_value(form.get_initial_for_field(form_field, name))
+        for name, form_field in shown_fields(form).items()
+    }
+    return json.dumps(shown, cls=ShownEncoder)
+
+
+def shown_row(form: Any) -> dict[str, Any] | None:
+    """Return what the list showed of a row; ``None`` when that was not sent."""
+    key = form[form._meta.model._meta.pk.name]
+    try:
+        shown = json.loads(form.data[key.html_initial_name])
+    except (KeyError, ValueError):
+        return None
+    return shown if isinstance(shown, dict) else None
+
+
+def entered_fields(form: Any, shown: dict[str, Any] | None) -> list[str]:
+    """Return the fields into which something else was entered than the list showed."""
+    if shown is None:
+        return list(form.changed_data)
+    fields = shown_fields(form)
+    return [
+        name
+        for name in form.changed_data
+        if name not in fields
+        or name not in shown
+        or fields[name].has_changed(
+            as_sent(fields[name], as_python(form, name, shown[name])),
+            as_sent(fields[name], form[name].data),
+        )
+    ]
+
+
+def as_python(form: Any, name: str, value: Any) -> Any:
+    """Return a value of :func:`as_json` as the form had it."""
+    columns = form._meta.model._meta.concrete_fields
+    column = next((found for found in columns if found.name == name), None)
+    if column is None or column.is_relation or value is None:
+        return value
+    try:
+        return column.to_python(value)
+    except ValidationError:
+        return value
 
 
 def as_sent(form_field: Any, value: Any) -> Any:
@@ -109,8 +183,25 @@ def as_sent(form_field: Any, value: Any) -> Any:
     return text.strip() if getattr(form_field, "strip", False) else text
 
 
-def entered(form: Any) -> str:
+def is_outdated(form: Any, shown: dict[str, Any] | None, current: models.Model) -> bool:
+    """Say whether the list showed something else than what is saved now."""
+    now = type(form)(instance=current, prefix=form.prefix)
+    if shown is not None and any(
+        name in shown and shown[name] != value
+        for name, value in json.loads(as_json(now)).items()
+    ):
+        return True
+    # Nor may the rest have changed since this request has read it.
+    return any(
+        getattr(form.instance, column.attname) != getattr(current, column.attname)
+        for column in current._meta.concrete_fields
+        if column.name not in form.fields
+    )
+
+
+def entered(form: Any, shown: dict[str, Any] | None) -> str:
     """Say what was entered in a row."""
     return ", ".join(
-        f"{form[name].label}: “{form[name].data}”" for name in form.changed_data
+        f"{form[name].label}: “{form[name].data}”"
+        for name in entered_fields(form, shown)
     )
