@@ -606,7 +606,7 @@ def test_the_list_releases_after_asking(chief, held, story, released):
 
 def test_the_list_offers_to_release(chief, held):
     page = chief.get(LIST).content.decode()
-    assert "Release selected lock tokens" in page
+    assert "Release selected locks" in page
     assert "Delete selected" not in page
 
 

@@ -65,10 +65,7 @@ from .responses import context_of, wrap
 SAVE_AS_NEW = "_saveasnew"
 SAVE_BUTTONS = {"_save", "_continue", "_addanother"}
 OWN_BUTTONS = {*SAVE_BUTTONS, SAVE_AS_NEW, LOCK_AGAIN, TAKE_OVER}
-NO_BUTTONS = {
-    *("_popup", "_to_field", "_source_model", "_selected_action"),
-    "_lock_files",
-}
+NO_BUTTONS = {"_popup", "_to_field", "_source_model", "_selected_action"}
 
 
 class ChangeFormLocks(LockingModelAdmin):
@@ -385,7 +382,11 @@ class ChangeFormLocks(LockingModelAdmin):
 
 def is_plain_save(request: HttpRequest) -> bool:
     """Say whether a page of ours was sent by a button of Django's, and no other's."""
-    buttons = {name for name in request.POST if name.startswith("_")} - NO_BUTTONS
+    buttons = {
+        name
+        for name in request.POST
+        if name.startswith("_") and not name.startswith("_lock_")
+    } - NO_BUTTONS
     return TOKEN_FIELD in request.POST and bool(buttons) and buttons <= SAVE_BUTTONS
 
 

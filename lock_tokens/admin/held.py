@@ -182,9 +182,9 @@ def left_out_message(left_out: Iterable[tuple[models.Model, Any]]) -> str:
     named = ", ".join(named_briefly(*pair) for pair in all_left_out[:MAX_NAMED])
     more = len(all_left_out) - MAX_NAMED
     if more > 0:
-        named += ngettext(" and %(count)d more", " and %(count)d more", more) % {
-            "count": more
-        }
+        named = ngettext(
+            "%(named)s and %(count)d more", "%(named)s and %(count)d more", more
+        ) % {"named": named, "count": more}
     return ngettext(
         "Left out, because somebody else is editing it: %(named)s.",
         "Left out, because others are editing them: %(named)s.",

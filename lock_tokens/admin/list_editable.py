@@ -202,6 +202,7 @@ def is_outdated(form: Any, shown: dict[str, Any] | None, current: models.Model) 
 def entered(form: Any, shown: dict[str, Any] | None) -> str:
     """Say what was entered in a row."""
     return ", ".join(
-        f"{form[name].label}: “{form[name].data}”"
+        _("%(label)s: “%(value)s”")
+        % {"label": form[name].label, "value": form[name].data}
         for name in entered_fields(form, shown)
     )

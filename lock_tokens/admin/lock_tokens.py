@@ -201,7 +201,7 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
 
     @action(
         permissions=["delete"],
-        description=gettext_lazy("Release selected %(verbose_name_plural)s"),
+        description=gettext_lazy("Release selected locks"),
     )
     def delete_selected(
         self, request: HttpRequest, queryset: models.QuerySet[LockToken]

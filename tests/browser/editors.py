@@ -1,6 +1,11 @@
 """People at the change pages of the site's admin, and what the database holds of it."""
 
-from .site import Site, until
+import contextlib
+import http.client
+import threading
+import time
+
+from .site import Other, Site, address, until
 
 # What Chromium's console says of refusals and of renewals that come upon another page's.
 EXPECTED = ("status of 403", "status of 404", "status of 412")
@@ -54,3 +59,222 @@ def state(page):
 def until_state(page, *states, seconds=15):
     """Wait until the page is in one of these states, and return it."""
     return until(lambda: state(page) in states and state(page), seconds, page)
+
+
+LISTEN = """
+window.lockEvents = [];
+for (const name of ["acquired", "renewed", "uncertain", "lost"])
+  document.addEventListener(`lock_tokens.${name}`, (event) =>
+    lockEvents.push({ name, reason: event.detail.reason }));
+"""
+
+
+def at_work(window, site, username, frozen=False, **options):
+    """Do as :func:`editor`, and listen to what the client says in every page."""
+    page = editor(window, site, username, **options)
+    page.context.add_init_script(LISTEN)
+    if frozen:
+        page.context.clock.install()
+    return page
+
+
+def events(page, name):
+    """Return why the client of the page said so, each time that it did."""
+    seen = page.evaluate("window.lockEvents ?? []")
+    return [event["reason"] for event in seen if event["name"] == name]
+
+
+def edit(page, path):
+    """Open a change page, its path or a story's key, and wait until it is held."""
+    page.goto(path if isinstance(path, str) else change(path))
+    until(lambda: events(page, "renewed"), page=page)
+    return page
+
+
+def another_tab(page, path):
+    """Open it in one more tab of the same window."""
+    return edit(page.context.new_page(), path)
+
+
+def freeze(page):
+    """Get a page with a clock of its own past its early renewals, and stop the clock."""
+    count = len(events(page, "renewed"))
+    page.clock.fast_forward(20_000)
+    until(lambda: len(events(page, "renewed")) > count, page=page)
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
+
+
+def hide(page, hidden):
+    """Let the page think that it became hidden, or visible."""
+    page.evaluate(
+        """(hidden) => {
+        Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""",
+        hidden,
+    )
+
+
+def wake(page):
+    """Let the page look after its lock, or after another's, at once."""
+    page.evaluate(
+        """window.dispatchEvent(new Event("online"));
+        document.dispatchEvent(new Event("visibilitychange"));"""
+    )
+
+
+def write(page, headline, body="Mine,\nall of it."):
+    """Type into the form of a story."""
+    page.locator("#id_headline").fill(headline)
+    page.locator("#id_body").fill(body)
+
+
+def written(page):
+    """Return headline and body as the form has them."""
+    fields = ("#id_headline", "#id_body")
+    return tuple(page.locator(field).input_value() for field in fields)
+
+
+def save(page):
+    """Press Save, and wait until the story is saved."""
+    page.locator("[name=_save]").click()
+    page.wait_for_url("**/admin/tests/story/")
+
+
+def submit_past_scripts(page):
+    """Send the form as a browser without scripts would."""
+    with page.expect_navigation():
+        page.evaluate(
+            """() => {
+            const form = document.querySelector("#content form[method=post]")
+              ?? document.querySelector("form[method=post]");
+            HTMLFormElement.prototype.submit.call(form);
+        }"""
+        )
+
+
+def can_save(page):
+    """Say whether the page has a button to save that can be pressed."""
+    buttons = page.locator("[name=_save], [name=_continue], [name=_addanother]")
+    return any(button.is_enabled() for button in buttons.all())
+
+
+def kind(page):
+    """Return as what the server sent the page: held, locked, refused, again and so on."""
+    return page.evaluate("document.getElementById('lock-tokens')?.dataset.state")
+
+
+def until_kind(page, *kinds):
+    """Wait for a page of this kind, over a navigation if it comes with one."""
+    page.locator(", ".join(f"#lock-tokens[data-state={k}]" for k in kinds)).wait_for(
+        state="attached"
+    )
+
+
+def way_on(page, name):
+    """Return the first button or link of the lock's own with this name that is seen."""
+    ours = page.locator(".lock-tokens")
+    named = ours.get_by_role("button", name=name).or_(
+        ours.get_by_role("link", name=name)
+    )
+    return named.first
+
+
+def said(page):
+    """Return what the page says of the lock, as far as it is seen."""
+    return "\n".join(page.locator(".lock-tokens").all_inner_texts())
+
+
+def take_over(page, path):
+    """Take a story over from whoever is editing it."""
+    page.goto(path if isinstance(path, str) else change(path))
+    until_kind(page, "locked")
+    page.locator("summary").click()
+    page.locator("details[open] [name=_take_over]").click()
+    until_kind(page, "held")
+
+
+def locks_of(key):
+    """Return the path of a story's locks in the API, for the rules of the site."""
+    return address(key, "story")
+
+
+def asked(site, key, **wanted):
+    """Return the requests about a story's locks, in the order of their coming."""
+    return [
+        entry
+        for entry in site.requests(**wanted)
+        if entry.path.startswith(locks_of(key))
+    ]
+
+
+class Rival(threading.Thread):
+    """Somebody who wants a story: opens its change page, or asks the API, every 50 ms.
+
+    Both by turns, unless told ``by`` which way. ``got``: when the lock was theirs;
+    ``shortest``: the least seconds that the lock had left before that.
+    """
+
+    def __init__(self, site, username, key, by=None):
+        super().__init__(daemon=True)
+        self.site, self.username, self.key = site, username, key
+        self.ways = [by] if by else ["page", "api"]
+        self.attempts = 0
+        self.got = self.error = None
+        self.shortest = float("inf")
+        self.over = threading.Event()
+
+    def run(self):
+        try:
+            self._try_on()
+        except BaseException as error:
+            self.error = error
+
+    def _try_on(self):
+        cookie = f"csrftoken={Other.SECRET}"
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=30)
+        ) as connection:
+
+            def ask(method, path, **headers):
+                headers = {"Unlogged": "1", "Cookie": cookie, **headers}
+                connection.request(method, path, headers=headers)
+                response = connection.getresponse()
+                return response, response.read().decode()
+
+            response, _ = ask("GET", f"/sign-in/{self.username}/")
+            cookies = response.headers.get_all("Set-Cookie")
+            (session,) = [c for c in cookies if c.startswith("sessionid=")]
+            cookie += "; " + session.partition(";")[0]
+            while not self.over.wait(0.05):
+                if self.ways[self.attempts % len(self.ways)] == "page":
+                    response, text = ask("GET", change(self.key))
+                    assert response.status == 200, response.status
+                    won = 'name="lock_token"' in text
+                else:
+                    response, text = ask(
+                        "POST", locks_of(self.key), **{"X-CSRFToken": Other.SECRET}
+                    )
+                    assert response.status in (201, 403), text
+                    won = response.status == 201
+                self.attempts += 1
+                if won:
+                    self.got = time.time()
+                    return
+                if self.attempts % 4 == 0:
+                    lock = self.site.lock(self.key, "story")
+                    self.shortest = min(self.shortest, lock.left if lock else 0)
+
+
+@contextlib.contextmanager
+def rival(site, username, key, by=None):
+    """Let a :class:`Rival` try meanwhile."""
+    other = Rival(site, username, key, by)
+    other.start()
+    try:
+        yield other
+    finally:
+        other.over.set()
+        other.join(30)
+    if other.error:
+        raise other.error

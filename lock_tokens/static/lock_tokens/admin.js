@@ -344,7 +344,9 @@
     /** @param {Event} event */
     function note_change(event) {
       const target = /** @type {Element} */ (event.target);
-      if (event.isTrusted && !is_ours(target) && !is_action(target)) changed = true;
+      if (!event.isTrusted || is_ours(target) || is_action(target)) return;
+      if (before === null) changed = true; // and nobody knows from what
+      listen_to_leaving();
     }
 
     function look_after_changes() {
@@ -353,7 +355,6 @@
         window.addEventListener(event, touch, true);
       }
       for (const event of ["input", "change"]) {
-        form.addEventListener(event, touch);
         form.addEventListener(event, note_change);
       }
       for (const event of ["formset:added", "formset:removed"]) {
@@ -440,7 +441,8 @@
         if (has_cookie()) renew_csrf(known_csrf());
         return;
       }
-      const proof = now === "held" && Date.now() - proven < PROVEN && has_cookie();
+      const recent = navigator.onLine && Date.now() - proven < PROVEN;
+      const proof = now === "held" && recent && has_cookie();
       const again = Date.now() - sent < SAVING;
       if (proof && !again && !asking && !goes_on) {
         renew_csrf(known_csrf());

@@ -4,7 +4,7 @@ from django.contrib import admin
 
 from lock_tokens.admin import LockableModelAdmin, LockStateFilter, LockTokenAdmin
 from lock_tokens.models import LockToken
-from tests.models import Comment, Keyword, Label, Story
+from tests.models import Comment, Desk, Keyword, Label, Page, Plain, Shift, Story
 
 site = admin.AdminSite()
 
@@ -28,7 +28,18 @@ class BareLabelAdmin(LockableModelAdmin):
     change_form_template = "served/bare.html"
 
 
+class PageAdmin(LockableModelAdmin):
+    lock_release_on_leave = False
+
+
+class PlainAdmin(LockableModelAdmin):
+    lock_renew = False
+
+
 site.register(Story, StoryAdmin)
 site.register(Keyword, LockableModelAdmin)
 site.register(Label, BareLabelAdmin)
+site.register(Page, PageAdmin)
+site.register(Plain, PlainAdmin)
+site.register([Desk, Shift], LockableModelAdmin)
 site.register(LockToken, LockTokenAdmin)

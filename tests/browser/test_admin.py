@@ -1,0 +1,781 @@
+"""The change pages of the admin in Chromium: opened, waited for, left and saved.
+
+Each by people with a window of their own, and by what the database holds of it.
+"""
+
+import time
+from functools import partial
+
+import pytest
+
+from .conftest import ARGUMENTS, CHROMIUM, Watch
+from .editors import (
+    Newsdesk,
+    another_tab,
+    asked,
+    at_work,
+    can_save,
+    change,
+    edit,
+    events,
+    locks_of,
+    rival,
+    said,
+    save,
+    state,
+    until_kind,
+    until_state,
+    wake,
+    way_on,
+)
+from .site import until
+
+GRACE = 5
+LIST = "/admin/tests/story/"
+# Whether the browser has taken the page from its back/forward cache.
+PERSISTED = """
+window.addEventListener("pageshow", ({ persisted }) => (window.persisted = persisted));
+"""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    site = Newsdesk(tmp_path_factory.mktemp("newsdesk")).launch()
+    try:
+        yield site.wait()
+    finally:
+        site.stop()
+    assert "Traceback" not in site.output()
+
+
+@pytest.fixture
+def site(running):
+    return running
+
+
+@pytest.fixture
+def sign_in(site, window):
+    """Open a window in which somebody is signed in."""
+
+    return partial(at_work, window, site)
+
+
+@pytest.fixture(scope="module")
+def caching(browser):
+    """A Chromium that has its back/forward cache, which Playwright's lacks."""
+    chromium = browser.browser_type.launch(
+        executable_path=CHROMIUM,
+        headless=True,
+        args=ARGUMENTS,
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture(params=["loaded anew", "from the cache"])
+def returning(request, site):
+    """The page of Alice, whose browser comes back to pages in this way.
+
+    Chromium keeps no page in its cache whose answer says ``no-store``, as Django's admin
+    does, once that page has asked for more of the kind. Other browsers do, and pages
+    that a project serves without the header.
+    """
+    from_cache = request.param == "from the cache"
+    chromium = request.getfixturevalue("caching" if from_cache else "browser")
+    context = chromium.new_context(base_url=site.url)
+    context.set_default_timeout(10_000)
+    context.watch = Watch(context)
+    page = at_work(lambda **options: context, site, "alice")
+    context.add_init_script(PERSISTED)
+    if from_cache:
+        context.route("**/change/", serve_to_keep)
+        context.watch.expected.append("unload is not allowed")
+    page.from_cache = from_cache
+    yield page
+    page.evaluate("1")  # what was reported before this has arrived
+    context.close()
+    assert context.watch.problems == []
+
+
+def serve_to_keep(route):
+    response = route.fetch(max_redirects=0)
+    headers = dict(response.headers)
+    headers.pop("cache-control", None)
+    # Pages of Django 5.2 have a handler for unload, which Chrome is about to ignore.
+    headers["permissions-policy"] = "unload=()"
+    route.fulfill(response=response, headers=headers)
+
+
+# What people do
+
+
+def until_held(page):
+    """Wait until the page has renewed its lock."""
+    until(lambda: events(page, "renewed"), page=page)
+    assert is_held(page)
+
+
+def is_held(page):
+    return can_save(page) and not page.locator(".lock-news:visible").count()
+
+
+def type_in(page, field, text):
+    """Type into a field, instead of what is there."""
+    page.locator(f"#id_{field}").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type(text)
+
+
+def read(page, field):
+    return page.locator(f"#id_{field}").input_value()
+
+
+def read_token(page):
+    return page.locator("[name=lock_token]").get_attribute("value")
+
+
+def save_and_wait_for(page, status):
+    """Press Save, where it is this page that answers."""
+    with page.expect_response(lambda r: r.request.method == "POST") as answer:
+        page.locator("[name=_save]").click()
+    assert answer.value.status == status
+    page.wait_for_load_state()
+
+
+def keep_dialogs(page, accept):
+    """Answer whatever the page asks before it is left; return what it has asked."""
+    dialogs = []
+
+    def answer(dialog):
+        dialogs.append(dialog.type)
+        (dialog.accept if accept else dialog.dismiss)()
+
+    page.on("dialog", answer)
+    return dialogs
+
+
+def leave(page):
+    """Follow the link to the list."""
+    page.locator(f".breadcrumbs a[href='{LIST}']").click()
+
+
+def token(site, key):
+    lock = site.lock(key, "story")
+    return lock and lock.token
+
+
+def left(site, key):
+    lock = site.lock(key, "story")
+    return lock.left if lock else 0
+
+
+def is_only_to_read(page):
+    """Say whether nothing of the story can be filled in, saved or deleted."""
+    fields = "[id^=id_]:is(input, textarea, select):not([type=hidden])"
+    buttons = "[name=_save], [name=_continue], [name=_addanother], .deletelink"
+    return page.locator(f"{fields}, {buttons}").count() == 0
+
+
+# 1. The second user
+
+
+def test_the_second_user_reads_until_it_is_free_and_then_edits(site, sign_in):
+    key = site.story("One")
+    alice, bob = edit(sign_in("alice"), key), sign_in("bob")
+    assert bob.goto(change(key)).status == 200
+    until_state(bob, "taken")
+    assert is_only_to_read(bob)
+    assert "Alice Moreau" in said(bob)
+    assert bob.locator("[name=_take_over]:visible, details:visible").count() == 0
+    assert site.holder(key) == "alice"
+    bob.evaluate("window.here = true")
+
+    type_in(alice, "headline", "Two")
+    save(alice)
+    assert site.lock(key, "story") is None
+    # It asks by itself.
+    until_state(bob, "free")
+    assert bob.evaluate("here")
+    assert is_only_to_read(bob)
+    assert bob.locator(".field-headline .readonly").inner_text() == "One"
+    assert "Alice Moreau" not in said(bob)
+    assert site.lock(key, "story") is None
+
+    way_on(bob, "Edit now").click()
+    until_held(bob)
+    assert read(bob, "headline") == "Two"
+    assert site.holder(key) == "bob"
+    type_in(bob, "headline", "Three")
+    save(bob)
+    assert site.saved(key) == ("Three", "As it was.")
+    assert site.holder(key) is None
+
+
+def test_another_session_of_the_same_user_offers_to_edit_there(site, sign_in):
+    key = site.story()
+    here, there = edit(sign_in("alice"), key), sign_in("alice")
+    there.goto(change(key))
+    until_state(there, "mine")
+    assert is_only_to_read(there)
+    before = token(site, key)
+    way_on(there, "Edit here instead").click()
+    until_held(there)
+    assert site.holder(key) == "alice"
+    assert token(site, key) != before
+    type_in(here, "headline", "From the other screen")
+    wake(here)
+    until_state(here, "mine")
+    assert not can_save(here)
+    assert read(here, "headline") == "From the other screen"
+    type_in(there, "headline", "From this screen")
+    save(there)
+    assert site.saved(key)[0] == "From this screen"
+
+
+# 2. and 3. Reloads
+
+
+@pytest.mark.parametrize("late", [0, 1, 3])
+def test_ten_reloads_keep_the_lock_however_late_the_release_comes(site, sign_in, late):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    before = token(site, key)
+    with site.rule(path=locks_of(key), leave=True, postpone=late):
+        with rival(site, "bob", key, "api") as bob:
+            for number in range(10):
+                # Every other time before the page has settled.
+                settled = number % 2
+                alice.reload(wait_until="load" if settled else "domcontentloaded")
+                if settled:
+                    until_held(alice)
+            leaves = until(lambda: all_done(asked(site, key, leave=True)))
+    assert bob.got is None
+    assert bob.attempts > 10
+    assert len(leaves) >= 5
+    assert is_held(alice)
+    assert not events(alice, "lost")
+    assert token(site, key) == before
+    until(lambda: left(site, key) > 3000)
+    type_in(alice, "headline", "After ten reloads")
+    keep_dialogs(alice, accept=False)
+    save(alice)
+    assert site.saved(key)[0] == "After ten reloads"
+
+
+def all_done(requests):
+    return all(entry.done for entry in requests) and requests
+
+
+@pytest.mark.parametrize("by", ["page", "api"])
+def test_who_polls_during_a_reload_gets_nothing(site, sign_in, by):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    slow = [{"delay": 0.5}, {"late": 0.5}, {}]
+    with rival(site, "bob", key, by) as bob:
+        for how in slow:
+            with site.rule(path=change(key), method="GET", **how):
+                alice.reload()
+            until_held(alice)
+        until(lambda: bob.attempts > 20)
+    assert bob.got is None
+    assert bob.shortest > GRACE
+    assert all_done(asked(site, key, leave=True))
+    assert site.holder(key) == "alice"
+
+
+# 4. Leaving
+
+
+def check_it_becomes_free(site, key, leave):
+    """Leave, while somebody else is waiting."""
+    with rival(site, "bob", key, "api") as bob:
+        before = time.time()
+        leave()
+        after = time.time()
+        until(lambda: bob.got, GRACE + 3)
+    assert before + GRACE - 0.1 < bob.got < after + GRACE + 1
+    assert site.holder(key) == "bob"
+
+
+def test_closing_the_tab_frees_the_object(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    check_it_becomes_free(site, key, alice.close)
+
+
+def test_going_elsewhere_frees_the_object(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    check_it_becomes_free(site, key, lambda: leave(alice))
+    assert alice.url.endswith(LIST)
+
+
+def test_logging_out_frees_the_object(site, sign_in):
+    key = site.story()
+    alice, bob = edit(sign_in("alice"), key), sign_in("bob")
+    log_out(alice)
+    assert site.lock(key, "story") is None
+    edit(bob, key)
+    assert site.holder(key) == "bob"
+    until(lambda: all_done(asked(site, key, leave=True)))
+    # What Alice's page sent on leaving came too late to end anything of Bob's.
+    assert site.holder(key) == "bob"
+    assert left(site, key) > 3000
+
+
+def log_out(page):
+    page.locator("#logout-form button").click()
+    page.wait_for_url("**/admin/logout/")
+
+
+# 5. Unsaved changes
+
+
+def test_staying_when_asked_keeps_the_lock_and_a_working_page(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    before = token(site, key)
+    dialogs = keep_dialogs(alice, accept=False)
+    type_in(alice, "body", "Not to be lost.")
+    leave(alice)
+    until(lambda: dialogs == ["beforeunload"], page=alice)
+    alice.close(run_before_unload=True)
+    until(lambda: len(dialogs) == 2, page=alice)
+
+    assert alice.url.endswith(change(key))
+    assert is_held(alice)
+    assert read(alice, "body") == "Not to be lost."
+    assert asked(site, key, leave=True) == []
+    assert token(site, key) == before
+    # It goes on to renew, and can be saved.
+    site.let_live(key, 8)
+    wake(alice)
+    until(lambda: left(site, key) > 3000)
+    save(alice)
+    assert len(dialogs) == 2
+    assert site.saved(key) == ("One", "Not to be lost.")
+    assert site.holder(key) is None
+
+
+def test_nobody_is_asked_where_nothing_was_changed(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    dialogs = keep_dialogs(alice, accept=False)
+    alice.locator("#id_headline").click()
+    alice.keyboard.press("End")
+    alice.keyboard.press("Tab")
+    alice.reload()
+    until_held(alice)
+    alice.locator("#id_headline").click()
+    leave(alice)
+    alice.wait_for_url(f"**{LIST}")
+    assert dialogs == []
+    assert until(lambda: left(site, key) <= GRACE)
+
+
+# 6. A validation error
+
+
+def test_a_form_with_errors_keeps_text_and_lock_until_it_is_saved(site, sign_in):
+    key = site.story()
+    alice, bob = edit(sign_in("alice"), key), sign_in("bob")
+    before = token(site, key)
+    dialogs = keep_dialogs(alice, accept=True)
+    type_in(alice, "body", "Written by Alice.")
+    type_in(alice, "headline", " ")
+    save_and_wait_for(alice, 200)
+    until_held(alice)
+    assert alice.locator(".field-headline .errorlist").count() == 1
+    assert read(alice, "body") == "Written by Alice."
+    assert site.saved(key) == ("One", "As it was.")
+    assert token(site, key) == before
+    until(lambda: all_done(asked(site, key, leave=True)))
+    until(lambda: left(site, key) > 3000)
+    bob.goto(change(key))
+    until_state(bob, "taken")
+
+    type_in(alice, "headline", "Two")
+    save(alice)
+    assert site.saved(key) == ("Two", "Written by Alice.")
+    assert site.lock(key, "story") is None
+    assert dialogs == []
+
+
+def test_leaving_a_form_with_errors_asks_first(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    type_in(alice, "headline", " ")
+    save_and_wait_for(alice, 200)
+    until_held(alice)
+    dialogs = keep_dialogs(alice, accept=False)
+    alice.locator("#id_body").click()  # a browser asks for nobody who did nothing
+    leave(alice)
+    until(lambda: dialogs == ["beforeunload"], page=alice)
+    assert alice.url.endswith(change(key))
+    assert site.holder(key) == "alice"
+    assert left(site, key) > GRACE
+
+
+# 7. Saving
+
+
+def fill_in_more(site, page):
+    """Add a row and a keyword."""
+    site.sql("INSERT INTO tests_keyword (name) VALUES ('harbour')")
+    ((keyword,),) = site.sql("SELECT max(id) FROM tests_keyword")
+    page.reload()
+    until_held(page)
+    page.locator("#id_keywords_from").select_option(str(keyword))
+    page.locator("#id_keywords_add").click()
+    page.locator("#id_comment_set-0-text").fill("A row")
+    return keyword
+
+
+def rows(site, key):
+    keywords = "SELECT keyword_id FROM tests_story_keywords WHERE story_id = ?"
+    comments = "SELECT text FROM tests_comment WHERE story_id = ? ORDER BY id"
+    return [
+        [value for (value,) in site.sql(query, key)] for query in (keywords, comments)
+    ]
+
+
+def test_saving_writes_rows_and_keywords_and_gives_the_lock_up(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    dialogs = keep_dialogs(alice, accept=True)
+    keyword = fill_in_more(site, alice)
+    type_in(alice, "headline", "Two")
+    save(alice)
+    assert site.saved(key)[0] == "Two"
+    assert rows(site, key) == [[keyword], ["A row"]]
+    assert site.lock(key, "story") is None
+    assert dialogs == []
+
+
+def test_saving_to_continue_keeps_the_lock_and_the_page(site, sign_in):
+    key = site.story()
+    alice, bob = edit(sign_in("alice"), key), sign_in("bob")
+    dialogs = keep_dialogs(alice, accept=True)
+    keyword = fill_in_more(site, alice)
+    before = [token(site, key)]
+    with rival(site, "bob", key, "api") as other:
+        for number in (1, 2):
+            type_in(alice, "headline", f"Part {number}")
+            alice.locator("[name=_continue]").click()
+            alice.locator(f".messagelist .success:has-text('Part {number}')").wait_for()
+            until_held(alice)
+            assert alice.url.endswith(change(key))
+            assert site.saved(key)[0] == f"Part {number}"
+            assert rows(site, key) == [[keyword], ["A row"]]
+            # Another tab with the text from before cannot be saved any more.
+            assert read_token(alice) == token(site, key)
+            assert token(site, key) not in before
+            before.append(token(site, key))
+        until(lambda: all_done(asked(site, key, leave=True)))
+        until(lambda: other.attempts > 10)
+    assert other.got is None
+    assert left(site, key) > 3000
+    bob.goto(change(key))
+    assert until_state(bob, "taken")
+    alice.locator("#id_comment_set-1-text").fill("Another row")
+    save(alice)
+    assert rows(site, key) == [[keyword], ["A row", "Another row"]]
+    assert site.lock(key, "story") is None
+    assert dialogs == []
+
+
+# 8. and 9. Back and forward
+
+
+def go_elsewhere(site, page, key):
+    """Leave for another page of the site, whatever the browser asks."""
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.evaluate("window.here = true")
+    page.goto("/elsewhere/")
+    until(lambda: all_done(asked(site, key, leave=True)))
+    assert left(site, key) <= GRACE
+
+
+def come_back(page, key):
+    page.evaluate("history.back()")
+    until(lambda: page.url.endswith(change(key)), page=page)
+    until(lambda: page.evaluate("window.persisted") is page.from_cache, page=page)
+    assert bool(page.evaluate("window.here")) is page.from_cache
+
+
+def test_back_to_what_is_free_holds_it_again(site, returning):
+    key = site.story()
+    alice = edit(returning, key)
+    before = token(site, key)
+    type_in(alice, "headline", "Begun")
+    go_elsewhere(site, alice, key)
+    site.let_expire(key)
+    come_back(alice, key)
+    until(lambda: site.holder(key) == "alice")
+    until_held(alice)
+    assert token(site, key) == before
+    until(lambda: left(site, key) > 3000)
+    assert read(alice, "headline") == "Begun"
+    type_in(alice, "headline", "Begun and ended")
+    save(alice)
+    assert site.saved(key)[0] == "Begun and ended"
+    assert site.lock(key, "story") is None
+
+
+def test_forward_to_it_holds_it_again(site, returning):
+    key = site.story()
+    alice = returning
+    alice.goto("/elsewhere/")
+    edit(alice, key)
+    alice.evaluate("window.here = true")
+    alice.evaluate("history.back()")
+    until(lambda: alice.url.endswith("/elsewhere/"), page=alice)
+    until(lambda: all_done(asked(site, key, leave=True)))
+    alice.evaluate("history.forward()")
+    until(lambda: alice.url.endswith(change(key)), page=alice)
+    until(lambda: alice.evaluate("window.persisted") is alice.from_cache, page=alice)
+    until(lambda: left(site, key) > 3000)
+    until_held(alice)
+    type_in(alice, "headline", "Two")
+    save(alice)
+    assert site.saved(key)[0] == "Two"
+
+
+def test_back_to_what_another_has_taken_says_so(site, returning, sign_in):
+    key = site.story()
+    alice, bob = edit(returning, key), sign_in("bob")
+    type_in(alice, "headline", "Begun by Alice")
+    go_elsewhere(site, alice, key)
+    site.let_expire(key)
+    edit(bob, key)
+    come_back(alice, key)
+    until_state(alice, "taken")
+    assert site.holder(key) == "bob"
+    assert alice.get_by_text("Bob Lindqvist").locator("visible=true").count()
+    if alice.from_cache:
+        assert not can_save(alice)
+        assert read(alice, "headline") == "Begun by Alice"
+        # By the keyboard neither.
+        alice.locator("#id_headline").press("Enter")
+        assert state(alice) == "taken"
+    else:
+        assert is_only_to_read(alice)
+    type_in(bob, "headline", "Written by Bob")
+    save(bob)
+    assert site.saved(key)[0] == "Written by Bob"
+
+
+def test_back_to_what_another_has_changed_saves_nothing_over_it(
+    site, returning, sign_in
+):
+    key = site.story()
+    alice, bob = edit(returning, key), sign_in("bob")
+    type_in(alice, "headline", "Begun by Alice")
+    go_elsewhere(site, alice, key)
+    site.let_expire(key)
+    edit(bob, key)
+    type_in(bob, "headline", "Written by Bob")
+    save(bob)
+    come_back(alice, key)
+    # The browser has filled in again what was typed over the text from before Bob's.
+    until_state(alice, "ended", "freed")
+    assert not can_save(alice)
+    assert read(alice, "headline") == "Begun by Alice"
+    assert site.saved(key)[0] == "Written by Bob"
+    assert site.holder(key) is None
+
+    way_on(alice, "Go on with my text").click()
+    until_kind(alice, "again")
+    until_held(alice)
+    assert read(alice, "headline") == "Begun by Alice"
+    assert "Written by Bob" in said(alice)
+    assert site.saved(key)[0] == "Written by Bob"
+    assert site.holder(key) == "alice"
+    save(alice)
+    assert site.saved(key)[0] == "Begun by Alice"
+
+
+def test_back_without_a_text_of_ones_own_shows_what_another_has_saved(
+    site, returning, sign_in
+):
+    key = site.story()
+    alice, bob = edit(returning, key), sign_in("bob")
+    go_elsewhere(site, alice, key)
+    site.let_expire(key)
+    edit(bob, key)
+    type_in(bob, "headline", "Written by Bob")
+    save(bob)
+    come_back(alice, key)
+    if alice.from_cache:
+        # As it was: what is there to read is old.
+        until_state(alice, "ended", "freed")
+        assert not can_save(alice)
+        assert site.holder(key) is None
+    else:
+        until_held(alice)
+        assert read(alice, "headline") == "Written by Bob"
+        type_in(alice, "body", "And by Alice.")
+        save(alice)
+        assert site.saved(key) == ("Written by Bob", "And by Alice.")
+    assert site.saved(key)[0] == "Written by Bob"
+
+
+# Without JavaScript
+
+
+@pytest.fixture
+def sign_in_plain(sign_in):
+    """Open a window in which somebody is signed in, and no script runs."""
+    return lambda username: sign_in(username, java_script_enabled=False)
+
+
+def test_without_scripts_one_edits_and_the_other_reads(site, sign_in_plain):
+    key = site.story()
+    alice, bob = sign_in_plain("alice"), sign_in_plain("bob")
+    alice.goto(change(key))
+    assert site.holder(key) == "alice"
+    bob.goto(change(key))
+    assert is_only_to_read(bob)
+    assert "Alice Moreau" in said(bob)
+    assert bob.locator("details, [name=_take_over]:visible").count() == 0
+    bob.locator("#lock-tokens a:visible").click()
+    assert is_only_to_read(bob)
+    alice.locator("#id_body").fill("Written by Alice.")
+    save(alice)
+    assert site.saved(key) == ("One", "Written by Alice.")
+    assert site.lock(key, "story") is None
+    bob.locator("#lock-tokens a:visible").click()
+    assert read(bob, "body") == "Written by Alice."
+    assert site.holder(key) == "bob"
+
+
+def test_without_scripts_a_refused_form_gives_the_text_back(site, sign_in_plain):
+    key = site.story()
+    alice, bob = sign_in_plain("alice"), sign_in_plain("bob")
+    alice.goto(change(key))
+    alice.locator("#id_headline").fill("Alice's")
+    alice.locator("#id_comment_set-0-text").fill("A row of Alice's")
+    site.let_expire(key)
+    bob.goto(change(key))
+    bob.locator("#id_headline").fill("Bob's")
+    save(bob)
+    save_and_wait_for(alice, 403)
+    assert alice.locator("[name=_save]").count() == 0
+    assert read(alice, "headline") == "Alice's"
+    assert read(alice, "comment_set-0-text") == "A row of Alice's"
+    assert "Bob's" in said(alice)
+    assert site.saved(key)[0] == "Bob's"
+    assert rows(site, key) == [[], []]
+    assert site.lock(key, "story") is None
+
+    way_on(alice, "Go on with my text").click()
+    until_kind(alice, "again")
+    assert read(alice, "headline") == "Alice's"
+    assert site.saved(key)[0] == "Bob's"
+    assert site.holder(key) == "alice"
+    save(alice)
+    assert site.saved(key)[0] == "Alice's"
+    assert rows(site, key) == [[], ["A row of Alice's"]]
+    assert site.lock(key, "story") is None
+
+
+def test_without_scripts_a_chief_takes_over(site, sign_in_plain):
+    key = site.story()
+    alice, carol = sign_in_plain("alice"), sign_in_plain("carol")
+    alice.goto(change(key))
+    alice.locator("#id_headline").fill("Alice's")
+    carol.goto(change(key))
+    assert is_only_to_read(carol)
+    take = carol.locator("details [name=_take_over]")
+    assert not take.is_visible()  # it asks first
+    carol.locator("details summary").click()
+    assert "Alice Moreau" in take.inner_text()
+    take.click()
+    carol.locator("[name=_save]").wait_for()
+    assert site.holder(key) == "carol"
+    logged = (
+        "SELECT username, change_message FROM django_admin_log"
+        " JOIN auth_user ON auth_user.id = user_id WHERE object_id = ?"
+    )
+    ((username, message),) = site.sql(logged, str(key))
+    assert username == "carol"
+    assert "Alice Moreau" in message
+
+    save_and_wait_for(alice, 403)
+    assert "Carol Okafor" in said(alice)
+    assert read(alice, "headline") == "Alice's"
+    assert alice.locator("details, [name=_take_over]:visible").count() == 0
+    assert site.saved(key)[0] == "One"
+    carol.locator("#id_headline").fill("Carol's")
+    save(carol)
+    assert site.saved(key)[0] == "Carol's"
+
+
+# What was said of the package up to 0.2.5
+
+
+def test_a_second_tab_does_not_lock_its_owner_out(site, sign_in):
+    key = site.story()
+    first = edit(sign_in("alice"), key)
+    second = another_tab(first, key)
+    tokens = {read_token(page) for page in (first, second)}
+    assert tokens == {token(site, key)}
+    assert is_held(first)
+    type_in(second, "headline", "From the second tab")
+    save(second)
+    assert site.saved(key)[0] == "From the second tab"
+
+
+def test_a_reload_does_not_lock_the_page(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    before = token(site, key)
+    alice.reload()
+    until_held(alice)
+    until(lambda: all_done(asked(site, key, leave=True)))
+    assert read_token(alice) == token(site, key) == before
+    assert left(site, key) > 3000
+    type_in(alice, "headline", "After a reload")
+    save(alice)
+    assert site.saved(key)[0] == "After a reload"
+
+
+@pytest.mark.parametrize("how", ["closed", "left"])
+def test_the_lock_is_released_when_the_page_is_left(site, sign_in, how):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    assert left(site, key) > 3000
+    alice.close() if how == "closed" else alice.goto("/elsewhere/")
+    until(lambda: left(site, key) <= GRACE, 1)
+
+
+def test_the_lock_is_released_on_logout(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice"), key)
+    elsewhere = alice.context.new_page()
+    elsewhere.goto(LIST)
+    log_out(elsewhere)
+    assert site.lock(key, "story") is None
+
+
+def test_the_lock_is_renewed_while_the_page_is_open(site, sign_in):
+    key = site.story()
+    alice = edit(sign_in("alice", frozen=True), key)
+    before = token(site, key)
+    for _ in range(3):
+        site.let_live(key, 8)
+        alice.clock.fast_forward(46_000)
+        until(lambda: left(site, key) > 3000)
+    assert token(site, key) == before
+    assert is_held(alice)
+
+
+def test_the_holder_is_named(site, sign_in):
+    key = site.story()
+    edit(sign_in("alice"), key)
+    for username in ("bob", "carol"):
+        page = sign_in(username)
+        page.goto(change(key))
+        assert "Alice Moreau" in said(page)
+    assert site.holder(key) == "alice"
