@@ -22,7 +22,7 @@ from tests.browser.demo import Demo  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-WIDTH, HEIGHT = 1200, 720
+WIDTH, HEIGHT = 1000, 720
 
 FERRY = "/admin/newsroom/article/1/change/"
 STORM = "/admin/newsroom/article/3/change/"

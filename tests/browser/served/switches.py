@@ -101,7 +101,8 @@ class Switches:
             "at": time.time(),
             "method": request.method,
             "path": request.get_full_path(),
-            "leave": request.method == "PATCH" and bool(body and body.get("timeout") == 5),
+            "leave": request.method == "PATCH"
+            and bool(body and body.get("timeout") == 5),
             "body": body,
             "headers": dict(request.headers),
             "status": None,  # not done yet
