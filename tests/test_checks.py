@@ -19,6 +19,9 @@ from lock_tokens.checks import check_api_is_not_open, check_middleware, check_se
 from lock_tokens.permissions import allow_any, can_change
 from lock_tokens.settings import MAX_TIMEOUT
 
+# Django's checks of the models ask some databases what they can do.
+pytestmark = pytest.mark.django_db
+
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
