@@ -20,7 +20,7 @@ from lock_tokens.permissions import allow_any, can_change
 from lock_tokens.settings import MAX_TIMEOUT
 
 # Django's checks of the models ask some databases what they can do.
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 SESSION_MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
 

@@ -207,7 +207,7 @@ def test_the_page_speaks_the_reader_s_language(edit, client, article):
         answer = client.get(f"/{article.pk}/")
     page = page_of(answer)
     assert page.of("html") == [{"lang": "de"}]
-    assert "Das bearbeitet gerade jemand anderes" in page.text
+    assert "Das bearbeitet gerade jemand anders" in page.text
 
 
 def test_the_page_is_not_stored(edit, save, client, article):
