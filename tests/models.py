@@ -121,3 +121,41 @@ class Desk(models.Model):
 
 class Shift(models.Model):
     desk = models.ForeignKey(Desk, to_field="name", on_delete=models.CASCADE)
+
+
+class Document(models.Model):
+    """Its file is chosen anew in each form that is sent."""
+
+    title = models.CharField(max_length=200)
+    file = models.FileField(blank=True)
+
+    def __str__(self):
+        return self.title
+
+
+class Sample(models.Model):
+    """A field of each kind that a list can have editable."""
+
+    name = models.CharField(max_length=50)
+    text = models.TextField(blank=True)
+    day = models.DateField(null=True, blank=True)
+    moment = models.DateTimeField(null=True, blank=True)
+    time = models.TimeField(null=True, blank=True)
+    duration = models.DurationField(null=True, blank=True)
+    price = models.DecimalField(max_digits=9, decimal_places=2, null=True, blank=True)
+    weight = models.FloatField(null=True, blank=True)
+    number = models.BigIntegerField(null=True, blank=True)
+    choice = models.IntegerField(
+        choices=[(1000, "few"), (2000, "many")], null=True, blank=True
+    )
+    flag = models.BooleanField(default=False)
+    maybe = models.BooleanField(null=True, blank=True)
+    data = models.JSONField(null=True, blank=True)
+    uid = models.UUIDField(null=True, blank=True)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    keyword = models.ForeignKey(
+        Keyword, null=True, blank=True, on_delete=models.CASCADE
+    )
+
+    def __str__(self):
+        return self.name

@@ -5,12 +5,14 @@ import uuid
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
 from lock_tokens.admin import LockableModelAdmin
+from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import get_session_key, get_session_token, remember
 from tests import admin_site
@@ -37,6 +39,7 @@ from tests.models import (
     ArticleProxy,
     Comment,
     Desk,
+    Document,
     Feature,
     Keyword,
     Label,
@@ -678,6 +681,28 @@ def test_save_as_new_needs_no_lock(alice, bob, story):
     assert standing_token(story) == theirs
 
 
+def test_save_as_new_after_the_lock_was_lost_does_not_claim_to_have_it(
+    alice, bob, story
+):
+    page = alice.get(url_of(story))
+    expire(story)
+    bob.get(url_of(story))
+    answer = alice.post(
+        url_of(story), form_of(page, "_saveasnew", headline="", body="Precious")
+    )
+    assert answer.status_code == 200
+    assert "This field is required" in text_of(answer)
+    assert form_of(answer)["body"] == ["Precious"]
+    assert "lock_page" not in answer.context
+    assert holder_of(story) == bob.user
+    answer = alice.post(
+        url_of(story), form_of(answer, "_saveasnew", headline="Copy", body="Precious")
+    )
+    assert answer.status_code == 302
+    assert Story.objects.order_by("pk").last().body == "Precious"
+    assert saved(story).headline == "As it was"
+
+
 def test_save_as_new_with_a_validation_error_keeps_the_lock_until_it_succeeds(
     alice, story
 ):
@@ -712,6 +737,54 @@ def test_a_popup_that_is_sent_twice_still_closes(alice, story):
     assert answer.status_code == 200
     assert "popup_response" in text_of(answer)
     assert LogEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("query", [{}, {"_popup": 1}])
+def test_sent_twice_no_hook_of_the_project_s_writes_without_the_lock(
+    alice, bob, settings, story, query
+):
+    class Admin(StoryAdmin):
+        def response_change(self, request, obj):
+            if "written" in request.session:
+                Story.objects.filter(pk=obj.pk).update(is_urgent=True)
+            request.session["written"] = True
+            return super().response_change(request, obj)
+
+    serve(settings, model_admin=Admin)
+    url = url_of(story, **query)
+    data = form_of(alice.get(url), headline="New")
+    assert alice.post(url, data).status_code in (200, 302)
+    assert alice.session["written"]
+    bob.get(url_of(story))
+    answer = alice.post(url, data)
+    assert answer.status_code == (200 if query else 302)
+    assert not saved(story).is_urgent
+    assert holder_of(story) == bob.user
+
+
+@pytest.mark.parametrize("more", [{}, {"_save": "1"}, {"_popup": "1"}])
+def test_a_button_of_the_project_s_own_is_never_told_that_all_is_saved(
+    alice, settings, story, more
+):
+    class Admin(StoryAdmin):
+        def response_change(self, request, obj):
+            if "_publish" in request.POST:
+                Story.objects.filter(pk=obj.pk).update(is_urgent=True)
+            return super().response_change(request, obj)
+
+    serve(settings, model_admin=Admin)
+    page = alice.get(url_of(story))
+    take_and_leave(story)
+    refused = alice.post(url_of(story), {**form_of(page, "_publish"), **more})
+    assert refused.status_code == 403
+    assert state_of(refused) == "refused"
+    assert not saved(story).is_urgent
+    again = alice.post(url_of(story), form_of(refused, "_lock_again"))
+    assert state_of(again) == "again"
+    answer = alice.post(url_of(story), form_of(again, "_publish"))
+    assert answer.status_code == (200 if "_popup" in more else 302)
+    assert saved(story).is_urgent
+    assert not LockToken.objects.exists()
 
 
 def test_a_popup_is_refused_like_a_page(alice, bob, story):
@@ -750,6 +823,148 @@ def test_another_s_change_of_an_inline_row_is_refused_with_the_text(alice, bob, 
     again = alice.post(url_of(story), form_of(answer, "_lock_again"))
     assert alice.post(url_of(story), form_of(again)).status_code == 302
     assert {comment.text for comment in Comment.objects.all()} == rows
+
+
+@pytest.fixture
+def rows(story):
+    return [story.comment_set.create(text=text) for text in ("one", "two", "three")]
+
+
+TYPED = {
+    "comment_set__0__text": "My one",
+    "comment_set__1__text": "My two",
+    "comment_set__2__text": "My three",
+    "comment_set__3__text": "My four",
+}
+
+
+def texts():
+    return [comment.text for comment in Comment.objects.order_by("pk")]
+
+
+def test_a_row_that_was_deleted_while_the_page_holds_the_lock_keeps_its_text(
+    alice, story, rows
+):
+    """On the row's own page, where the story's lock is not asked for."""
+    page = alice.get(url_of(story))
+    rows[0].delete()
+    answer = alice.post(url_of(story), form_of(page, **TYPED))
+    assert answer.status_code == 200
+    assert state_of(answer) == "held"
+    typed = form_of(answer)
+    assert [typed[f"comment_set-{n}-text"] for n in range(4)] == [
+        [text] for text in TYPED.values()
+    ]
+    assert texts() == ["two", "three"]
+
+
+def test_a_row_that_is_gone_is_added_anew_by_whoever_goes_on(alice, story, rows):
+    page = alice.get(url_of(story))
+    take_and_leave(story)
+    rows[1].delete()
+    refused = alice.post(url_of(story), form_of(page, **TYPED))
+    assert refused.status_code == 403
+    again = alice.post(url_of(story), form_of(refused, "_lock_again"))
+    assert state_of(again) == "again"
+    # Each text stands beside the row that it belongs to.
+    typed = form_of(again)
+    beside = {
+        typed[f"comment_set-{n}-text"][0]: typed[f"comment_set-{n}-id"][0]
+        for n in range(4)
+    }
+    assert beside == {
+        "My one": str(rows[0].pk),
+        "My three": str(rows[2].pk),
+        "My two": "",
+        "My four": "",
+    }
+    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    assert texts()[:2] == ["My one", "My three"]
+    assert sorted(texts()[2:]) == ["My four", "My two"]
+    assert not LockToken.objects.exists()
+
+
+def test_a_row_that_is_gone_and_was_to_be_deleted_stays_gone(alice, story, rows):
+    page = alice.get(url_of(story))
+    take_and_leave(story)
+    rows[0].delete()
+    changes = {**TYPED, "comment_set__0__DELETE": "on"}
+    refused = alice.post(url_of(story), form_of(page, **changes))
+    assert refused.status_code == 403
+    again = alice.post(url_of(story), form_of(refused, "_lock_again"))
+    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    assert texts() == ["My two", "My three", "My four"]
+
+
+def test_the_rows_of_other_inlines_stay_what_they_are(alice, settings, story, rows):
+    class KeywordInline(admin.TabularInline):
+        model = Story.keywords.through
+        extra = 0
+
+    class Admin(StoryAdmin):
+        inlines = [KeywordInline, *StoryAdmin.inlines]
+        exclude = ["keywords"]
+
+    news, sports = [Keyword.objects.create(name=name) for name in ("news", "sports")]
+    story.keywords.add(news)
+    serve(settings, model_admin=Admin)
+    page = alice.get(url_of(story))
+    take_and_leave(story)
+    rows[0].delete()
+    changes = {**TYPED, "Story_keywords__0__keyword": sports.pk}
+    refused = alice.post(url_of(story), form_of(page, **changes))
+    assert refused.status_code == 403
+    again = alice.post(url_of(story), form_of(refused, "_lock_again"))
+    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    assert sorted(texts()) == sorted(TYPED.values())
+    assert [*saved(story).keywords.all()] == [sports]
+
+
+def test_all_rows_that_are_gone_are_added_anew_after_an_error(alice, story, rows):
+    page = alice.get(url_of(story))
+    take_and_leave(story)
+    Comment.objects.all().delete()
+    refused = alice.post(url_of(story), form_of(page, headline="", **TYPED))
+    again = alice.post(url_of(story), form_of(refused, "_lock_again"))
+    wrong = alice.post(url_of(story), form_of(again))
+    assert wrong.status_code == 200
+    assert "This field is required" in text_of(wrong)
+    answer = alice.post(url_of(story), form_of(wrong, headline="Now"))
+    assert answer.status_code == 302
+    assert sorted(texts()) == sorted(TYPED.values())
+    assert saved(story).headline == "Now"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_does_not_show_what_its_transaction_saw_before_others_saved(
+    alice, bob, settings, story, monkeypatch
+):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    turns = []
+
+    def save():
+        page = form_of(bob.get(url_of(story)), headline="Theirs")
+        return bob.post(url_of(story), page).status_code
+
+    class Admin(StoryAdmin):
+        def has_change_permission(self, request, obj=None):
+            if obj is not None and request.user == alice.user and not turns:
+                turns.extend(race(save))
+            return True
+
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    serve(settings, model_admin=Admin)
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    try:
+        page = alice.get(url_of(story))
+    finally:
+        connection.close()
+    assert turns == [302]
+    assert state_of(page) == "held"
+    assert form_of(page)["headline"] == ["Theirs"]
 
 
 def test_a_project_in_atomic_requests_saves_and_refuses_alike(
@@ -905,6 +1120,68 @@ def test_the_list_s_filters_survive_a_refusal(alice, story):
     answer = alice.post(url, form_of(again))
     assert answer.url == "/admin/tests/story/?is_urgent__exact=0"
     assert saved(story).headline == "Mine"
+
+
+# Files, which no page can have chosen already
+
+
+@pytest.fixture
+def document(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    serve(settings, Document, model_admin=LockableModelAdmin)
+    return Document.objects.create(title="As it was")
+
+
+def a_file():
+    return SimpleUploadedFile("minutes.txt", b"what was said")
+
+
+CHOOSE_AGAIN = "Choose this file again"
+
+
+def test_whoever_is_refused_is_told_which_file_to_choose_again(alice, document):
+    page = alice.get(url_of(document))
+    assert CHOOSE_AGAIN not in text_of(page)
+    take_and_leave(document)
+    refused = alice.post(url_of(document), form_of(page, title="Mine", file=a_file()))
+    assert refused.status_code == 403
+    again = alice.post(
+        url_of(document), {**form_of(refused, "_lock_again"), "file": ""}
+    )
+    assert state_of(again) == "again"
+    for answer in (refused, again):
+        assert answer.context["lock_page"].files == ["File"]
+        assert CHOOSE_AGAIN in text_of(answer)
+    answer = alice.post(url_of(document), form_of(again, file=a_file()))
+    assert answer.status_code == 302
+    document.refresh_from_db()
+    assert document.title == "Mine"
+    assert document.file.read() == b"what was said"
+
+
+def test_it_is_told_once_also_when_it_is_refused_again(alice, bob, document):
+    page = alice.get(url_of(document))
+    take_and_leave(document)
+    refused = alice.post(url_of(document), form_of(page, file=a_file()))
+    assert refused.status_code == 403  # a file is something to save
+    bob.get(url_of(document))
+    refused = alice.post(
+        url_of(document), form_of(refused, "_lock_again", file=a_file())
+    )
+    assert refused.status_code == 403
+    assert refused.context["lock_page"].files == ["File"]
+    document.refresh_from_db()
+    assert not document.file
+
+
+def test_who_chose_no_file_is_asked_for_none(alice, document):
+    page = alice.get(url_of(document))
+    take_and_leave(document)
+    refused = alice.post(url_of(document), form_of(page, title="Mine"))
+    again = alice.post(url_of(document), form_of(refused, "_lock_again"))
+    for answer in (refused, again):
+        assert answer.context["lock_page"].files == []
+        assert CHOOSE_AGAIN not in text_of(answer)
 
 
 # Taking over
@@ -1110,6 +1387,28 @@ def test_whoever_takes_over_leaves_alone_whom_they_never_saw(
     assert holder_of(story) == carol.user
 
 
+def test_of_one_s_own_locks_too_only_the_one_that_was_asked_about_ends(
+    bob, story, monkeypatch
+):
+    carol = person("carol", CHANGE)
+    carol.get(url_of(story))
+    elsewhere = carol.elsewhere()
+    value = asked(elsewhere.get(url_of(story)))
+    info = LockTokenManager.info
+
+    def info_and_then_another_comes(self, obj):
+        found = info(self, obj)
+        if found is not None and found.locked_by == carol.user:
+            LockToken.objects.release(obj, standing_token(obj))
+            LockToken.objects.acquire(obj, user=bob.user)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LockTokenManager, "info", info_and_then_another_comes)
+        elsewhere.post(url_of(story), {"_take_over": value})
+    assert holder_of(story) == bob.user
+
+
 # Too late
 
 
@@ -1190,6 +1489,65 @@ def test_going_on_with_an_object_that_is_gone_gives_the_text_back(alice, story):
     assert "Precious" in text_of(answer)
 
 
+def deleted_at_the_last_moment(settings):
+    """Serve an admin that finds the object, and then it is gone."""
+
+    class Admin(StoryAdmin):
+        def has_change_permission(self, request, obj=None):
+            if obj is not None and request.method == "POST":
+                Story.objects.filter(pk=obj.pk).delete()
+            return True
+
+    serve(settings, model_admin=Admin)
+
+
+@pytest.mark.parametrize("button", ["_save", "_continue", "_lock_again"])
+@pytest.mark.parametrize("is_void", [False, True])
+def test_the_text_is_given_back_when_the_object_goes_while_it_is_being_saved(
+    alice, settings, story, button, is_void
+):
+    page = alice.get(url_of(story))
+    if is_void:
+        take_and_leave(story)
+    url = url_of(story)
+    deleted_at_the_last_moment(settings)
+    answer = alice.post(url, form_of(page, button, headline="Precious"))
+    assert answer.status_code == 404
+    assert "Precious" in text_of(answer)
+    assert not Story.objects.exists()
+
+
+def test_the_text_about_an_object_that_is_gone_is_given_back_by_any_template(
+    alice, story
+):
+    """Also by one that has no hidden field."""
+    page = alice.get(url_of(story))
+    url = url_of(story)
+    story.delete()
+    data = form_of(page, headline="Precious", lock_token=None)
+    answer = alice.post(url, data)
+    assert answer.status_code == 404
+    assert "Precious" in text_of(answer)
+
+
+def test_what_one_may_not_see_any_more_is_not_said_to_be_deleted(
+    alice, settings, story
+):
+    class Admin(StoryAdmin):
+        def get_queryset(self, request):
+            return super().get_queryset(request).filter(is_urgent=False)
+
+    serve(settings, model_admin=Admin)
+    page = alice.get(url_of(story))
+    Story.objects.update(is_urgent=True)
+    answer = alice.post(url_of(story), form_of(page, headline="Precious"))
+    assert answer.status_code == 404
+    assert "Precious" in text_of(answer)
+    assert "or you may not see it any more" in text_of(answer)
+    assert "omebody has deleted" not in text_of(answer)
+    assert saved(story).headline == "As it was"
+
+
 def test_save_as_new_works_also_when_the_original_is_gone(alice, story):
     page = alice.get(url_of(story))
     url = url_of(story)
@@ -1210,6 +1568,29 @@ def test_the_permission_taken_away_gives_the_text_back(story):
     assert nothing_was_written(story)
 
 
+@pytest.mark.parametrize("view", [True, False])
+def test_an_object_that_may_not_be_changed_any_more_gives_the_text_back(
+    alice, settings, story, view
+):
+    """Its own state forbids it since, as when it was published."""
+
+    class Admin(StoryAdmin):
+        def has_change_permission(self, request, obj=None):
+            return obj is None or not obj.is_urgent
+
+        def has_view_permission(self, request, obj=None):
+            return view
+
+    serve(settings, model_admin=Admin)
+    page = alice.get(url_of(story))
+    Story.objects.update(is_urgent=True)
+    answer = alice.post(url_of(story), form_of(page, headline="Precious"))
+    assert answer.status_code == 403
+    assert "Precious" in text_of(answer)
+    assert "may no longer change this" in text_of(answer)
+    assert saved(story).headline == "As it was"
+
+
 def test_whoever_never_had_the_permission_is_answered_as_in_django(story):
     carol = person("carol", "tests.view_story")
     answer = carol.post(url_of(story), {"headline": "Mine", "_save": "1"})
@@ -1226,6 +1607,28 @@ def test_a_new_object_of_somebody_who_is_signed_out_is_given_back(alice):
     assert answer.status_code == 403
     assert "Precious" in text_of(answer)
     assert not Story.objects.exists()
+
+
+@pytest.mark.parametrize("url", ["add/", "{}/change/", ""])
+def test_no_other_site_has_its_words_shown_to_somebody_who_is_signed_out(
+    alice, settings, story, url
+):
+    """Where only the admin's own views are protected, and not every view."""
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "Csrf" not in name]
+    url = f"/admin/tests/story/{url.format(story.pk)}"
+    data = form_of(alice.get(url), headline="Call 555")
+    del alice.cookies["sessionid"]
+    alice.handler.enforce_csrf_checks = True
+    forged = {name: data[name] for name in data if name != "csrfmiddlewaretoken"}
+    forged["note"] = data["note"] = "Call 555"
+    answer = alice.post(url, forged)
+    assert answer.status_code == 403
+    assert "Call 555" not in text_of(answer)
+    # One's own page's are.
+    answer = alice.post(url, data)
+    assert answer.status_code == 403
+    assert "Call 555" in text_of(answer)
+    assert nothing_was_written(story)
 
 
 def test_line_ends_are_no_difference(alice, story):
@@ -1383,6 +1786,7 @@ def test_an_object_of_another_database(alice, bob, settings):
     plain = Plain.objects.using("other").create(title="As it was")
     page = alice.get(url_of(plain))
     assert state_of(page) == "held"
+    assert not page.context["lock_page"].has_client
     assert LockToken.objects.using("other").get().locked_by_id == alice.user.pk
     assert state_of(bob.get(url_of(plain))) == "locked"
     answer = alice.post(url_of(plain), form_of(page, title="New"))
@@ -1393,6 +1797,19 @@ def test_an_object_of_another_database(alice, bob, settings):
     assert refused.status_code == 403
     assert form_of(refused)["title"] == ["Stale"]
     assert Plain.objects.using("other").get().title == "New"
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_the_client_is_not_asked_about_another_database_s_object(alice, settings):
+    """The API would find the one that has the same key in its own."""
+    serve(settings, Plain, model_admin=OtherDatabaseAdmin)
+    plain = Plain.objects.using("other").create(title="Other")
+    Plain.objects.create(pk=plain.pk, title="Default")
+    page = alice.get(url_of(plain))
+    assert state_of(page) == "held"
+    assert "Other" in text_of(page)
+    assert not page.context["lock_page"].has_client
+    assert "lock_tokens/admin.js" not in text_of(page)
 
 
 # Adding

@@ -1,16 +1,25 @@
 """The change list in the admin: who edits what, actions, and editing in the list."""
 
-from datetime import datetime, timezone
+import json
+import uuid
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from pathlib import PurePosixPath
+from urllib.parse import urlencode
 
 import pytest
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.db import IntegrityError, connection, connections, models
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import IntegrityError, OperationalError, connection, connections, models
+from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import strip_tags
 
 from lock_tokens.admin import LockableModelAdmin, LockStateFilter
+from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
 from lock_tokens.querysets import live_lock
 from lock_tokens.sessions import get_session_token
@@ -36,11 +45,13 @@ from tests.models import (
     Article,
     ArticleProxy,
     Comment,
+    Document,
     Keyword,
     Label,
     Page,
     Plain,
     Price,
+    Sample,
     Story,
     Translation,
 )
@@ -248,6 +259,69 @@ def test_a_row_that_is_taken_while_others_are_being_locked_is_left_out(
     assert LockToken.objects.get().locked_object == second
 
 
+@pytest.mark.parametrize("what", ["changed", "deleted"])
+def test_what_others_wrote_before_it_was_locked_is_not_acted_upon_in_a_transaction(
+    bob, stories, monkeypatch, what
+):
+    """Which might go on being shown what it saw first."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    story = Story.objects.filter(pk=stories[0].pk)
+
+    acquire = LockTokenManager.acquire
+
+    def write_and_acquire(self, *args, **kwargs):
+        if what == "changed":
+            story.update(body="Theirs")
+        else:
+            story.delete()
+        return acquire(self, *args, **kwargs)
+
+    monkeypatch.setattr(LockTokenManager, "acquire", write_and_acquire)
+    answer = act(bob, "shout", stories)
+    assert headlines() == ["first", "SECOND", "THIRD"][what == "deleted" :]
+    assert "“first”" in messages_of(answer)[0]
+    assert "Theirs" in bodies() or what == "deleted"
+    assert not LockToken.objects.exists()
+
+
+def test_an_action_may_give_the_locks_up_itself(bob, settings, stories, edited):
+    @admin.action
+    def release(model_admin, request, queryset):
+        queryset.update(body="written")
+        LockToken.objects.all().delete()
+
+    class Admin(StoryAdmin):
+        actions = [release]
+
+    serve(settings, model_admin=Admin)
+    answer = act(bob, "release", stories[1:])
+    assert answer.status_code == 200
+    assert bodies() == ["Once", "written", "written"]
+    assert get_session_token(stories[2], bob.session) is None
+
+
+def test_a_lock_that_cannot_be_given_up_does_not_undo_the_action(
+    bob, settings, stories, monkeypatch, caplog
+):
+    def fail(self, *args, **kwargs):
+        raise OperationalError("the server has gone away")
+
+    @admin.action
+    def write(model_admin, request, queryset):
+        queryset.update(body="written")
+        monkeypatch.setattr(LockTokenManager, "release", fail)
+
+    class Admin(StoryAdmin):
+        actions = [write]
+
+    serve(settings, model_admin=Admin)
+    data = {"action": "write", "_selected_action": [stories[0].pk]}
+    assert bob.post(LIST, data).status_code == 302
+    assert bodies() == ["written", "Once", "Once"]
+    (record,) = [each for each in caplog.records if each.name == "lock_tokens"]
+    assert "Could not release" in record.getMessage()
+
+
 def test_one_s_own_open_page_is_void_after_an_action_that_writes(bob, stories, edited):
     _theirs, own = edited
     act(bob, "shout", stories[2:])
@@ -274,6 +348,28 @@ def test_one_s_own_open_page_lives_on_after_a_question_or_a_file(
     assert headlines()[2] == "Mine"
 
 
+@pytest.mark.parametrize("status", [204, 303])
+def test_one_s_own_open_page_is_void_after_an_action_that_says_it_is_done(
+    bob, settings, stories, edited, status
+):
+    @admin.action
+    def write(model_admin, request, queryset):
+        queryset.update(body="written")
+        return HttpResponse(status=status, headers={"Location": LIST})
+
+    class Admin(StoryAdmin):
+        actions = [write]
+
+    serve(settings, model_admin=Admin)
+    _theirs, own = edited
+    data = {"action": "write", "_selected_action": [stories[2].pk]}
+    assert bob.post(LIST, data).status_code == status
+    assert bodies()[2] == "written"
+    stale = bob.post(url_of(stories[2]), form_of(own, headline="Mine"))
+    assert stale.status_code == 403
+    assert (headlines()[2], bodies()[2]) == ("third", "written")
+
+
 def test_a_file_has_what_the_action_may_see(bob, stories, edited):
     answer = act(bob, "export", stories)
     assert b"".join(answer.streaming_content) == b"secondthird"
@@ -293,6 +389,14 @@ def test_whichever_button_was_pressed_others_rows_stay(bob, stories, edited, ind
     act(bob, "shout", stories, index=index)
     assert headlines()[0] == "first"
     assert headlines()[1] == "SECOND"
+
+
+def test_a_button_with_no_number_is_the_first_one(bob, stories, edited):
+    """As Django takes it, which would run another action than the one looked at."""
+    act(bob, ["update_all", "print_all"], stories, index="abc")
+    assert bodies() == ["Once", "updated", "updated"]
+    answer = act(bob, ["update_all", "print_all"], stories, index="1")
+    assert text_of(answer) == "first second third"
 
 
 def test_a_holder_whom_nobody_knows_is_somebody(bob, stories):
@@ -341,6 +445,28 @@ def test_an_action_s_locks_live_longer_than_a_page_s(bob, settings, stories):
     serve(settings, model_admin=Admin)
     act(bob, "look", stories[:1])
     assert lives == [pytest.approx(3600, abs=1)]
+
+
+def test_nobody_takes_a_row_while_a_long_action_is_at_work_on_it(
+    alice, bob, settings, stories
+):
+    seen = []
+
+    @admin.action
+    def work(model_admin, request, queryset):
+        lock_row(stories[0]).update(
+            locked_at=models.F("locked_at") - timedelta(minutes=50),
+            expires_at=models.F("expires_at") - timedelta(minutes=50),
+        )
+        seen.append(state_of(alice.get(url_of(stories[0]))))
+
+    class Admin(StoryAdmin):
+        actions = [work]
+        lock_timeout = 30
+
+    serve(settings, model_admin=Admin)
+    act(bob, "work", stories[:1])
+    assert seen == ["locked"]
 
 
 def test_rows_whose_key_no_lock_can_have_are_acted_upon(bob, settings):
@@ -453,6 +579,72 @@ def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, settings):
     ]
     done = sum(len(story.body) for story in Story.objects.all())
     assert done + len(told) == 6
+
+
+@pytest.fixture
+def snapshots(monkeypatch):
+    """Have each request in one transaction, on MariaDB with what it saw first."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    yield
+    connection.close()
+
+
+def interrupted_by(somebody, story):
+    """Return an admin in which somebody else saves the story, once a list has been read."""
+    turns = []
+
+    def save():
+        page = form_of(somebody.get(url_of(story)), headline="Theirs", body="Theirs")
+        return somebody.post(url_of(story), page).status_code
+
+    class Admin(StoryAdmin):
+        def get_changelist_instance(self, request):
+            changes = super().get_changelist_instance(request)
+            if request.method == "POST" and not turns:
+                turns.extend(race(save))
+            return changes
+
+    return Admin, turns
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_action_does_not_write_what_its_transaction_saw_before_others_saved(
+    alice, bob, settings, stories, snapshots
+):
+    model_admin, turns = interrupted_by(alice, stories[0])
+    serve(settings, model_admin=model_admin)
+    answer = act(bob, "shout", stories)
+    assert turns == [302]
+    assert bodies() == ["Theirs", "Once", "Once"]
+    assert headlines()[1:] == ["SECOND", "THIRD"]
+    if headlines()[0] == "Theirs":
+        assert "“first”" in messages_of(answer)[0]
+    else:
+        assert headlines()[0] == "THEIRS"
+    assert not LockToken.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_does_not_write_what_its_transaction_saw_before_others_saved(
+    alice, bob, settings, stories, snapshots
+):
+    model_admin, turns = interrupted_by(alice, stories[0])
+    serve(settings, model_admin=model_admin)
+    data = changed(
+        bob.get(LIST), form__0__is_urgent="on", form__1__body="For the second"
+    )
+    answer = bob.post(LIST, data, follow=True)
+    assert turns == [302]
+    assert headlines() == ["Theirs", "second", "third"]
+    assert bodies() == ["Theirs", "For the second", "Once"]
+    assert not Story.objects.filter(is_urgent=True).exists()
+    assert "“Theirs”" in messages_of(answer)[0]
+    assert not LockToken.objects.exists()
 
 
 # Deleting what is selected
@@ -574,11 +766,318 @@ def test_unchanged_rows_are_never_written(alice, bob, stories):
     assert not LogEntry.objects.exists()
 
 
+def as_browsers_send(data):
+    """Return a form's fields with the line ends that browsers give to all of them."""
+
+    def ends(value):
+        return value.replace("\r\n", "\n").replace("\n", "\r\n")
+
+    return {
+        name: [ends(value) for value in values]
+        if isinstance(values, list)
+        else ends(values)
+        for name, values in data.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "body", ["one\ntwo", "one\r\ntwo", "one\rtwo", "one ", " one", "\none", "one\n"]
+)
+def test_line_ends_and_blanks_are_no_change(bob, stories, body):
+    Story.objects.update(body=body)
+    data = as_browsers_send(changed(bob.get(LIST)))
+    assert messages_of(bob.post(LIST, data, follow=True)) == []
+    assert bodies() == [body] * 3
+    page = bob.get(LIST)
+    answer = bob.post(
+        LIST, as_browsers_send(changed(page, form__0__is_urgent="on")), follow=True
+    )
+    (success,) = messages_of(answer)
+    assert success.startswith("1 story")
+    assert Story.objects.get(is_urgent=True) == stories[0]
+    assert bodies()[1:] == [body] * 2
+
+
+UTC = timezone.utc
+KINDS = {
+    "text": ("one\ntwo ", "other"),
+    "day": (date(2024, 1, 2), date(2025, 12, 31)),
+    "moment": (
+        datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+        datetime(2024, 7, 2, 3, 4, tzinfo=UTC),
+    ),
+    "time": (time(3, 4, 5, 99), time(12)),
+    "duration": (timedelta(days=1, seconds=3, microseconds=5), timedelta(hours=1)),
+    "price": (Decimal("1234.50"), Decimal("1000000")),
+    "weight": (1234.5, 0.1),
+    "number": (1234567, -1),
+    "choice": (1000, 2000),
+    "flag": (True, False),
+    "maybe": (False, True),
+    "data": ({"b": [1, None, "ü"], "a": 1.5}, ["x"]),
+    "uid": (uuid.UUID(int=5), uuid.UUID(int=6)),
+    "address": ("::ffff:10.0.0.1", "10.0.0.2"),
+    "keyword": ("news", "sports"),
+}
+PLACES = [
+    {},
+    {"LANGUAGE_CODE": "de", "USE_THOUSAND_SEPARATOR": True},
+    {"LANGUAGE_CODE": "en-gb", "TIME_ZONE": "Asia/Kathmandu"},
+    {"USE_TZ": False},
+]
+
+
+def as_a_form_has_it(value):
+    """Return what Django saves of a value in a row that is saved."""
+    if isinstance(value, datetime | time):
+        return value.replace(microsecond=0)
+    return "one\r\ntwo" if value == "one\ntwo " else value
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
+    bob, settings, place, kind
+):
+    class Admin(LockableModelAdmin):
+        list_display = ["pk", "name", kind]
+        list_editable = ["name", kind]
+
+        def get_changelist_form(self, request, **kwargs):
+            # Numbers and dates are typed as the language has them.
+            kwargs["localized_fields"] = "__all__"
+            return super().get_changelist_form(request, **kwargs)
+
+    for name, value in place.items():
+        setattr(settings, name, value)
+    serve(settings, Sample, model_admin=Admin)
+    one, two = KINDS[kind]
+    if kind == "keyword":
+        one, two = [Keyword.objects.create(name=name) for name in (one, two)]
+    if kind == "moment" and not settings.USE_TZ:
+        one, two = one.replace(tzinfo=None), two.replace(tzinfo=None)
+    url = list_of(Sample)
+
+    def set_to(value):
+        Sample.objects.update(**{kind: value})
+
+    def save(data):
+        return messages_of(bob.post(url, as_browsers_send(data), follow=True))
+
+    def now():
+        sample = Sample.objects.get()
+        return sample.name, getattr(sample, kind)
+
+    for before, after in ((one, two), (two, one), (None, one), (one, None)):
+        if None in (before, after) and not Sample._meta.get_field(kind).null:
+            continue
+        Sample.objects.all().delete()
+        Sample.objects.create(name="first", **{kind: after})
+        entered = {
+            name: value
+            for name, value in form_of(bob.get(url)).items()
+            if name.startswith(f"form-0-{kind}")
+        }
+        set_to(before)
+        page = form_of(bob.get(url))
+        # Nothing was touched.
+        assert save(page) == []
+        assert now() == ("first", before)
+        # The cell beside it was changed.
+        assert len(save({**page, "form-0-name": "second"})) == 1
+        assert now() == ("second", as_a_form_has_it(before))
+        # The cell itself was.
+        page = form_of(bob.get(url))
+        without = {
+            name: value
+            for name, value in page.items()
+            if not name.startswith(f"form-0-{kind}")
+        }
+        (message,) = save({**without, **entered})
+        assert "1 sample" in message
+        after = as_a_form_has_it(after)
+        assert now() == ("second", after)
+        # The list that was sent shows what is not there any more.
+        (message,) = save({**page, "form-0-name": "third"})
+        assert "third" in message
+        assert now() == ("second", after)
+
+
+class PathField(forms.CharField):
+    """Of a project's own: its values are none that JSON has."""
+
+    def prepare_value(self, value):
+        return PurePosixPath(value) if isinstance(value, str) else value
+
+
+def test_values_of_a_project_s_own_are_changed_refused_or_left_alone(
+    bob, settings, stories
+):
+    class PathForm(forms.ModelForm):
+        body = PathField()
+
+    class Admin(StoryAdmin):
+        list_editable = ["body"]
+
+        def get_changelist_form(self, request, **kwargs):
+            return PathForm
+
+    serve(settings, model_admin=Admin)
+    Story.objects.update(body="a/b")
+    page = bob.get(LIST)
+    assert messages_of(bob.post(LIST, changed(page), follow=True)) == []
+    (success,) = messages_of(
+        bob.post(LIST, changed(page, form__0__body="c"), follow=True)
+    )
+    assert success.startswith("1 story")
+    assert bodies() == ["c", "a/b", "a/b"]
+    (warning,) = messages_of(
+        bob.post(LIST, changed(page, form__0__body="d"), follow=True)
+    )
+    assert "“first”" in warning
+    assert bodies() == ["c", "a/b", "a/b"]
+
+
+def served_sample(settings):
+    class Admin(LockableModelAdmin):
+        list_display = ["pk", "name", "day"]
+        list_editable = ["name", "day"]
+
+    serve(settings, Sample, model_admin=Admin)
+    return Sample.objects.create(name="first", day=date(2024, 1, 2))
+
+
+def test_a_list_that_claims_to_have_shown_what_cannot_be_is_refused(bob, settings):
+    served_sample(settings)
+    data = form_of(bob.get(list_of(Sample)), form__0__day="2025-01-01")
+    data["initial-form-0-id"] = json.dumps({"name": "first", "day": "nonsense"})
+    (warning,) = messages_of(bob.post(list_of(Sample), data, follow=True))
+    assert "“first”" in warning
+    assert "2025-01-01" in warning
+    assert Sample.objects.get().day == date(2024, 1, 2)
+
+
+@pytest.mark.parametrize("shown", ["", "nonsense", "[]", "null", "{}"])
+def test_a_list_that_says_nothing_of_what_it_showed_works_as_in_django(
+    bob, settings, shown
+):
+    served_sample(settings)
+    data = form_of(bob.get(list_of(Sample)), form__0__day="2025-01-01")
+    data["initial-form-0-id"] = shown
+    (success,) = messages_of(bob.post(list_of(Sample), data, follow=True))
+    assert success.startswith("1 sample")
+    assert Sample.objects.get().day == date(2025, 1, 1)
+
+
+@pytest.fixture
+def documents(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    }
+
+    class Admin(LockableModelAdmin):
+        list_display = ["pk", "title", "file"]
+        list_editable = ["title", "file"]
+        ordering = ["pk"]
+
+    serve(settings, Document, model_admin=Admin)
+    with_file, without = [Document.objects.create(title=title) for title in "ab"]
+    with_file.file.save("old.txt", ContentFile(b"old"))
+    return with_file, without
+
+
+def files():
+    return [
+        document.file.read() if document.file else None
+        for document in Document.objects.order_by("pk")
+    ]
+
+
+def test_rows_with_files_are_saved_and_left_alone(bob, documents):
+    url = list_of(Document)
+    assert messages_of(bob.post(url, form_of(bob.get(url)), follow=True)) == []
+    data = form_of(bob.get(url), form__0__title="A", form__1__title="B")
+    (success,) = messages_of(bob.post(url, data, follow=True))
+    assert success.startswith("2 documents")
+    assert [document.title for document in Document.objects.order_by("pk")] == [
+        "A",
+        "B",
+    ]
+    assert files() == [b"old", None]
+
+
+def test_a_file_is_put_into_a_row_of_the_list(bob, documents):
+    url = list_of(Document)
+    data = form_of(
+        bob.get(url),
+        form__0__file=SimpleUploadedFile("new.txt", b"new"),
+        form__1__file=SimpleUploadedFile("first.txt", b"first"),
+    )
+    (success,) = messages_of(bob.post(url, data, follow=True))
+    assert success.startswith("2 documents")
+    assert files() == [b"new", b"first"]
+
+
+def test_a_list_with_an_older_file_does_not_bring_that_back(alice, bob, documents):
+    url = list_of(Document)
+    page = bob.get(url)
+    theirs = form_of(
+        alice.get(url_of(documents[0])), file=SimpleUploadedFile("new.txt", b"new")
+    )
+    assert alice.post(url_of(documents[0]), theirs).status_code == 302
+    bob.post(url, form_of(page, form__0__title="A"))
+    assert files() == [b"new", None]
+
+
+def test_a_list_of_many_rows_sends_one_field_more_for_each(bob, settings):
+    class Columns:
+        ordering = ["pk"]
+        list_display = ["pk", "headline", "is_urgent", "body"]
+        list_editable = ["headline", "is_urgent", "body"]
+
+    class OurAdmin(Columns, LockableModelAdmin):
+        pass
+
+    class DjangosAdmin(Columns, admin.ModelAdmin):
+        pass
+
+    Story.objects.bulk_create(
+        Story(headline="story", body="Once", is_urgent=True) for _ in range(20)
+    )
+
+    def number_of_fields(model_admin):
+        serve(settings, model_admin=model_admin)
+        data = form_of(bob.get(LIST))
+        return sum(
+            len(value) if isinstance(value, list) else 1 for value in data.values()
+        )
+
+    ours, djangos = number_of_fields(OurAdmin), number_of_fields(DjangosAdmin)
+    assert ours - djangos == 20
+    # What Django lets in is enough for that.
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = ours
+    serve(settings, model_admin=OurAdmin)
+    data = urlencode(form_of(bob.get(LIST), form__0__body="Mine"), doseq=True)
+    kind = "application/x-www-form-urlencoded"
+    assert bob.post(LIST, data, content_type=kind).status_code == 302
+    assert bodies()[0] == "Mine"
+
+
 def test_a_row_that_was_deleted_since_does_not_come_back(bob, stories):
     page = bob.get(LIST)
     stories[0].delete()
     bob.post(LIST, changed(page, form__0__body="Mine", form__1__body="Second"))
     assert "first" not in headlines()
+
+
+def test_a_row_of_somebody_whom_nobody_knows_is_not_written(bob, stories):
+    page = bob.get(LIST)
+    LockToken.objects.acquire(stories[0])
+    answer = bob.post(LIST, changed(page, form__0__body="Mine"), follow=True)
+    assert "“first” (somebody else is editing it)" in messages_of(answer)[0]
+    assert bodies() == ["Once"] * 3
 
 
 def test_a_whole_list_of_others_writes_nothing(alice, bob, stories):
@@ -785,6 +1284,7 @@ def test_django_s_queries_grow_by_as_many_for_each_row_that_is_changed(bob, sett
 
 def test_what_was_entered_is_given_back_to_somebody_who_is_signed_out(bob, stories):
     data = changed(bob.get(LIST), form__0__body="Precious")
+    assert {"action", "_save"} <= {*data}  # the list is one form, with the actions
     bob.logout()
     answer = bob.post(LIST, data)
     assert answer.status_code == 403

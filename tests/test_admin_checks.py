@@ -129,6 +129,37 @@ def test_w004_says_nothing_where_there_are_no_urls(settings):
     assert check(LockableModelAdmin) == []
 
 
+@pytest.mark.parametrize("value", [1, 599.5, 600])
+def test_w005_takes_a_timeout_up_to_that_of_the_settings(settings, value):
+    settings.LOCK_TOKENS = {"TIMEOUT": 600}
+    assert check(admin_with(lock_timeout=value)) == []
+
+
+@pytest.mark.parametrize("value", [600.5, 601, MAX_TIMEOUT])
+def test_w005_a_longer_timeout_is_cut_by_the_first_renewal(settings, value):
+    settings.LOCK_TOKENS = {"TIMEOUT": 600}
+    model_admin = admin_with(lock_timeout=value)
+    (message,) = check(model_admin)
+    assert message.id == "lock_tokens.W005"
+    assert message.level == WARNING
+    assert message.obj is model_admin
+    assert "600 seconds" in message.msg
+    assert "TIMEOUT" in message.hint
+    # What is not renewed is not cut.
+    assert check(admin_with(lock_timeout=value, lock_renew=False)) == []
+
+
+def test_w005_asks_for_the_default_where_nothing_is_set():
+    assert check(admin_with(lock_timeout=3600)) == []
+    assert ids(check(admin_with(lock_timeout=3601))) == ["lock_tokens.W005"]
+
+
+@pytest.mark.parametrize("value", [0, "60", None, math.nan])
+def test_w005_leaves_a_wrong_setting_to_its_own_check(settings, value):
+    settings.LOCK_TOKENS = {"TIMEOUT": value}
+    assert check(admin_with(lock_timeout=7200)) == []
+
+
 def test_django_s_own_checks_are_made_too():
     messages = check(admin_with(list_display="headline", lock_timeout=0))
     assert ids(messages) == ["admin.E107", "lock_tokens.E008"]

@@ -315,6 +315,19 @@ def test_whoever_may_only_delete_goes_back_to_the_index(story):
     assert page.context["lock_page"].list_url == "/admin/"
 
 
+def test_whoever_may_only_delete_is_told_who_edits_where_they_may_look(alice, story):
+    carol = person("carol", "tests.delete_story", "tests.delete_comment")
+    alice.get(url_of(story))
+    asked = carol.get(url_of(story, "delete"), follow=True)
+    answered = answer_to(carol, story)
+    for page, what in ((asked, "Alice Writer"), (answered, "Not deleted")):
+        assert page.redirect_chain == [("/admin/", 302)]
+        assert page.status_code == 200
+        assert what in messages_of(page)[0]
+    assert is_there(story)
+    assert holder_of(story) == alice.user
+
+
 # What goes along
 
 

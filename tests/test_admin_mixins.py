@@ -392,6 +392,70 @@ def test_a_bare_template_is_refused_when_the_lock_was_lost(
     assert saved(story).headline == "As it was"
 
 
+TAG = (
+    "{% load lock_tokens_tags %}"
+    "{% admin_lock_handler 'tests' 'story' original.pk 'of the template' %}"
+)
+HANDLED = BARE.replace("{% csrf_token %}", "{% csrf_token %}" + TAG)
+
+
+def test_a_bare_template_with_the_tag_has_the_page_s_own_state(
+    alice, bob, story, serve, templates
+):
+    """Whatever token the template gives to the tag."""
+    templates(**{"bare.html": HANDLED})
+
+    class Admin(ShortAdmin, LockableModelAdmin):
+        change_form_template = "bare.html"
+
+    serve(Admin)
+    page = alice.get(url_of(story))
+    assert state_of(page) == "held"
+    assert token_of(page) == standing_token(story)
+    locked = bob.get(url_of(story))
+    assert state_of(locked) == "locked"
+    assert "lock_token" not in form_of(locked)
+    assert "Alice Writer" in text_of(locked)
+    take_and_leave(story)
+    refused = alice.post(url_of(story), form_of(page, body="Mine"))
+    assert refused.status_code == 403
+    assert state_of(refused) == "refused"
+    again = alice.post(url_of(story), form_of(refused, "_lock_again"))
+    assert state_of(again) == "again"
+    for shown in (page, locked, refused, again):
+        assert text_of(shown).count("lock_tokens/admin.js") == 1
+    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    assert saved(story).body == "Mine"
+
+
+@pytest.mark.parametrize("block", ["form_top", "after_field_sets", "extrahead"])
+def test_beside_django_s_blocks_the_tag_shows_nothing_twice(
+    alice, bob, story, serve, templates, block
+):
+    """The tag stands before, behind or far from the blocks that ours fill."""
+    templates(
+        **{
+            "own.html": "{% extends 'admin/change_form.html' %}"
+            f"{{% block {block} %}}{{{{ block.super }}}}{TAG}{{% endblock %}}"
+        }
+    )
+
+    class Admin(ShortAdmin, LockableModelAdmin):
+        change_form_template = "own.html"
+
+    serve(Admin)
+    if block != "extrahead":
+        pages = goes_its_way(alice, bob, story)
+    else:
+        pages = {"held": alice.get(url_of(story))}
+    for page in pages.values():
+        text = text_of(page)
+        for part in ("lock_tokens/admin.js", "lock_tokens/admin.css"):
+            assert text.count(part) == 1
+        for part in ('id="lock-tokens"', 'id="lock-tokens-bar"'):
+            assert text.count(part) == 1
+
+
 def test_a_template_of_the_project_s_own_for_the_question(
     alice, story, serve, templates
 ):
@@ -550,6 +614,128 @@ def test_beside_a_mixin_that_imports(alice, bob, story, serve, templates, first)
     assert Story.objects.count() == 2
     LockToken.objects.all().delete()
     goes_its_way(alice, bob, story)
+
+
+class RevertMixin(admin.ModelAdmin):
+    """As of a package that knows nothing of locks: a page of its own, which saves."""
+
+    def get_urls(self):
+        view = self.admin_site.admin_view(self.revert_view)
+        return [path("<path:object_id>/revert/", view), *super().get_urls()]
+
+    def revert_view(self, request, object_id):
+        story = self.get_object(request, object_id)
+        story.headline = "Reverted"
+        self.save_model(request, story, None, change=True)
+        return HttpResponse("Reverted")
+
+    def save_model(self, request, obj, form, change):
+        self.holders.append(obj.pk and holder_of(obj))
+        super().save_model(request, obj, form, change)
+
+
+def revert(somebody, story):
+    return somebody.post(f"/admin/tests/story/{story.pk}/revert/")
+
+
+@pytest.fixture
+def holders(serve):
+    """Serve an admin with such a page; return who held the lock whenever it saved."""
+
+    class Admin(LockableModelAdmin, RevertMixin):
+        holders = []
+
+    serve(Admin)
+    return Admin.holders
+
+
+def test_a_page_of_another_package_writes_nothing_that_another_edits(
+    alice, bob, story, holders
+):
+    page = alice.get(url_of(story))
+    for somebody in (bob, alice.elsewhere()):
+        assert revert(somebody, story).status_code == 403
+    assert saved(story).headline == "As it was"
+    assert holders == []
+    assert standing_token(story) == token_of(page)
+    assert alice.post(url_of(story), form_of(page, body="Mine")).status_code == 302
+    assert saved(story).body == "Mine"
+
+
+def test_a_page_of_another_package_saves_under_a_lock_of_its_own(
+    alice, bob, story, holders
+):
+    bob.get(url_of(story))
+    expire(story)
+    assert text_of(revert(alice, story)) == "Reverted"
+    assert saved(story).headline == "Reverted"
+    assert holders == [alice.user]
+    assert not LockToken.objects.exists()
+
+
+def test_one_s_own_open_page_is_void_after_a_page_of_another_package_saved(
+    alice, story, holders
+):
+    page = alice.get(url_of(story))
+    assert text_of(revert(alice, story)) == "Reverted"
+    assert holders == [alice.user]
+    stale = alice.post(url_of(story), form_of(page, body="Mine"))
+    assert stale.status_code == 403
+    assert form_of(stale)["body"] == ["Mine"]
+    assert (saved(story).headline, saved(story).body) == ("Reverted", "Once")
+
+
+def test_an_error_in_a_page_of_another_package_gives_its_lock_up(alice, story, serve):
+    class Admin(LockableModelAdmin, RevertMixin):
+        holders = property(lambda self: 1 / 0)
+
+    serve(Admin)
+    with pytest.raises(ZeroDivisionError):
+        revert(alice, story)
+    assert not LockToken.objects.exists()
+    assert saved(story).headline == "As it was"
+
+
+def test_the_pages_with_locks_save_under_the_one_that_they_have(alice, story, holders):
+    page = alice.get(url_of(story))
+    alice.post(url_of(story), form_of(page, body="New"))
+    add = alice.get("/admin/tests/story/add/")
+    alice.post("/admin/tests/story/add/", form_of(add, headline="Another"))
+    assert holders == [alice.user, None]
+    assert Story.objects.count() == 2
+    assert not LockToken.objects.exists()
+
+
+@pytest.mark.parametrize("button", ["_save", "_lock_again"])
+def test_what_a_class_behind_writes_on_a_refused_post_does_not_stay(
+    alice, story, serve, button
+):
+    class Publishing(admin.ModelAdmin):
+        def changeform_view(
+            self, request, object_id=None, form_url="", extra_context=None
+        ):
+            if "_publish" in request.POST:
+                Story.objects.filter(pk=object_id).update(is_urgent=True)
+            if "answer" in request.POST:
+                return HttpResponse("Published")
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    class Admin(LockableModelAdmin, Publishing):
+        fields = ["headline", "body"]
+
+    serve(Admin)
+    page = alice.get(url_of(story))
+    take_and_leave(story)
+    for more in ({}, {"answer": "1"}):
+        data = form_of(page, button, "_publish", body="Mine") | more
+        answer = alice.post(url_of(story), data)
+        assert not saved(story).is_urgent
+        assert saved(story).body == "Once"
+        assert text_of(answer) == "Published" if more else form_of(answer)["body"]
+    # With the lock it stays.
+    page = alice.get(url_of(story))
+    alice.post(url_of(story), form_of(page, "_publish", body="Mine"))
+    assert saved(story).is_urgent
 
 
 def test_two_admins_of_one_model_share_its_locks(alice, bob, settings, story):

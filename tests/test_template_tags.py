@@ -1,9 +1,12 @@
-"""``{% lock_tokens_api_client %}``: one script element, and what the client must know."""
+"""The template tags: the client on a page, and all that the admin's pages show."""
 
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import django
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse
 from django.template import Context, RequestContext, Template
 from django.test import Client, RequestFactory
@@ -17,8 +20,10 @@ from django.urls import (
 )
 from django.utils.functional import SimpleLazyObject
 
+from lock_tokens.models import LockToken
 from tests.api import send
-from tests.models import Article
+from tests.helpers import expire
+from tests.models import Article, Label
 
 LOAD = "{% load lock_tokens_tags %}"
 TAG = f"{LOAD}{{% lock_tokens_api_client %}}"
@@ -351,3 +356,260 @@ def test_a_request_of_a_test_without_middleware_will_do(settings):
     settings.MIDDLEWARE = []
     script = script_of(page(RequestFactory().get("/")).content.decode())
     assert script["data-lock-tokens-url"] == "/api/"
+
+
+# All that the admin's pages show: {% admin_lock_handler %}
+
+
+HANDLER = (
+    f"{LOAD}<form method='post'>{{% admin_lock_handler app model key token %}}</form>"
+)
+
+
+@pytest.fixture
+def handler(rf, alice):
+    """Render the tag about an object, on a page of Alice's; return its elements."""
+
+    def handler(obj=None, token=None, request="alice's", **names):
+        if request == "alice's":
+            request = rf.get("/page/?a=b")
+            request.user = alice
+        if obj is not None:
+            names = {"app": "tests", "model": "article", "key": obj.pk, **names}
+        values = {"token": token, **names}
+        context = RequestContext(request, values) if request else Context(values)
+        return Elements(Template(HANDLER).render(context))
+
+    return handler
+
+
+def all_of(elements, tag, **attributes):
+    return [
+        found
+        for name, found in elements.found
+        if name == tag and attributes.items() <= found.items()
+    ]
+
+
+def config_of(elements):
+    """Return what the page says of its lock."""
+    (config,) = all_of(elements, "div", id="lock-tokens")
+    return config
+
+
+def token_in(elements):
+    return [field["value"] for field in all_of(elements, "input", name="lock_token")]
+
+
+def scripts_of(elements):
+    return [script["src"].rpartition("/")[2] for script in all_of(elements, "script")]
+
+
+@pytest.mark.django_db
+def test_with_a_token_the_page_holds_the_lock(handler, article, held):
+    page = handler(article, held["token"])
+    config = config_of(page)
+    assert config["data-state"] == "held"
+    assert config["data-app-label"] == "tests"
+    assert config["data-model"] == "article"
+    assert config["data-object-id"] == str(article.pk)
+    assert config["data-token"] == held["token"]
+    assert config["data-url"] == "/page/?a=b"
+    assert config["data-user"] == "Alice Liddell"
+    assert "data-bound" not in config
+    assert token_in(page) == [held["token"]]
+    assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+    (style,) = all_of(page, "link")
+    assert style["href"].endswith("lock_tokens/admin.css")
+
+
+@pytest.mark.django_db
+def test_a_page_that_answers_a_form_says_so(handler, article, held, rf):
+    """What is in its fields was typed, and is to be lost by no reload."""
+    page = handler(article, held["token"], request=rf.post("/page/"))
+    assert "data-bound" in config_of(page)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("token", ["", None])
+def test_without_a_token_the_page_shows_who_holds_it(
+    handler, article, django_user_model, token
+):
+    bob = django_user_model.objects.create(username="bob", first_name="Bob")
+    lock = LockToken.objects.acquire(article, user=bob)
+    page = handler(article, token)
+    assert config_of(page)["data-state"] == "locked"
+    assert "data-token" not in config_of(page)
+    assert token_in(page) == []
+    assert lock.token_str not in str(page.found)
+    assert "Bob" in page.text
+    assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+
+
+@pytest.mark.django_db
+def test_a_holder_whom_nobody_knows_is_somebody_else(handler, article):
+    LockToken.objects.acquire(article)
+    page = handler(article)
+    assert config_of(page)["data-state"] == "locked"
+    assert "Somebody else" in page.text
+
+
+@pytest.mark.django_db
+def test_one_s_own_lock_elsewhere_is_told_to_be_that(handler, article, held):
+    page = handler(article)
+    assert config_of(page)["data-state"] == "elsewhere"
+    assert token_in(page) == []
+
+
+@pytest.mark.django_db
+def test_a_lock_that_has_expired_has_no_holder(handler, article, held):
+    expire(article)
+    page = handler(article)
+    assert config_of(page)["data-state"] == "locked"
+    assert "Liddell" not in page.text
+
+
+@pytest.mark.django_db
+def test_whoever_is_not_signed_in_is_nobody_s_own(handler, article, rf):
+    LockToken.objects.acquire(article)
+    request = rf.get("/page/")
+    request.user = AnonymousUser()
+    for asked in (request, rf.get("/page/")):
+        config = config_of(handler(article, request=asked))
+        assert config["data-state"] == "locked"
+        assert config["data-user"] == ""
+
+
+@pytest.mark.django_db
+def test_the_tag_needs_no_request(handler, article, held):
+    page = handler(article, held["token"], request=None)
+    assert config_of(page)["data-state"] == "held"
+    assert config_of(page)["data-url"] == ""
+    assert token_in(page) == [held["token"]]
+    assert config_of(handler(article, request=None))["data-state"] == "locked"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("app", "model"), [("tests", "nothing"), ("nowhere", "article"), ("", "")]
+)
+def test_a_model_that_does_not_exist_is_a_clear_error(handler, app, model):
+    with pytest.raises(LookupError):
+        handler(app=app, model=model, key=1)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("key", [0, "no number", "", None])
+@pytest.mark.parametrize("token", [None, "0" * 32])
+def test_an_object_that_does_not_exist_has_no_client(handler, key, token):
+    page = handler(app="tests", model="article", key=key, token=token)
+    assert config_of(page)["data-state"] == ("held" if token else "locked")
+    assert token_in(page) == ([token] if token else [])
+    assert scripts_of(page) == []
+
+
+@pytest.mark.django_db
+def test_without_the_api_there_is_no_client(settings, handler, article, held):
+    settings.ROOT_URLCONF = (path("page/", page),)
+    shown = handler(article, held["token"])
+    assert config_of(shown)["data-state"] == "held"
+    assert token_in(shown) == [held["token"]]
+    assert scripts_of(shown) == []
+
+
+@pytest.mark.django_db
+def test_a_model_that_the_api_does_not_know_has_no_client(
+    settings, handler, article, held
+):
+    settings.LOCK_TOKENS = {"API_MODELS": ["tests.Page"]}
+    assert scripts_of(handler(article, held["token"])) == []
+
+
+@pytest.mark.django_db
+def test_model_and_key_may_be_spelled_otherwise(handler, article, held):
+    page = handler(article, held["token"], model="Article", key=str(article.pk))
+    assert config_of(page)["data-model"] == "article"
+    assert config_of(page)["data-object-id"] == str(article.pk)
+    assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+
+
+@pytest.mark.django_db
+def test_nasty_names_stay_text(handler, rf, django_user_model):
+    nasty = "\"><script>alert('1')</script>"
+    label = Label.objects.create(name=nasty)
+    user = django_user_model.objects.create(username="x", first_name=nasty)
+    LockToken.objects.acquire(label, user=user)
+    request = rf.get("/page/", {"q": nasty})
+    request.user = user
+    for asked in ("alice's", request):
+        page = handler(label, model="label", key=label.pk, request=asked)
+        assert config_of(page)["data-object-id"] == nasty
+        assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+
+
+@pytest.mark.django_db
+def test_the_tag_twice_shows_it_once(rf, article, held):
+    tag = f"{{% admin_lock_handler 'tests' 'article' {article.pk} token %}}"
+    context = RequestContext(rf.get("/page/"), {"token": held["token"]})
+    page = Elements(
+        Template(f"{LOAD}{tag}{{% if 1 %}}{tag}{{% endif %}}").render(context)
+    )
+    assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+
+
+@pytest.mark.django_db
+def test_another_s_variable_of_that_name_is_no_page(handler, article, held):
+    page = handler(article, held["token"], lock_page="page 5")
+    assert config_of(page)["data-token"] == held["token"]
+
+
+WITHOUT_ADMIN = """
+import django
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="for tests alone",
+    USE_TZ=True,
+    ROOT_URLCONF="lock_tokens.urls",
+    INSTALLED_APPS=[
+        "django.contrib.contenttypes", "django.contrib.auth", "lock_tokens",
+    ],
+    DATABASES={
+        "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    },
+    TEMPLATES=[{
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+    }],
+)
+django.setup()
+import sys
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.template import Context, Template
+
+call_command("check")
+call_command("migrate", verbosity=0)
+lock = apps.get_model("lock_tokens", "LockToken").objects.acquire(
+    Group.objects.create(name="editors")
+)
+template = Template(
+    "{% load lock_tokens_tags %}{% admin_lock_handler 'auth' 'group' 1 token %}"
+)
+for token in (lock.token_str, ""):
+    print("STATE", template.render(Context({"token": token})))
+assert "django.contrib.admin.models" not in sys.modules
+"""
+
+
+def test_the_tags_need_no_admin():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ADMIN], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    held, locked = done.stdout.split("STATE")[1:]
+    assert 'data-state="held"' in held
+    assert 'name="lock_token"' in held
+    assert 'data-state="locked"' in locked
+    assert 'name="lock_token"' not in locked
