@@ -66,6 +66,8 @@ class LockPage:
     shown: bool = False
     #: Whether a save is under way that the lock protects.
     fenced: bool = False
+    #: Whether a change was noted in the history, as at the end of each save.
+    saved: bool = False
     #: Whether the object was not found after all.
     is_gone: bool = False
     #: The fields whose file was sent, and is to be chosen again.

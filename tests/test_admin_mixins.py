@@ -865,3 +865,27 @@ def test_a_field_that_a_form_alone_has_is_no_difference_of_the_object(
 
 def test_the_admin_of_the_locks_stands_on_the_default_site():
     assert isinstance(admin.site.get_model_admin(LockToken), LockTokenAdmin)
+
+
+def test_a_package_that_asks_before_it_saves_keeps_the_lock_meanwhile(
+    alice, story, serve
+):
+    class Asking(admin.ModelAdmin):
+        def changeform_view(self, request, *args, **kwargs):
+            if request.method == "POST" and "_sure" not in request.POST:
+                return HttpResponse("Are you sure?")
+            return super().changeform_view(request, *args, **kwargs)
+
+    class Admin(LockableModelAdmin, Asking):
+        fields = ["headline"]
+
+    serve(Admin)
+    page = alice.get(url_of(story))
+    form = form_of(page, headline="Good")
+    assert alice.post(url_of(story), form).content == b"Are you sure?"
+    assert standing_token(story) == token_of(page)
+    form.pop("lock_token")
+    form["_sure"] = "1"
+    assert alice.post(url_of(story), form).status_code == 302
+    assert saved(story).headline == "Good"
+    assert standing_token(story) is None

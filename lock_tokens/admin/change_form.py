@@ -137,6 +137,12 @@ class ChangeFormLocks(LockingModelAdmin):
             context_of(response).update(save_as=False, action_form=None)
         return wrap(response, "lock_tokens/admin/change_form.html", page)
 
+    def log_change(self, request: HttpRequest, obj: models.Model, message: Any) -> Any:
+        page = get_lock_page(request)
+        if page is not None and page.fenced:
+            page.saved = True
+        return super().log_change(request, obj, message)
+
     # Inner matters
 
     def _posts_action(self, request: HttpRequest) -> bool:
@@ -178,7 +184,7 @@ class ChangeFormLocks(LockingModelAdmin):
             return self._without_lock(arguments)
         page = self.set_lock_page(request, obj, HELD, token=token)
         response = super().changeform_view(*arguments)
-        if not page.shown and response.status_code < 400:
+        if response.status_code // 100 == 3:
             with suppress(UnlockForbiddenError):
                 LockToken.objects.release(obj, token)
                 forget(obj, request.session)
@@ -237,7 +243,9 @@ class ChangeFormLocks(LockingModelAdmin):
             page.fenced = False
             if page.is_gone:
                 return nothing_saved(request, self.admin_site, DELETED, status=404)
-            saved = not page.shown and response.status_code < 400
+            # Another page than these is a question, of a package that asks before it saves.
+            status = response.status_code
+            saved = status < 400 and (page.saved or status >= 300)
             fenced.release = saved
             if saved and "_continue" in request.POST:
                 self._lock_anew(obj, request, fenced)
