@@ -182,7 +182,7 @@ class ChangeFormLocks(LockingModelAdmin):
         standing = LockToken.objects.standing(obj)
         if standing is None or not standing.has(token):
             return self._without_lock(arguments)
-        page = self.set_lock_page(request, obj, HELD, token=token)
+        self.set_lock_page(request, obj, HELD, token=token)
         response = super().changeform_view(*arguments)
         if response.status_code // 100 == 3:
             with suppress(UnlockForbiddenError):
