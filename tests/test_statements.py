@@ -10,6 +10,7 @@ from django.db import (
     OperationalError,
     connection,
     connections,
+    models,
     transaction,
 )
 from django.test.utils import CaptureQueriesContext
@@ -21,13 +22,13 @@ from lock_tokens.exceptions import (
     RenewedSinceError,
     UnlockForbiddenError,
 )
-from lock_tokens.fields import UTCNow
+from lock_tokens.fields import UTCDateTimeField, UTCNow
 from lock_tokens.holding import hold_lock
 from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.signals import lock_acquired
 from lock_tokens.statements import for_database
 from lock_tokens.statements.mysql import MariaDBStatements, MySQLStatements
-from lock_tokens.statements.portable import PortableStatements
+from lock_tokens.statements.portable import PortableStatements, later
 from lock_tokens.statements.retrying import ATTEMPTS, is_retryable, run
 from lock_tokens.statements.returning import PostgreSQLStatements, SQLiteStatements
 from tests.helpers import expire, lock_row, race
@@ -918,3 +919,16 @@ def test_an_upsert_that_met_a_live_row_is_a_refusal(article, monkeypatch):
         lock = LockToken.objects._new_lock(place, None, None, None)
         with transaction.atomic():
             assert statements.acquire(lock) is None
+
+
+@autocommit
+def test_an_expiry_without_fractions_has_its_zeros(article, monkeypatch):
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite keeps times as texts")
+    article.lock()
+    whole = models.Value("2050-01-02 03:04:05.000000", output_field=UTCDateTimeField())
+    monkeypatch.setattr("lock_tokens.statements.portable.UTCNow", lambda: whole)
+    LockToken._base_manager.update(expires_at=later(60))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT expires_at FROM lock_tokens_locktoken")
+        assert cursor.fetchone() == ("2050-01-02 03:05:05.000000",)

@@ -8,13 +8,13 @@ release are judged by the row count.
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Greatest
 
-from ..fields import UTCNow
+from ..fields import UTCDateTimeField, UTCNow
 from .rows import Acquired, Busy, NewLock, Standing
 
 if TYPE_CHECKING:
@@ -25,8 +25,25 @@ if TYPE_CHECKING:
 TAKE_OVERS = 200
 
 
-def later(seconds: float) -> models.expressions.CombinedExpression:
-    return UTCNow() + models.Value(datetime.timedelta(seconds=seconds))
+def later(seconds: float) -> models.Func:
+    """Return the time ``seconds`` from now, in SQL."""
+    return SixDigits(UTCNow() + models.Value(datetime.timedelta(seconds=seconds)))
+
+
+class SixDigits(models.Func):
+    """A time as the column has it: on SQLite a text, which may not lack its zeros."""
+
+    template = "%(expressions)s"
+    arity = 1
+    output_field = UTCDateTimeField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(
+            compiler,
+            connection,
+            template="STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', %(expressions)s)",
+            **extra,
+        )
 
 
 class PortableStatements:
