@@ -926,9 +926,12 @@ def test_an_expiry_without_fractions_has_its_zeros(article, monkeypatch):
     if connection.vendor != "sqlite":
         pytest.skip("only SQLite keeps times as texts")
     article.lock()
-    whole = models.Value("2050-01-02 03:04:05.000000", output_field=UTCDateTimeField())
+    whole = models.Value(
+        datetime.datetime(2050, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),
+        output_field=UTCDateTimeField(),
+    )
     monkeypatch.setattr("lock_tokens.statements.portable.UTCNow", lambda: whole)
     LockToken._base_manager.update(expires_at=later(60))
     with connection.cursor() as cursor:
-        cursor.execute("SELECT expires_at FROM lock_tokens_locktoken")
+        cursor.execute("SELECT expires_at || '' FROM lock_tokens_locktoken")
         assert cursor.fetchone() == ("2050-01-02 03:05:05.000000",)
