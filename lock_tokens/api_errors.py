@@ -15,17 +15,22 @@ class ApiError(Exception):
     """An answer that ends a request: a status, a code for programs, and more.
 
     The body is ``{"error": code, "detail": a sentence in English, …}``. It never has a
-    token.
+    token. ``retry_after`` says in how many seconds to try again, if that may help.
     """
 
     def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
         super().__init__(detail)
         self.status = status
+        self.code = code
         self.body = {"error": code, "detail": detail, **more}
+        self.retry_after: int | None = None
 
     def response(self) -> JsonResponse:
         """Return the answer."""
-        return JsonResponse(self.body, status=self.status)
+        response = JsonResponse(self.body, status=self.status)
+        if self.retry_after is not None:
+            response["Retry-After"] = str(self.retry_after)
+        return response
 
 
 def bad_request(code: str, detail: str) -> ApiError:
@@ -58,11 +63,18 @@ def renewed_since(info: LockInfo) -> ApiError:
     )
 
 
-def locked(error: AlreadyLockedError) -> ApiError:
+def locked(holder: AlreadyLockedError | LockInfo) -> ApiError:
     """A refusal to lock what another has locked, with what may be told about it."""
     return ApiError(
         settings.API_LOCKED_STATUS,
         "locked",
         "Another lock stands on this object.",
-        **serialized(error),
+        **serialized(holder),
     )
+
+
+def unavailable() -> ApiError:
+    """The database failed."""
+    error = ApiError(503, "unavailable", "Try again in a moment.")
+    error.retry_after = 2
+    return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
 from typing import Any
@@ -97,15 +98,14 @@ def reject_csrf(check: Any, request: HttpRequest, reason: str) -> None:
     raise ApiError(403, "csrf_failed", reason, **token)
 
 
-def get_timeout(request: HttpRequest) -> float:
-    """Return the ``timeout`` of the body, capped at ``TIMEOUT``, or ``TIMEOUT``.
+def get_timeout(body: Mapping[str, Any]) -> float:
+    """Return the ``timeout`` of a body, capped at ``TIMEOUT``, or ``TIMEOUT``.
 
-    Raises a 400 for a body that is not such a JSON object, a 415 for another format.
+    Raises a 400 for one that is no positive number, and for any other field.
     """
     most = settings.get_timeout()
-    body = read_json(request)
-    timeout = body.pop("timeout", most)
-    if body:
+    timeout = body.get("timeout", most)
+    if body.keys() - {"timeout"}:
         raise bad_request("invalid_body", "The body may have one field, timeout.")
     if not settings.is_seconds(timeout):
         raise bad_request(
@@ -115,7 +115,10 @@ def get_timeout(request: HttpRequest) -> float:
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:
-    """Return the fields of a JSON body; none for an empty one, nor for an empty form."""
+    """Return the fields of a JSON body; none for an empty one, nor for an empty form.
+
+    Raises a 400 for a body that is no JSON object, a 415 for another format.
+    """
     if request.content_type in FORMS and request.method == "POST":
         if request.POST.keys() - {"csrfmiddlewaretoken"} or request.FILES:
             raise ApiError(415, "unsupported_media_type", "Send the fields as JSON.")

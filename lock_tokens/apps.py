@@ -32,3 +32,5 @@ class LockTokensConfig(AppConfig):
         user_logged_out.connect(
             sessions.release_on_logout, dispatch_uid="lock_tokens.release_on_logout"
         )
+        if apps.is_installed("drf_spectacular") and apps.is_installed("rest_framework"):
+            from .rest_framework import spectacular  # noqa: F401

@@ -36,7 +36,13 @@ from .keys import key_field
 from .lookups import find_object
 from .models import LockableModel, LockToken
 from .places import Place
-from .refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse, submitted_fields
+from .refusals import (
+    DEFAULT_TEMPLATE,
+    TOKEN_FIELD,
+    TOKEN_HEADER,
+    refuse,
+    submitted_fields,
+)
 from .renewal import HeldLock, arenewing, finished, renewing
 from .sessions import forget, get_session_token, lock_for_session, remember
 
@@ -45,7 +51,6 @@ GetObjectId = Callable[..., Any]
 Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
 Release = bool | Callable[[HttpResponseBase], bool]
 
-TOKEN_HEADER = "Lock-Token"
 SAFE_METHODS = ("GET", "HEAD")
 # What a view answers when it has saved: a form with errors is a 200.
 SAVED = (201, 202, 204, 301, 302, 303, 307, 308)

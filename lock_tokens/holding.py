@@ -15,6 +15,7 @@ from django.db import connections, models, router, transaction
 
 from .exceptions import InvalidToken, UnlockForbiddenError
 from .models import LockToken, token_dict
+from .places import Place
 from .renewal import HeldLock, arenewing, finished, renewing, succeeded
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,7 +40,7 @@ class FencedLock:
 
 @contextlib.contextmanager
 def fence(
-    obj: models.Model,
+    obj: models.Model | Place,
     token: str,
     *,
     release: bool = False,
@@ -58,22 +59,60 @@ def fence(
     Raises ``InvalidToken``, before the block runs, when the token is void or the object
     has no lock; ``ValueError`` for an unsaved object or a bad timeout.
     """
-    locks = LockToken.objects
-    place = locks.place_of(obj)
+
+    def verify() -> FencedLock:
+        expires_at = LockToken.objects.fence(obj, token, timeout=timeout)
+        return FencedLock(token, expires_at, release)
+
+    with _fencing(obj, verify) as fenced:
+        yield fenced
+
+
+@contextlib.contextmanager
+def fence_unlocked(
+    obj: models.Model | Place, *, user: Any = None
+) -> Iterator[FencedLock]:
+    """Save without a token, if nobody has locked the object.
+
+    Opens a transaction (or joins the one that is open) and acquires the lock in it, with
+    ``user`` as its holder, so that nobody else can before the block's transaction ends.
+    The lock is released in the same transaction. One that had expired is void
+    afterwards: its page shows what was there before.
+
+    Gives a :class:`FencedLock`.
+
+    Raises ``AlreadyLockedError``, before the block runs, when a live lock stands;
+    ``ValueError`` for an unsaved object or user.
+    """
+
+    def acquire() -> FencedLock:
+        lock = LockToken.objects.acquire(obj, user=user)
+        return FencedLock(lock.token_str, lock.expires_at, release=True)
+
+    with _fencing(obj, acquire) as fenced:
+        yield fenced
+
+
+@contextlib.contextmanager
+def _fencing(
+    obj: models.Model | Place, get_lock: Callable[[], FencedLock]
+) -> Iterator[FencedLock]:
+    place = LockToken.objects.place_of(obj)
+    if isinstance(obj, Place):
+        its_database = router.db_for_write(obj.model)
+    else:
+        its_database = router.db_for_write(type(obj), instance=obj)
     with contextlib.ExitStack() as stack:
         # Where a router keeps the two apart, the object's transaction ends first.
-        for using in dict.fromkeys(
-            (place.using, router.db_for_write(type(obj), instance=obj))
-        ):
+        for using in dict.fromkeys((place.using, its_database)):
             stack.enter_context(transaction.atomic(using=using))
-        expires_at = locks.fence(obj, token, timeout=timeout)
-        fenced = FencedLock(token, expires_at, release)
+        fenced = get_lock()
         yield fenced
         if fenced.release and not connections[place.using].needs_rollback:
             # Nobody but this transaction can have ended the lock: the object was
             # deleted with it.
             with contextlib.suppress(UnlockForbiddenError):
-                locks.release(place, token)
+                LockToken.objects.release(place, fenced.token)
 
 
 @contextlib.asynccontextmanager

@@ -44,6 +44,17 @@ class PlacingManager(models.Manager["LockToken"]):
         key = object_key(obj)
         return self._place(type(obj), key, obj)
 
+    def can_be_locked(self, obj: models.Model) -> bool:
+        """Say whether the object's key can be one of a lock.
+
+        Not that of an unsaved object, nor a composite one, nor one that is too long.
+        """
+        try:
+            self.place_of(obj)
+        except ValueError:
+            return False
+        return True
+
     def place_of_key(self, model: type[models.Model], key: Any) -> Place:
         """Return where the lock of the object with this key is kept.
 

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import models
 from django.db.models.query import ModelIterable
 
-from .fields import ObjectKeyField, UTCNow
+from .fields import ObjectKeyField
 from .keys import key_field
 
 M = TypeVar("M", bound=models.Model)
@@ -97,12 +97,13 @@ def live_lock(
     key = KeyText(models.OuterRef("pk"), field=field)
     # By the content type's name, not its id: a queryset may be written at class
     # level, where no query can be made yet.
+    locks = apps.get_model("lock_tokens", "LockToken")
     return models.Exists(
-        apps.get_model("lock_tokens", "LockToken")._base_manager.filter(
+        locks._base_manager.filter(
+            locks._default_manager.live(),
             locked_object_content_type__app_label=meta.app_label,
             locked_object_content_type__model=meta.model_name,
             locked_object_id=key,
-            expires_at__gt=UTCNow(),
             **holder,
         )
     )

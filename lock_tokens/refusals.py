@@ -14,6 +14,7 @@ from .models import LockToken
 
 DEFAULT_TEMPLATE = "lock_tokens/locked.html"
 TOKEN_FIELD = "lock_token"
+TOKEN_HEADER = "Lock-Token"
 
 
 def refuse(

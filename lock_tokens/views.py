@@ -7,21 +7,15 @@ programs.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
-from django.db import Error, connections, models
+from django.db import Error, connections
 from django.http import (
     Http404,
     HttpRequest,
     HttpResponse,
-    HttpResponseNotModified,
     JsonResponse,
     UnreadablePostError,
 )
@@ -31,36 +25,27 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from .api_errors import (
-    ApiError,
-    bad_request,
-    locked,
-    not_found,
-    not_locked,
-    renewed_since,
-    wrong_token,
+from .api_actions import (
+    Answer,
+    acquire,
+    get_held,
+    get_state,
+    release,
+    renew,
+    state,
+    unless_known,
 )
+from .api_errors import ApiError, bad_request, not_found, unavailable
 from .api_requests import (
     check_csrf,
     forbidden,
     get_model,
     get_object,
-    get_owner,
     get_timeout,
-    known_expiries,
-    knows,
-    latest_expiry,
+    read_json,
 )
-from .exceptions import (
-    AlreadyLockedError,
-    InvalidToken,
-    RenewedSinceError,
-    UnlockForbiddenError,
-)
-from .fields import to_utc
-from .info import LockInfo, serialized
 from .lookups import find_objects
-from .models import LockToken, token_dict
+from .models import LockToken
 from .permissions import is_permitted
 
 logger = logging.getLogger("lock_tokens")
@@ -100,8 +85,7 @@ class ApiView(View):
         except Error:
             logger.exception("The database failed the lock API.")
             roll_back()
-            answer = ApiError(503, "unavailable", "Try again in a moment.").response()
-            answer["Retry-After"] = "2"
+            answer = unavailable().response()
         answer["Cache-Control"] = "no-store"
         # Django would log a refusal with its path, which may have a token that holds.
         answer._has_been_logged = True  # type: ignore[attr-defined]
@@ -153,7 +137,7 @@ class StatesView(ApiView):
         infos = LockToken.objects.infos(objects.values())
         states: dict[str, Any] = dict.fromkeys(keys)
         states.update(zip(objects, map(state, infos), strict=True))
-        return unless_known(request, {"states": states})
+        return json_response(unless_known(request, {"states": states}))
 
 
 class LockView(ApiView):
@@ -162,31 +146,14 @@ class LockView(ApiView):
     def get(self, request: HttpRequest, **address: str) -> HttpResponse:
         """Answer whether the object is locked, by whom, since when and until when."""
         obj = get_object(request, **address)
-        return unless_known(request, state(LockToken.objects.info(obj)))
+        return json_response(get_state(request, obj))
 
     def post(self, request: HttpRequest, **address: str) -> HttpResponse:
         """Acquire: 201 and the token dict."""
         obj = get_object(request, **address)
+        timeout = get_timeout(read_json(request))
         user = getattr(request, "user", None)
-        if not isinstance(user, get_user_model()):
-            user = None
-        timeout = get_timeout(request)
-        owner = get_owner(request, user)
-        locks = LockToken.objects
-        # Also its expired lock: a new one would make the token of its other pages void.
-        lock = locks.renew_owned(obj, owner, timeout=timeout) if owner else None
-        is_new = False
-        if lock is None:
-            try:
-                lock, is_new = locks.get_or_acquire(
-                    obj, timeout=timeout, user=user, owner=owner
-                )
-            except AlreadyLockedError as error:
-                raise locked(error) from error
-        answer = token_response(lock.serialize(), status=201)
-        if not is_new:
-            answer["Idempotent-Replayed"] = "true"
-        return answer
+        return json_response(acquire(request, obj, timeout, user))
 
 
 class TokenView(ApiView):
@@ -194,10 +161,7 @@ class TokenView(ApiView):
 
     def get(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
         """Answer the token dict, also when the lock has expired."""
-        obj = get_object(request, **address)
-        with refused_if_void(obj):
-            lock = LockToken.objects.get_held(obj, token)
-        return token_response(lock.serialize())
+        return json_response(get_held(get_object(request, **address), token))
 
     def patch(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
         """Renew the lock and answer the token dict.
@@ -207,66 +171,16 @@ class TokenView(ApiView):
         lock that has not been renewed since: else 412.
         """
         obj = get_object(request, **address)
-        timeout = get_timeout(request)
-        with refused_if_void(obj):
-            expires_at = renew(request, obj, token, timeout)
-        return token_response(token_dict(token, expires_at))
+        timeout = get_timeout(read_json(request))
+        return json_response(renew(request, obj, token, timeout))
 
     def delete(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
         """Release the lock: 204."""
-        obj = get_object(request, **address)
-        with refused_if_void(obj):
-            LockToken.objects.release(obj, token)
-        return HttpResponse(status=204)
+        return json_response(release(get_object(request, **address), token))
 
 
-def renew(
-    request: HttpRequest, obj: models.Model, token: str, timeout: float
-) -> datetime:
-    """Renew the lock, unless ``If-Match`` or ``If-Unmodified-Since`` says not to."""
-    locks = LockToken.objects
-    known = known_expiries(request)
-    latest = latest_expiry(request)
-    if latest is not None:
-        expires_at = to_utc(locks.get_held(obj, token).expires_at)
-        known = [expires_at] if expires_at <= latest else []
-    if known is None:
-        return locks.renew(obj, token, timeout=timeout)
-    for expiry in known:
-        with suppress(RenewedSinceError):
-            return locks.renew(obj, token, timeout=timeout, expiring_at=expiry)
-    raise renewed_since(locks.get_held(obj, token).info())
-
-
-def state(info: LockInfo | None) -> dict[str, Any]:
-    """Return what anybody may know of an object's lock."""
-    return {"locked": info is not None, **serialized(info)}
-
-
-def unless_known(request: HttpRequest, body: dict[str, Any]) -> HttpResponse:
-    """Answer with the body, or with a 304 when the request has its ETag."""
-    response = JsonResponse(body)
-    etag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
-    answer: HttpResponse = response
-    if knows(request, etag):
-        answer = HttpResponseNotModified()
-    answer["ETag"] = etag
-    return answer
-
-
-def token_response(body: dict[str, str], status: int = 200) -> HttpResponse:
-    """Answer with the token dict. Its ETag is the expiry, for ``If-Match``."""
-    return JsonResponse(
-        body, status=status, headers={"ETag": f'"{body["expires_at"]}"'}
-    )
-
-
-@contextmanager
-def refused_if_void(obj: models.Model) -> Iterator[None]:
-    """Turn a void token into its refusal: 404 without any lock, 403 under another."""
-    try:
-        yield
-    except (InvalidToken, UnlockForbiddenError, LockToken.DoesNotExist) as error:
-        if LockToken.objects.standing(obj) is None:
-            raise not_locked() from error
-        raise wrong_token(LockToken.objects.info(obj)) from error
+def json_response(answer: Answer) -> HttpResponse:
+    """Return the answer as JSON, or without a body where it has none."""
+    if answer.body is None:
+        return HttpResponse(status=answer.status, headers=answer.headers)
+    return JsonResponse(answer.body, status=answer.status, headers=answer.headers)

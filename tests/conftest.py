@@ -4,6 +4,7 @@ from django.db import connection
 from lock_tokens import managers
 from lock_tokens.statements.mysql import MySQLStatements
 from lock_tokens.statements.portable import PortableStatements
+from tests.browser.demo import Demo
 from tests.models import Article
 
 
@@ -42,3 +43,20 @@ def alice(django_user_model):
 def held(article, alice):
     """The token dict of a lock that Alice has."""
     return article.lock(user=alice)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    demo = Demo(tmp_path_factory.mktemp("newsroom"))
+    demo.start()
+    yield demo
+    demo.stop()
+
+
+@pytest.fixture
+def demo(running):
+    """The newsroom, with nothing locked."""
+    running.sql("DELETE FROM lock_tokens_locktoken")
+    before = len(running.output())
+    yield running
+    assert "Traceback" not in running.output()[before:]

@@ -41,7 +41,7 @@ REST = ROOT / "docs" / "rest.rst"
 PAGES = sorted({*(ROOT / "docs").glob("*.rst")} - {ROOT / "docs" / "benchmarks.rst"})
 
 EXAMPLE_COMMAND = (
-    "python3 -m venv .venv && .venv/bin/pip install -e . &&"
+    'python3 -m venv .venv && .venv/bin/pip install -e ".[drf]" &&'
     " .venv/bin/python example_project/manage.py demo"
 )
 TEST_COMMAND = (

@@ -11,28 +11,11 @@ from http.cookiejar import CookieJar
 
 import pytest
 
-from tests.browser.demo import Demo
+pytest.importorskip("rest_framework", reason="the example has an API of it")
 
 SAVED = "Saved. Others can edit the article again."
 # Elements without an end tag.
 VOID = {"br", "hr", "img", "input", "link", "meta"}
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    demo = Demo(tmp_path_factory.mktemp("newsroom"))
-    demo.start()
-    yield demo
-    demo.stop()
-
-
-@pytest.fixture
-def demo(running):
-    """The newsroom, with nothing locked."""
-    running.sql("DELETE FROM lock_tokens_locktoken")
-    before = len(running.output())
-    yield running
-    assert "Traceback" not in running.output()[before:]
 
 
 class Page(HTMLParser):

@@ -19,6 +19,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "lock_tokens",
     "newsroom",
+    "rest_framework",
 ]
 
 MIDDLEWARE = [
@@ -41,6 +42,19 @@ LOCK_TOKENS = {
     # The JSON API is for whoever is signed in, and about what the pages lock.
     "API_PERMISSION": "lock_tokens.permissions.is_authenticated",
     "API_MODELS": ["newsroom.Article", "newsroom.Section"],
+}
+
+REST_FRAMEWORK = {
+    # With Basic first, who is not signed in gets a 401. (Nobody is sent to the page to
+    # sign in: REST framework keeps its views out of Django's LoginRequiredMiddleware.)
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.BasicAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    # JSON alone: the pages of the browsable API have styles inside them, which the
+    # newsroom's Content-Security-Policy forbids.
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
 
 DATABASES = {

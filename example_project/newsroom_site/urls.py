@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
+from newsroom.api import router
 
 urlpatterns = [
     path("sign-in/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -9,5 +10,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # What the scripts of the newsroom and of the admin talk to.
     path("locks/", include("lock_tokens.urls")),
+    # The articles, for programs. See edit_over_http.py.
+    path("api/", include(router.urls)),
     path("", include("newsroom.urls")),
 ]

@@ -14,10 +14,13 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from lock_tokens.models import LockToken
 from lock_tokens.pages import LockPage
+from lock_tokens.refusals import TOKEN_FIELD
+from lock_tokens.sessions import get_session_token, lock_for_session
 
 from .checks import LockableModelAdminChecks
-from .held import can_be_locked, held, holds, left_out_message
+from .held import held, holds, left_out_message
 from .page import new_page
 
 
@@ -80,7 +83,7 @@ class LockingModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         )
         if obj is None or not is_permitted(request, obj):
             return None
-        if not can_be_locked(obj):
+        if not LockToken.objects.can_be_locked(obj):
             self.message_user(
                 request,
                 _(
@@ -92,6 +95,20 @@ class LockingModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             return None
         return obj
 
+    def lock_for_page(self, request: HttpRequest, obj: models.Model) -> str:
+        """Lock the object for a page that shows it now, and return the token.
+
+        Raises ``AlreadyLockedError`` when another live lock stands.
+        """
+        held = lock_for_session(
+            obj,
+            request.session,
+            force_new=True,
+            timeout=self.lock_timeout,
+            user=request.user,
+        )
+        return held["token"]
+
     def set_lock_page(
         self, request: HttpRequest, obj: models.Model, state: str, **more: Any
     ) -> LockPage:
@@ -101,6 +118,14 @@ class LockingModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             setattr(page, name, value)
         request._lock_page = page  # type: ignore[attr-defined]
         return page
+
+
+def sent_token(request: HttpRequest, obj: models.Model) -> str:
+    """Return the token of the page that was sent, else the session's; empty if none."""
+    token = request.POST.get(TOKEN_FIELD)
+    if token is None:
+        token = get_session_token(obj, request.session)
+    return token or ""
 
 
 def is_prefetch(request: HttpRequest) -> bool:

@@ -26,8 +26,8 @@ from lock_tokens.exceptions import (
     UnlockForbiddenError,
 )
 from lock_tokens.holding import FencedLock, fence
-from lock_tokens.info import LockInfo, display_name
-from lock_tokens.models import LockableModel, LockToken
+from lock_tokens.info import LockInfo
+from lock_tokens.models import LockToken
 from lock_tokens.pages import (
     AGAIN,
     ELSEWHERE,
@@ -42,14 +42,14 @@ from lock_tokens.sessions import (
     forget,
     get_session_token,
     infos_of_others,
-    lock_for_session,
     remember,
     take_over_for_session,
 )
 
-from .base import LockingModelAdmin, get_lock_page, is_prefetch
+from .base import LockingModelAdmin, get_lock_page, is_prefetch, sent_token
 from .copies import never_saving, read_only
 from .fresh import read_again
+from .held import someone
 from .inline_rows import has_gone_rows, show_all_rows, with_gone_rows_as_new
 from .interruptions import DELETED, FORBIDDEN, is_form, keeping_input, nothing_saved
 from .page import (
@@ -195,16 +195,10 @@ class ChangeFormLocks(LockingModelAdmin):
         if is_prefetch(request):
             return HttpResponse(status=503)
         try:
-            held = lock_for_session(
-                obj,
-                request.session,
-                force_new=True,
-                timeout=self.lock_timeout,
-                user=request.user,
-            )
+            token = self.lock_for_page(request, obj)
         except AlreadyLockedError as error:
             return self._show_locked(obj, error, arguments)
-        self.set_lock_page(request, obj, HELD, token=held["token"])
+        self.set_lock_page(request, obj, HELD, token=token)
         return super().changeform_view(*arguments)
 
     def _show_locked(
@@ -225,14 +219,12 @@ class ChangeFormLocks(LockingModelAdmin):
 
     def _save(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
         request, *_rest = arguments
-        token = request.POST.get(TOKEN_FIELD)
-        if token is None:
-            token = get_session_token(obj, request.session)
+        token = sent_token(request, obj)
         place = LockToken.objects.place_of(obj)
         with ExitStack() as stack:
             try:
                 fenced = stack.enter_context(
-                    fence(obj, token or "", timeout=self.lock_timeout)
+                    fence(obj, token, timeout=self.lock_timeout)
                 )
             except InvalidToken:
                 return self._refuse(obj, arguments)
@@ -262,9 +254,7 @@ class ChangeFormLocks(LockingModelAdmin):
         LockToken.objects.release(obj, fenced.token)
         fenced.release = False
         forget(obj, request.session)
-        lock_for_session(
-            obj, request.session, timeout=self.lock_timeout, user=request.user
-        )
+        self.lock_for_page(request, obj)
 
     def _refuse(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
         """Answer a save without the lock: all that was entered, and nothing written."""
@@ -303,49 +293,47 @@ class ChangeFormLocks(LockingModelAdmin):
         request, *_rest = arguments
         has_text = TOKEN_FIELD in request.POST
         try:
-            held = self._lock_again(request, obj)
+            token = self._lock_again(request, obj)
         except AlreadyLockedError:
             if has_text:
                 return self._refuse(obj, arguments)
             return HttpResponseRedirect(request.get_full_path())
         if not has_text:
             return HttpResponseRedirect(request.get_full_path())
-        page = self.set_lock_page(request, obj, AGAIN, token=held["token"])
+        page = self.set_lock_page(request, obj, AGAIN, token=token)
         return self._show_sent(obj, page, arguments)
 
-    def _lock_again(self, request: HttpRequest, obj: models.Model) -> dict[str, str]:
+    def _lock_again(self, request: HttpRequest, obj: models.Model) -> str:
         token = request.POST.get(TOKEN_FIELD, "")
         with suppress(InvalidToken):  # then it was not void after all
-            held = LockableModel.lock(obj, token, timeout=self.lock_timeout)
+            LockToken.objects.renew(obj, token, timeout=self.lock_timeout)
             remember(obj, request.session, token)
-            return held
-        options: dict[str, Any] = {"timeout": self.lock_timeout, "user": request.user}
+            return token
         holder = LockToken.objects.info(obj)
         asked = request.POST.get(TAKE_OVER, "")
         if holder is not None and is_same_lock(asked, holder):
             if is_of(holder, request.user):
-                return take_over_for_session(
-                    obj, request.session, locked_at=holder.locked_at, **options
-                )
+                return self._take_over(request, obj, holder)
             if self.has_take_over_permission(request, obj):
-                return self._take_over(request, obj, holder, options)
-        return lock_for_session(obj, request.session, force_new=True, **options)
+                with transaction.atomic(using=LockToken.objects.place_of(obj).using):
+                    token = self._take_over(request, obj, holder)
+                    message = _("Took over from %(name)s.") % {"name": someone(holder)}
+                    self.log_change(request, obj, message)
+                return token
+        return self.lock_for_page(request, obj)
 
     def _take_over(
-        self,
-        request: HttpRequest,
-        obj: models.Model,
-        holder: LockInfo,
-        options: dict[str, Any],
-    ) -> dict[str, str]:
-        with transaction.atomic(using=LockToken.objects.place_of(obj).using):
-            held = take_over_for_session(
-                obj, request.session, locked_at=holder.locked_at, **options
-            )
-            name = display_name(holder.locked_by) or _("somebody")
-            message = _("Took over from %(name)s.") % {"name": name}
-            self.log_change(request, obj, message)
-        return held
+        self, request: HttpRequest, obj: models.Model, holder: LockInfo
+    ) -> str:
+        """End the holder's lock, and no other's; return the token of the new one."""
+        held = take_over_for_session(
+            obj,
+            request.session,
+            timeout=self.lock_timeout,
+            user=request.user,
+            locked_at=holder.locked_at,
+        )
+        return held["token"]
 
     def _show_sent(
         self, obj: models.Model, page: LockPage, arguments: Any

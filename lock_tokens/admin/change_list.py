@@ -14,13 +14,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from lock_tokens.info import LockInfo, display_name
+from lock_tokens.info import LockInfo
 from lock_tokens.models import LockToken
 from lock_tokens.querysets import live_lock
 from lock_tokens.settings import get_timeout
 
 from .base import LockingModelAdmin
-from .held import Held, can_be_locked, held, left_out_message, since
+from .held import Held, held, left_out_message, since, someone
 from .list_editable import lock_aware
 
 COLUMN = "lock_state"
@@ -63,21 +63,28 @@ class ChangeListLocks(LockingModelAdmin):
         if known is not None:
             info = known[obj]
         else:
-            info = LockToken.objects.info(obj) if can_be_locked(obj) else None
+            info = (
+                LockToken.objects.info(obj)
+                if LockToken.objects.can_be_locked(obj)
+                else None
+            )
         if info is None:
             return None
-        name = display_name(info.locked_by) or _("somebody")
         return format_html(
             '<span class="lock-state">{}</span>',
             _("%(name)s, since %(time)s")
-            % {"name": name, "time": since(info.locked_at)},
+            % {"name": someone(info), "time": since(info.locked_at)},
         )
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Return Django's change list, its rows with their locks: one query for all."""
         changes = super().get_changelist_instance(request)
         if COLUMN in self.get_list_display(request):
-            rows: list[Any] = [row for row in changes.result_list if can_be_locked(row)]
+            rows: list[Any] = [
+                row
+                for row in changes.result_list
+                if LockToken.objects.can_be_locked(row)
+            ]
             infos: dict[models.Model, LockInfo | None] = dict(
                 zip(rows, LockToken.objects.infos(rows), strict=True)
             )

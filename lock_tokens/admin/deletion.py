@@ -20,16 +20,13 @@ from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.holding import fence
 from lock_tokens.models import LockToken
 from lock_tokens.pages import HELD
-from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.sessions import (
     forget,
-    get_session_token,
     infos_of_others,
-    lock_for_session,
 )
 
-from .base import LockingModelAdmin, get_lock_page, is_prefetch
-from .held import can_be_locked, described, holds
+from .base import LockingModelAdmin, get_lock_page, is_prefetch, sent_token
+from .held import described, holds
 from .responses import wrap
 
 
@@ -52,14 +49,8 @@ class DeletionLocks(LockingModelAdmin):
         try:
             if request.method == "POST":
                 return self._delete(request, obj, object_id, extra_context)
-            held = lock_for_session(
-                obj,
-                request.session,
-                force_new=True,
-                timeout=self.lock_timeout,
-                user=request.user,
-            )
-            self.set_lock_page(request, obj, HELD, token=held["token"])
+            token = self.lock_for_page(request, obj)
+            self.set_lock_page(request, obj, HELD, token=token)
             return super().delete_view(request, object_id, extra_context)
         except AlreadyLockedError as error:
             message = _("Not deleted: %(what)s.") % {"what": described(obj, error)}
@@ -82,10 +73,8 @@ class DeletionLocks(LockingModelAdmin):
     ) -> HttpResponseBase:
         place = LockToken.objects.place_of(obj)
         # Not a new lock: others may have edited the object since the question.
-        token = request.POST.get(TOKEN_FIELD)
-        if token is None:
-            token = get_session_token(obj, request.session)
-        with fence(obj, token or "", timeout=self.lock_timeout) as fenced:
+        token = sent_token(request, obj)
+        with fence(obj, token, timeout=self.lock_timeout) as fenced:
             page = self.set_lock_page(
                 request, obj, HELD, token=fenced.token, fenced=True
             )
@@ -129,7 +118,7 @@ def _edited(collector: NestedObjects, request: HttpRequest) -> Iterable[str]:
         for model, instances in collector.data.items()
         if not model._meta.auto_created
         for obj in instances
-        if can_be_locked(obj) and not holds(request, obj)
+        if LockToken.objects.can_be_locked(obj) and not holds(request, obj)
     ]
     for obj, info in zip(
         objects, infos_of_others(objects, request.session), strict=True

@@ -25,7 +25,7 @@ from lock_tokens.models import LockToken
 from lock_tokens.places import Place
 from lock_tokens.sessions import forget, get_session_token, infos_of_others
 
-from .fresh import as_now
+from .fresh import as_now, differ
 
 MAX_NAMED = 10
 logger = logging.getLogger("lock_tokens")
@@ -50,7 +50,7 @@ class Held:
         self, objects: Sequence[models.Model], timeout: float | None, user: Any
     ) -> None:
         """Hold what is free or the session's own; note the rest in ``left_out``."""
-        objects = [obj for obj in objects if can_be_locked(obj)]
+        objects = [obj for obj in objects if LockToken.objects.can_be_locked(obj)]
         infos = infos_of_others(objects, self.session)
         for obj, info in zip(objects, infos, strict=True):
             try:
@@ -71,11 +71,7 @@ class Held:
                 return
             current = as_now(type(obj)._base_manager.using(obj._state.db))
             now = current.filter(pk=obj.pk).first()
-            if now is None or any(
-                getattr(now, column.attname) != getattr(obj, column.attname)
-                for column in obj._meta.concrete_fields
-                if column.attname in obj.__dict__
-            ):
+            if now is None or differ(obj, now):
                 self.left_out.setdefault(obj, AlreadyLockedError(obj=obj))
 
     def has(self, obj: models.Model) -> bool:
@@ -132,13 +128,9 @@ def holds(request: HttpRequest, obj: models.Model) -> bool:
     return locks is not None and locks.has(obj)
 
 
-def can_be_locked(obj: models.Model) -> bool:
-    """Say whether the object's key can be one of a lock: not composite, nor too long."""
-    try:
-        LockToken.objects.place_of(obj)
-    except ValueError:
-        return False
-    return True
+def someone(lock: Any) -> str:
+    """Return how to call the holder of a lock within a sentence."""
+    return display_name(lock.locked_by) or _("somebody")
 
 
 def described(obj: models.Model, holder: Any) -> str:

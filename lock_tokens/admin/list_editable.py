@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.utils.text import normalize_newlines
 from django.utils.translation import gettext as _
 
-from .fresh import as_now
+from .fresh import as_now, differ
 from .held import Held, described
 
 if TYPE_CHECKING:
@@ -192,11 +192,7 @@ def is_outdated(form: Any, shown: dict[str, Any] | None, current: models.Model) 
     ):
         return True
     # Nor may the rest have changed since this request has read it.
-    return any(
-        getattr(form.instance, column.attname) != getattr(current, column.attname)
-        for column in current._meta.concrete_fields
-        if column.name not in form.fields
-    )
+    return differ(form.instance, current, except_for=form.fields)
 
 
 def entered(form: Any, shown: dict[str, Any] | None) -> str:

@@ -16,17 +16,14 @@ from lock_tokens.info import display_name
 from lock_tokens.keys import key_value, text_key
 from lock_tokens.models import LockToken
 
+from .held import someone
+
 
 def name_of_holder(key: Any, user: Any) -> str | None:
     """Return how to call who holds a lock; ``None`` for a lock without a user."""
     if user is None and key is not None:
         return _("gone (key %(key)s)") % {"key": key}
     return display_name(user)
-
-
-def someone(lock: LockToken) -> str:
-    """Return how to call the holder of a lock within a sentence."""
-    return display_name(lock.locked_by) or _("somebody")
 
 
 def name_of_object(lock: Any) -> str:

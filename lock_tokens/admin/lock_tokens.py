@@ -24,6 +24,7 @@ from lock_tokens.exceptions import UnlockForbiddenError
 from lock_tokens.models import LockToken
 from lock_tokens.places import Place
 
+from .held import someone
 from .lock_details import (
     fill_in_content_types,
     fill_in_holders,
@@ -33,7 +34,6 @@ from .lock_details import (
     name_of_holder,
     name_of_lock,
     name_of_object,
-    someone,
 )
 from .lock_filters import HolderFilter, ModelFilter, StateFilter
 

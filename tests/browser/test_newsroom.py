@@ -7,6 +7,8 @@ import pytest
 
 from .demo import Demo
 
+pytest.importorskip("rest_framework", reason="the example has an API of it")
+
 SAVED = "Saved. Others can edit the article again."
 HELD = "The article is yours while this page is open."
 # Longer than a waiting page takes: the grace of who left, and until it asks again.

@@ -1,0 +1,20 @@
+"""Locks for the views of Django REST framework: ``pip install django-lock-tokens[drf]``.
+
+* :class:`LockableViewSetMixin`: writes that need the object's lock, and a route to it;
+* :class:`HoldsLock`: the same for the writes of any view, as a permission;
+* :class:`LockStateField`: the lock's state, as a field of a serializer.
+"""
+
+try:
+    import rest_framework  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "lock_tokens.rest_framework needs Django REST framework:"
+        " pip install django-lock-tokens[drf]"
+    ) from error
+
+from .fields import LockStateField
+from .permissions import HoldsLock
+from .viewsets import LockableViewSetMixin
+
+__all__ = ["HoldsLock", "LockStateField", "LockableViewSetMixin"]

@@ -1,0 +1,68 @@
+"""The package does without REST framework, unless it is asked for it."""
+
+import importlib
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+WITHOUT = """
+import sys
+
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("rest_framework", "drf_spectacular"):
+            raise ModuleNotFoundError(name)
+
+
+sys.meta_path.insert(0, Missing())
+import pkgutil
+import django
+from django.conf import settings
+
+settings.configure(
+    INSTALLED_APPS=[
+        "django.contrib.admin",
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.messages",
+        "django.contrib.sessions",
+        "lock_tokens",
+    ]
+)
+django.setup()
+import lock_tokens
+
+for module in pkgutil.walk_packages(lock_tokens.__path__, "lock_tokens."):
+    if not module.name.startswith("lock_tokens.rest_framework"):
+        __import__(module.name)
+assert not any(name.startswith("rest_framework") for name in sys.modules)
+try:
+    import lock_tokens.rest_framework
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_every_other_module_can_be_imported_without_it():
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "django-lock-tokens[drf]" in done.stdout
+
+
+def test_its_own_module_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rest_framework", None)
+    monkeypatch.delitem(sys.modules, "lock_tokens.rest_framework", raising=False)
+    with pytest.raises(ImportError, match=r"django-lock-tokens\[drf\]"):
+        importlib.import_module("lock_tokens.rest_framework")
+
+
+@pytest.mark.skipif(
+    find_spec("rest_framework") is None, reason="Django REST framework is not installed"
+)
+def test_the_schemas_extension_is_loaded_where_it_is_installed():
+    assert "lock_tokens.rest_framework.spectacular" in sys.modules
