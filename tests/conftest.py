@@ -1,3 +1,6 @@
+from contextvars import copy_context
+from functools import partial
+
 import pytest
 from django.db import connection
 
@@ -6,6 +9,17 @@ from lock_tokens.statements.mysql import MySQLStatements
 from lock_tokens.statements.portable import PortableStatements
 from tests.browser.demo import Demo
 from tests.models import Article
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Give each test a context of its own.
+
+    Django leaves a variable there for each URLconf that it resolves, and asgiref copies
+    all of them at every step into async code and back: after some thousand tests, that
+    would take most of the time.
+    """
+    pyfuncitem.obj = partial(copy_context().run, pyfuncitem.obj)
 
 
 @pytest.fixture(params=["own", "portable", "mysql"])

@@ -819,11 +819,16 @@ KINDS = {
     "address": ("::ffff:10.0.0.1", "10.0.0.2"),
     "keyword": ("news", "sports"),
 }
-PLACES = [
-    {},
-    {"LANGUAGE_CODE": "de", "USE_THOUSAND_SEPARATOR": True},
-    {"LANGUAGE_CODE": "en-gb", "TIME_ZONE": "Asia/Kathmandu"},
-    {"USE_TZ": False},
+GERMAN = {"LANGUAGE_CODE": "de", "USE_THOUSAND_SEPARATOR": True}
+NEPALI = {"LANGUAGE_CODE": "en-gb", "TIME_ZONE": "Asia/Kathmandu"}
+TIMES = ["day", "moment", "time"]
+NUMBERS = ["price", "weight", "number", "choice"]
+# Where settings decide how a value is written, with these too.
+KINDS_AND_PLACES = [
+    *[(kind, {}) for kind in KINDS],
+    *[(kind, GERMAN) for kind in (*TIMES, *NUMBERS, "duration", "data")],
+    *[(kind, NEPALI) for kind in TIMES],
+    *[(kind, {"USE_TZ": False}) for kind in TIMES],
 ]
 
 
@@ -834,10 +839,9 @@ def as_a_form_has_it(value):
     return "one\r\ntwo" if value == "one\ntwo " else value
 
 
-@pytest.mark.parametrize("place", PLACES, ids=str)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "place"), KINDS_AND_PLACES, ids=str)
 def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
-    bob, settings, place, kind
+    bob, settings, kind, place
 ):
     class Admin(LockableModelAdmin):
         list_display = ["pk", "name", kind]

@@ -13,6 +13,7 @@ from pathlib import Path
 import lock_tokens
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "example_project"
+SETTINGS = Path(__file__).resolve().parent / "settings"
 # Deprecations are errors there too, as in the tests' own process.
 STRICT = [
     "-W",
@@ -44,9 +45,11 @@ class Demo:
             **os.environ,
             "NEWSROOM_DATABASE": str(self.database),
             # The package under test, which may be an installed one.
-            "PYTHONPATH": str(Path(lock_tokens.__file__).parents[1]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(lock_tokens.__file__).parents[1]), str(SETTINGS)]
+            ),
             "PYTHONIOENCODING": "utf-8",
-            "DJANGO_SETTINGS_MODULE": "newsroom_site.settings",
+            "DJANGO_SETTINGS_MODULE": "quick_newsroom",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         return {
