@@ -19,73 +19,33 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import models
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
-from .exceptions import (
-    AlreadyLockedError,
-    InvalidToken,
-    LockTokensError,
-)
+from .exceptions import AlreadyLockedError, InvalidToken
 from .holding import afence, fence
-from .keys import key_field
-from .lookups import find_object
-from .models import LockableModel, LockToken
+from .models import LockToken
 from .places import Place
-from .refusals import (
-    DEFAULT_TEMPLATE,
-    TOKEN_FIELD,
-    TOKEN_HEADER,
-    refuse,
-    submitted_fields,
-)
+from .refusals import DEFAULT_TEMPLATE
 from .renewal import HeldLock, arenewing, finished, renewing
-from .sessions import forget, get_session_token, lock_for_session, remember
+from .request_tokens import (
+    forget_token,
+    lock_for_request,
+    own_or_session_token,
+    page_token,
+)
+from .sessions import forget
+from .targets import GetObjectId, Response, Target
 
 View = Callable[..., Any]
-GetObjectId = Callable[..., Any]
-Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
 Release = bool | Callable[[HttpResponseBase], bool]
 
-SAFE_METHODS = ("GET", "HEAD")
 # What a view answers when it has saved: a form with errors is a 200.
 SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
-
-
-class _Target(NamedTuple):
-    """What a decorated view is about, and what to answer without its lock."""
-
-    model: type[models.Model]
-    get_object_id: GetObjectId
-    template: str
-    response: Response | None
-
-    def get_object(self, request: HttpRequest, args: Any, kwargs: Any) -> models.Model:
-        """Return the object; raise ``Http404`` when there is none."""
-        key = self.get_object_id(request, *args, **kwargs)
-        key_field(self.model)  # a composite key is a mistake of the project's
-        obj = find_object(self.model, key)
-        if obj is None:
-            raise Http404(f"No {self.model._meta.verbose_name} with this key.")
-        return obj
-
-    def missing(self, request: HttpRequest, error: Http404) -> HttpResponseBase:
-        """Answer a request about no object; only one with input needs a page of ours."""
-        if not submitted_fields(request):
-            raise error
-        return refuse(request, error, self.template)
-
-    def refuse(self, request: HttpRequest, error: LockTokensError) -> HttpResponseBase:
-        """Answer a request that may not have the lock, with the object as it is now."""
-        found = self.model._default_manager.filter(pk=error.obj.pk)
-        error.obj = found.first() or error.obj
-        if self.response is not None:
-            return self.response(request, error)
-        return refuse(request, error, self.template)
 
 
 def locks_object(
@@ -110,7 +70,7 @@ def locks_object(
     Without any token it acquires, whatever the method, and cannot know how old the page
     is that a form comes from. Views that save are for :func:`requires_lock_on_object`.
     """
-    target = _Target(model, get_object_id, template, response)
+    target = Target(model, get_object_id, template, response)
 
     def acquire(
         request: HttpRequest, args: Any, kwargs: Any
@@ -119,7 +79,7 @@ def locks_object(
             return None  # asks what the view can do, not to do it
         try:
             obj = target.get_object(request, args, kwargs)
-            request.lock_token = _lock(request, obj, force_new)  # type: ignore[attr-defined]
+            request.lock_token = lock_for_request(request, obj, force_new)  # type: ignore[attr-defined]
         except Http404 as error:
             return target.missing(request, error)
         except (AlreadyLockedError, InvalidToken) as error:
@@ -171,15 +131,15 @@ def holds_lock_on_object(
 
     Answers 403 as :func:`locks_object` does; ``force_new`` is as there.
     """
-    target = _Target(model, get_object_id, template, response)
+    target = Target(model, get_object_id, template, response)
 
     def acquire(
         request: HttpRequest, args: Any, kwargs: Any
     ) -> tuple[HeldLock, bool] | HttpResponseBase:
         try:
             obj = target.get_object(request, args, kwargs)
-            before = _token(request, obj)
-            lock_token = _lock(request, obj, force_new)
+            before = own_or_session_token(page_token(request), request, obj)
+            lock_token = lock_for_request(request, obj, force_new)
         except Http404 as error:
             return target.missing(request, error)
         except (AlreadyLockedError, InvalidToken) as error:
@@ -192,8 +152,9 @@ def holds_lock_on_object(
     def release(request: HttpRequest, held: HeldLock, raised: bool) -> None:
         held.give_up()
         # With the transaction of the request undone, a lock from before still stands.
-        if not (raised and held.in_transaction()):
-            _forget(request, held.place)
+        is_undone = raised and held.in_transaction()
+        if hasattr(request, "session") and not is_undone:
+            forget(held.place, request.session)
 
     def decorator(view: View) -> View:
         if iscoroutinefunction(view):
@@ -265,7 +226,7 @@ def requires_lock_on_object(
 
     Answers 403 without a token and with a void one.
     """
-    target = _Target(model, get_object_id, template, response)
+    target = Target(model, get_object_id, template, response)
     releases = (
         release
         if callable(release)
@@ -279,12 +240,8 @@ def requires_lock_on_object(
             obj = target.get_object(request, args, kwargs)
         except Http404 as error:
             return target.missing(request, error)
-        token = _token(request, obj) or ""
+        token = own_or_session_token(page_token(request), request, obj)
         return obj, LockToken.objects.place_of(obj), token
-
-    def forget_released(request: HttpRequest, place: Place, token: str) -> None:
-        if _token(request, place, of_page=False) == token:
-            _forget(request, place)
 
     def decorator(view: View) -> View:
         if iscoroutinefunction(view):
@@ -306,7 +263,7 @@ def requires_lock_on_object(
                     answer: HttpResponseBase = await view(request, *args, **kwargs)
                     fenced.release = releases(answer)
                 if fenced.release:
-                    await sync_to_async(forget_released)(request, place, fenced.token)
+                    await sync_to_async(forget_token)(request, place, fenced.token)
                 return answer
 
             return asynchronous
@@ -328,42 +285,9 @@ def requires_lock_on_object(
                 answer: HttpResponseBase = view(request, *args, **kwargs)
                 fenced.release = releases(answer)
             if fenced.release:
-                forget_released(request, place, fenced.token)
+                forget_token(request, place, fenced.token)
             return answer
 
         return wrapper
 
     return decorator
-
-
-def _lock(request: HttpRequest, obj: models.Model, force_new: bool) -> dict[str, str]:
-    """Renew the page's own lock if the request carries its token, else the session's."""
-    token = _page_token(request)
-    if token is not None:
-        lock_token = LockableModel.lock(obj, token)
-        if hasattr(request, "session"):
-            remember(obj, request.session, token)
-        return lock_token
-    force_new = force_new or request.method in SAFE_METHODS
-    return lock_for_session(obj, request.session, force_new=force_new)
-
-
-def _page_token(request: HttpRequest) -> str | None:
-    """Return the token of the form or the header; an empty one is void, not none."""
-    token = request.POST.get(TOKEN_FIELD)
-    return token if token is not None else request.headers.get(TOKEN_HEADER)
-
-
-def _token(
-    request: HttpRequest, obj: models.Model | Place, of_page: bool = True
-) -> str | None:
-    """Return the page's own token if it has one, else the session's."""
-    token = _page_token(request) if of_page else None
-    if token is None and hasattr(request, "session"):
-        token = get_session_token(obj, request.session)
-    return token
-
-
-def _forget(request: HttpRequest, place: Place) -> None:
-    if hasattr(request, "session"):
-        forget(place, request.session)

@@ -32,6 +32,7 @@ from .exceptions import (
     UnlockForbiddenError,
 )
 from .fields import UTCNow
+from .fresh import as_now
 from .info import LockInfo
 from .places import Place, PlacingManager
 from .querysets import LockableQuerySet
@@ -97,8 +98,42 @@ class LockTokenManager(PlacingManager):
 
         It is not when ``owner`` had it already.
         """
+        return self._get_or_acquire(obj, timeout, user, owner)
+
+    def acquire_for_transaction(
+        self, obj: models.Model | Place, *, user: Any = None
+    ) -> LockToken:
+        """:meth:`acquire`, as the first statement of a transaction that writes.
+
+        :meth:`refuse_for_transaction` was called before it began.
+        """
+        return self._get_or_acquire(obj, None, user, None, has_looked=True)[0]
+
+    def refuse_for_transaction(self, obj: models.Model | Place) -> None:
+        """Refuse what a transaction about to begin should not even wait for.
+
+        On MariaDB and MySQL, where a lock that somebody is saving under keeps the row
+        busy, and looking at it first, in the transaction, has a price: under REPEATABLE
+        READ, all that is read afterwards is as it was then, before the wait.
+
+        Raises ``AlreadyLockedError`` when a live lock stands.
+        """
         place = self.place_of(obj)
-        lock = self._new_lock(place, timeout, user, owner)
+        if for_database(place.using).looks_first:
+            holder = self._live_lock(place)
+            if holder is not None:
+                raise self._refusal(place, obj, holder)
+
+    def _get_or_acquire(
+        self,
+        obj: models.Model | Place,
+        timeout: float | None,
+        user: Any,
+        owner: str | None,
+        has_looked: bool = False,
+    ) -> tuple[LockToken, bool]:
+        place = self.place_of(obj)
+        lock = self._new_lock(place, timeout, user, owner, has_looked)
         statements = for_database(place.using)
         for _attempt in range(ATTEMPTS):
             try:
@@ -424,7 +459,12 @@ class LockTokenManager(PlacingManager):
     # Inner matters
 
     def _new_lock(
-        self, place: Place, timeout: float | None, user: Any, owner: str | None
+        self,
+        place: Place,
+        timeout: float | None,
+        user: Any,
+        owner: str | None,
+        has_looked: bool = False,
     ) -> NewLock:
         return NewLock(
             place.content_type.pk,
@@ -433,6 +473,7 @@ class LockTokenManager(PlacingManager):
             new_token(owner, place.about),
             get_timeout(timeout),
             self._user_id(user),
+            has_looked,
         )
 
     def _user_id(self, user: Any) -> Any:
@@ -554,13 +595,8 @@ def get_and_lock(
     found = objects.get(*args, **lookup)
     lock = locks.acquire(found, timeout=lock_timeout, user=lock_user)
     again = objects.filter(*args, **lookup)
-    connection = connections[found._state.db]
-    if connection.in_atomic_block and connection.features.has_select_for_update:
-        # A transaction that has read before could be shown what it saw then.
-        own = ("self",) if connection.features.has_select_for_update_of else ()
-        again = again.select_for_update(of=own)
     try:
-        return again.get(pk=found.pk), lock.serialize()
+        return as_now(again).get(pk=found.pk), lock.serialize()
     except BaseException:
         with suppress(DatabaseError):
             locks.release(found, lock.token_str)

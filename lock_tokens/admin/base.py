@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 
 from lock_tokens.models import LockToken
 from lock_tokens.pages import LockPage
-from lock_tokens.refusals import TOKEN_FIELD
-from lock_tokens.sessions import get_session_token, lock_for_session
+from lock_tokens.request_tokens import form_token, own_or_session_token
+from lock_tokens.sessions import lock_for_session
 
 from .checks import LockableModelAdminChecks
 from .held import held, holds, left_out_message
@@ -121,11 +121,8 @@ class LockingModelAdmin(ModelAdmin):  # type: ignore[type-arg]
 
 
 def sent_token(request: HttpRequest, obj: models.Model) -> str:
-    """Return the token of the page that was sent, else the session's; empty if none."""
-    token = request.POST.get(TOKEN_FIELD)
-    if token is None:
-        token = get_session_token(obj, request.session)
-    return token or ""
+    """Return the token of the form that was sent, else the session's; empty if none."""
+    return own_or_session_token(form_token(request), request, obj)
 
 
 def is_prefetch(request: HttpRequest) -> bool:

@@ -1,7 +1,7 @@
 """The change page: whoever opens it locks the object, and only they can save.
 
 A save is checked against the token of the page it comes from, in one transaction with
-all that it writes. Without the lock, nothing that was typed is lost.
+all that it writes.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 from contextlib import ExitStack, suppress
 from typing import Any, cast
 
-from django.contrib import messages
-from django.contrib.admin import ModelAdmin, options
+from django.contrib.admin import options
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.db import DEFAULT_DB_ALIAS, connections, models, router, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
-from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_protect
 
 from lock_tokens.exceptions import (
@@ -28,47 +26,22 @@ from lock_tokens.exceptions import (
 from lock_tokens.holding import FencedLock, fence
 from lock_tokens.info import LockInfo
 from lock_tokens.models import LockToken
-from lock_tokens.pages import (
-    AGAIN,
-    ELSEWHERE,
-    HELD,
-    LOCKED,
-    REFUSED,
-    LockPage,
-    is_of,
-)
+from lock_tokens.pages import ELSEWHERE, HELD, LOCKED, is_of
 from lock_tokens.refusals import TOKEN_FIELD
-from lock_tokens.sessions import (
-    forget,
-    get_session_token,
-    infos_of_others,
-    remember,
-    take_over_for_session,
-)
+from lock_tokens.request_tokens import forget_token
+from lock_tokens.sessions import forget, remember
 
-from .base import LockingModelAdmin, get_lock_page, is_prefetch, sent_token
-from .copies import never_saving, read_only
-from .fresh import read_again
-from .held import someone
-from .inline_rows import has_gone_rows, show_all_rows, with_gone_rows_as_new
+from ..fresh import read_again
+from .base import get_lock_page, is_prefetch, sent_token
+from .buttons import LOCK_AGAIN, OWN_BUTTONS, SAVE_AS_NEW, TAKE_OVER
+from .copies import read_only
+from .inline_rows import show_all_rows
 from .interruptions import DELETED, FORBIDDEN, is_form, keeping_input, nothing_saved
-from .page import (
-    LOCK_AGAIN,
-    TAKE_OVER,
-    differences,
-    files_of,
-    is_same_lock,
-    last_change_of,
-)
-from .responses import context_of, wrap
-
-SAVE_AS_NEW = "_saveasnew"
-SAVE_BUTTONS = {"_save", "_continue", "_addanother"}
-OWN_BUTTONS = {*SAVE_BUTTONS, SAVE_AS_NEW, LOCK_AGAIN, TAKE_OVER}
-NO_BUTTONS = {"_popup", "_to_field", "_source_model", "_selected_action"}
+from .refused_form import RefusedFormLocks
+from .responses import context_of, formsets_of, wrap
 
 
-class ChangeFormLocks(LockingModelAdmin):
+class ChangeFormLocks(RefusedFormLocks):
     """The part of ``LockableModelAdmin`` that has the change page."""
 
     def get_urls(self) -> Any:
@@ -243,8 +216,8 @@ class ChangeFormLocks(LockingModelAdmin):
                 self._lock_anew(obj, request, fenced)
         if not saved:
             remember(obj, request.session, fenced.token)
-        elif get_session_token(place, request.session) == fenced.token:
-            forget(place, request.session)
+        else:
+            forget_token(request, place, fenced.token)
         return response
 
     def _lock_anew(
@@ -255,138 +228,3 @@ class ChangeFormLocks(LockingModelAdmin):
         fenced.release = False
         forget(obj, request.session)
         self.lock_for_page(request, obj)
-
-    def _refuse(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
-        """Answer a save without the lock: all that was entered, and nothing written."""
-        request, *_rest = arguments
-        page = self.set_lock_page(
-            request,
-            obj,
-            REFUSED,
-            token=request.POST.get(TOKEN_FIELD, ""),
-            holder=infos_of_others([obj], request.session)[0],
-        )
-        response = self._show_sent(obj, page, arguments)
-        if (
-            is_plain_save(request)
-            and page.shown
-            and not (page.differences or page.files or context_of(response)["errors"])
-        ):
-            # A second click on Save, most of all: the first one saved all this.
-            self.message_user(
-                request,
-                _("There was nothing to save: all this is saved already."),
-                messages.INFO,
-            )
-            # Django's own answers: a project's hooks may write.
-            if page.is_popup:
-                return ModelAdmin.response_change(self, request, obj)
-            if "_continue" in request.POST:
-                return HttpResponseRedirect(request.get_full_path())
-            return ModelAdmin.response_post_save_change(self, request, obj)
-        if page.shown:
-            response.status_code = 403
-        return response
-
-    def _go_on(self, obj: models.Model, arguments: Any) -> HttpResponseBase:
-        """Lock the object again for what was typed, which is not saved yet."""
-        request, *_rest = arguments
-        has_text = TOKEN_FIELD in request.POST
-        try:
-            token = self._lock_again(request, obj)
-        except AlreadyLockedError:
-            if has_text:
-                return self._refuse(obj, arguments)
-            return HttpResponseRedirect(request.get_full_path())
-        if not has_text:
-            return HttpResponseRedirect(request.get_full_path())
-        page = self.set_lock_page(request, obj, AGAIN, token=token)
-        return self._show_sent(obj, page, arguments)
-
-    def _lock_again(self, request: HttpRequest, obj: models.Model) -> str:
-        token = request.POST.get(TOKEN_FIELD, "")
-        with suppress(InvalidToken):  # then it was not void after all
-            LockToken.objects.renew(obj, token, timeout=self.lock_timeout)
-            remember(obj, request.session, token)
-            return token
-        holder = LockToken.objects.info(obj)
-        asked = request.POST.get(TAKE_OVER, "")
-        if holder is not None and is_same_lock(asked, holder):
-            if is_of(holder, request.user):
-                return self._take_over(request, obj, holder)
-            if self.has_take_over_permission(request, obj):
-                with transaction.atomic(using=LockToken.objects.place_of(obj).using):
-                    token = self._take_over(request, obj, holder)
-                    message = _("Took over from %(name)s.") % {"name": someone(holder)}
-                    self.log_change(request, obj, message)
-                return token
-        return self.lock_for_page(request, obj)
-
-    def _take_over(
-        self, request: HttpRequest, obj: models.Model, holder: LockInfo
-    ) -> str:
-        """End the holder's lock, and no other's; return the token of the new one."""
-        held = take_over_for_session(
-            obj,
-            request.session,
-            timeout=self.lock_timeout,
-            user=request.user,
-            locked_at=holder.locked_at,
-        )
-        return held["token"]
-
-    def _show_sent(
-        self, obj: models.Model, page: LockPage, arguments: Any
-    ) -> HttpResponseBase:
-        """Show the form as it was sent, and where it differs from what is saved."""
-        request, object_id, form_url, extra_context = arguments
-        using = router.db_for_write(self.model)
-        if page.state == REFUSED:
-            hidden = {
-                "show_save": False,
-                "show_save_and_continue": False,
-                "show_save_and_add_another": False,
-                "show_delete": False,
-            }
-            extra_context = {**(extra_context or {}), **hidden}
-
-        def show() -> Any:
-            # Whatever a project's hooks do on a POST, nothing of it stays.
-            with transaction.atomic(using=using):
-                response = super(ChangeFormLocks, never_saving(self)).changeform_view(
-                    request, object_id, form_url, extra_context
-                )
-                transaction.set_rollback(True, using=using)
-            return response
-
-        response: HttpResponseBase = show()
-        if page.is_gone:
-            return nothing_saved(request, self.admin_site, DELETED, status=404)
-        if page.shown and has_gone_rows(formsets_of(response)):
-            request.POST = with_gone_rows_as_new(request.POST, formsets_of(response))
-            response = show()
-        if page.shown:
-            context = context_of(response)
-            formsets = formsets_of(response)
-            with suppress(ObjectDoesNotExist):  # this very moment
-                read_again(obj)
-            page.files = files_of(request, context["adminform"].form)
-            page.differences = differences(obj, context["adminform"].form, formsets)
-            page.last_change = last_change_of(obj)
-        return response
-
-
-def is_plain_save(request: HttpRequest) -> bool:
-    """Say whether a page of ours was sent by a button of Django's, and no other's."""
-    buttons = {
-        name
-        for name in request.POST
-        if name.startswith("_") and not name.startswith("_lock_")
-    } - NO_BUTTONS
-    return TOKEN_FIELD in request.POST and bool(buttons) and buttons <= SAVE_BUTTONS
-
-
-def formsets_of(response: Any) -> list[Any]:
-    """Return the formsets of the inlines of a page that is not rendered yet."""
-    inlines = context_of(response).get("inline_admin_formsets", [])
-    return [inline.formset for inline in inlines]

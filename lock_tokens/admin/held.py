@@ -25,7 +25,8 @@ from lock_tokens.models import LockToken
 from lock_tokens.places import Place
 from lock_tokens.sessions import forget, get_session_token, infos_of_others
 
-from .fresh import as_now, differ
+from ..fresh import as_now
+from .differences import differ
 
 MAX_NAMED = 10
 logger = logging.getLogger("lock_tokens")

@@ -19,7 +19,8 @@ from django.http import HttpRequest
 from django.utils.text import normalize_newlines
 from django.utils.translation import gettext as _
 
-from .fresh import as_now, differ
+from ..fresh import as_now
+from .differences import differ
 from .held import Held, described
 
 if TYPE_CHECKING:

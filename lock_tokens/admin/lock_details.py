@@ -7,9 +7,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
 from lock_tokens.info import display_name
@@ -17,6 +21,52 @@ from lock_tokens.keys import key_value, text_key
 from lock_tokens.models import LockToken
 
 from .held import someone
+
+
+class LockDetailsAdmin(ModelAdmin):  # type: ignore[type-arg]
+    """The part of ``LockTokenAdmin`` that finds out what is shown of the locks."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changes = super().get_changelist_instance(request)
+        changes.result_list = self.with_details(request, changes.result_list)
+        return changes
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        lock = super().get_object(request, object_id, from_field)
+        return lock and self.with_details(request, [lock])[0]
+
+    def with_details(self, request: HttpRequest, locks: Iterable[Any]) -> list[Any]:
+        """Return the locks with what is shown of them, a handful of queries for all.
+
+        Their content types and holders are at hand, and each has ``found``, its object
+        (``None`` when that is gone), and ``found_url``, the object's page in this admin
+        (``None`` when there is none, or not for this user).
+        """
+        locks = list(locks)
+        new = [lock for lock in locks if not hasattr(lock, "found")]
+        if new:
+            fill_in_holders(new)
+            fill_in_content_types(new)
+            fill_in_objects(new)
+        for lock in new:
+            lock.found_url = self._url_of(request, lock.found)
+        return locks
+
+    def _url_of(self, request: HttpRequest, obj: models.Model | None) -> str | None:
+        if obj is None or not self.admin_site.is_registered(type(obj)):
+            return None
+        model_admin = self.admin_site.get_model_admin(type(obj))
+        if not model_admin.has_view_or_change_permission(request, obj):
+            return None
+        page = f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change"
+        try:
+            return reverse(
+                page, args=(quote(obj.pk),), current_app=self.admin_site.name
+            )
+        except NoReverseMatch:  # an admin without that page
+            return None
 
 
 def name_of_holder(key: Any, user: Any) -> str | None:

@@ -22,10 +22,6 @@ from lock_tokens.pages import Difference, LockPage
 if TYPE_CHECKING:
     from .base import LockingModelAdmin
 
-#: The form's names for what its buttons ask.
-LOCK_AGAIN = "_lock_again"
-TAKE_OVER = "_take_over"
-
 
 def is_same_lock(asked: str, holder: LockInfo) -> bool:
     """Say whether ``asked`` is the :attr:`LockPage.take_over_value` of this lock."""

@@ -17,6 +17,12 @@ def context_of(response: HttpResponseBase) -> dict[str, Any]:
     return context if isinstance(context, dict) else {}
 
 
+def formsets_of(response: Any) -> list[Any]:
+    """Return the formsets of the inlines of a page that is not rendered yet."""
+    inlines = context_of(response).get("inline_admin_formsets", [])
+    return [inline.formset for inline in inlines]
+
+
 def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
     """Let ``template`` add its blocks to the template that the page would have had.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import TypeVar
 
 from django.db import connections, models
@@ -28,16 +27,14 @@ def read_again(obj: models.Model) -> None:
     obj.refresh_from_db(from_queryset=as_now(objects))
 
 
-def differ(
-    one: models.Model, other: models.Model, except_for: Container[str] = ()
-) -> bool:
-    """Say whether two readings of a row differ, but for the fields of these names.
+def may_show_the_past(using: str) -> bool:
+    """Say whether the open transaction reads what was, and lets that be written over.
 
-    Columns that ``one`` was read without are not compared.
+    MariaDB and MySQL do, but for READ COMMITTED. PostgreSQL undoes such a transaction.
     """
-    deferred = one.get_deferred_fields()
-    return any(
-        getattr(one, column.attname) != getattr(other, column.attname)
-        for column in one._meta.concrete_fields
-        if column.name not in except_for and column.attname not in deferred
+    connection = connections[using]
+    return (
+        connection.in_atomic_block
+        and connection.vendor == "mysql"
+        and getattr(connection, "isolation_level", None) != "read committed"
     )
