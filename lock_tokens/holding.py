@@ -85,8 +85,15 @@ def fence_unlocked(
     ``ValueError`` for an unsaved object or user.
     """
 
+    locks = LockToken.objects
+    place = locks.place_of(obj)
+    acquire_lock: Callable[..., LockToken] = locks.acquire
+    if not connections[place.using].in_atomic_block:
+        locks.refuse_for_transaction(obj)
+        acquire_lock = locks.acquire_for_transaction
+
     def acquire() -> FencedLock:
-        lock = LockToken.objects.acquire(obj, user=user)
+        lock = acquire_lock(obj, user=user)
         return FencedLock(lock.token_str, lock.expires_at, release=True)
 
     with _fencing(obj, acquire) as fenced:

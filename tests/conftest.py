@@ -1,5 +1,5 @@
 from contextvars import copy_context
-from functools import partial
+from functools import wraps
 
 import pytest
 from django.db import connection
@@ -19,7 +19,13 @@ def pytest_pyfunc_call(pyfuncitem):
     all of them at every step into async code and back: after some thousand tests, that
     would take most of the time.
     """
-    pyfuncitem.obj = partial(copy_context().run, pyfuncitem.obj)
+    test = pyfuncitem.obj
+
+    @wraps(test)
+    def in_context(*args, **kwargs):
+        return copy_context().run(test, *args, **kwargs)
+
+    pyfuncitem.obj = in_context
 
 
 @pytest.fixture(params=["own", "portable", "mysql"])
@@ -36,6 +42,14 @@ def dialect(request, monkeypatch):
             pytest.skip("MySQL's statements run on MariaDB and MySQL")
         statements = MySQLStatements(connection)
         monkeypatch.setattr(managers, "for_database", lambda alias: statements)
+    return request.param
+
+
+@pytest.fixture(params=["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def level(request):
+    """Each isolation level; SQLite has one, which is serializable."""
+    if connection.vendor == "sqlite" and request.param != "SERIALIZABLE":
+        pytest.skip("SQLite has one isolation level")
     return request.param
 
 

@@ -1,5 +1,6 @@
 """Moving the row's clock, racing, and sessions and urls to try views with."""
 
+import random
 import threading
 import time
 from datetime import timedelta
@@ -7,11 +8,12 @@ from importlib import import_module
 
 from django.conf import settings
 from django.contrib.auth.views import LogoutView
-from django.db import connections, models
+from django.db import OperationalError, connection, connections, models
 from django.urls import path
 
 from lock_tokens.fields import UTCNow
 from lock_tokens.models import LockToken
+from lock_tokens.statements.retrying import is_retryable
 
 
 def lock_row(obj):
@@ -103,3 +105,26 @@ def urls_of(view):
 def of_url(request, key):
     """Return the key in the url, for views of :func:`urls_of`."""
     return key
+
+
+def isolate(level):
+    """Let this thread's connection work at an isolation level."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}"
+            )
+        elif connection.vendor == "mysql":
+            cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+
+
+def again_if_undone(operation):
+    """Run a whole transaction, again as long as the database says to."""
+    for _attempt in range(50):
+        try:
+            return operation()
+        except OperationalError as error:
+            if not is_retryable(error) and "locked" not in str(error):
+                raise
+        time.sleep(random.uniform(0, 0.05))  # apart, or those who met meet again
+    raise AssertionError("the database never let it through")

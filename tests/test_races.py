@@ -1,11 +1,9 @@
 """Real connections, real threads: who wins, and what the losers see."""
 
-import random
 import threading
-import time
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from lock_tokens.exceptions import (
     AlreadyLockedError,
@@ -14,14 +12,12 @@ from lock_tokens.exceptions import (
 )
 from lock_tokens.holding import fence
 from lock_tokens.models import LockToken
-from lock_tokens.statements.retrying import is_retryable
-from tests.helpers import expire, race
+from tests.helpers import again_if_undone, expire, isolate, race
 from tests.models import Article
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 RACERS = 16
-LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
 
 @pytest.fixture
@@ -29,37 +25,6 @@ def article():
     article = Article.objects.create(title="As it was")
     article.is_locked()
     return article
-
-
-@pytest.fixture(params=["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
-def level(request):
-    """Each isolation level; SQLite has one, which is serializable."""
-    if connection.vendor == "sqlite" and request.param != "SERIALIZABLE":
-        pytest.skip("SQLite has one isolation level")
-    return request.param
-
-
-def isolate(level):
-    """Let this thread's connection work at an isolation level."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}"
-            )
-        elif connection.vendor == "mysql":
-            cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
-
-
-def again_if_undone(operation):
-    """Run a whole transaction, again as long as the database says to."""
-    for _attempt in range(50):
-        try:
-            return operation()
-        except OperationalError as error:
-            if not is_retryable(error) and "locked" not in str(error):
-                raise
-        time.sleep(random.uniform(0, 0.05))  # apart, or those who met meet again
-    raise AssertionError("the database never let it through")
 
 
 def acquire(article):

@@ -59,18 +59,26 @@ def stop_at(monkeypatch):
         monkeypatch.setattr(Stop, "standing", stop)
         return stop
 
-    fence, acquire = LockTokenManager.fence, LockTokenManager.acquire
+    fence = LockTokenManager.fence
 
     def late_fence(self, *args, **options):
         Stop.at("fence")
         return fence(self, *args, **options)
 
-    def late_acquire(self, *args, **options):
-        Stop.at("acquire")
-        return acquire(self, *args, **options)
+    def late(acquire):
+        def late_acquire(self, *args, **options):
+            Stop.at("acquire")
+            return acquire(self, *args, **options)
+
+        return late_acquire
 
     monkeypatch.setattr(LockTokenManager, "fence", late_fence)
-    monkeypatch.setattr(LockTokenManager, "acquire", late_acquire)
+    monkeypatch.setattr(LockTokenManager, "acquire", late(LockTokenManager.acquire))
+    monkeypatch.setattr(
+        LockTokenManager,
+        "acquire_for_transaction",
+        late(LockTokenManager.acquire_for_transaction),
+    )
     yield stop_at
     for stop in stops:
         stop.go.set()
@@ -256,6 +264,20 @@ def atomic_requests(request, monkeypatch):
     settings = connections.settings["default"]
     monkeypatch.setitem(settings, "ATOMIC_REQUESTS", request.param)
     return request.param
+
+
+@pytest.fixture
+def repeatable_read(monkeypatch):
+    """Have the requests of this test work at this isolation level."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one isolation level")
+    level = "repeatable read"
+    if connection.vendor == "postgresql":
+        from psycopg import IsolationLevel
+
+        level = IsolationLevel.REPEATABLE_READ
+    options = connections.settings["default"]["OPTIONS"]
+    monkeypatch.setitem(options, "isolation_level", level)
 
 
 def call(method, url, body=None, token=None, client=None):
@@ -670,6 +692,28 @@ def test_of_many_writes_without_a_token_none_is_lost(atomic_requests, view):
     assert title_of(article) == str(statuses.count(200))
     assert statuses.count(200) >= 1
     assert not lock_row(article).exists()
+
+
+@pytest.mark.parametrize("view", COUNTING)
+@pytest.mark.parametrize("has_token", [True, False])
+def test_of_many_writes_under_repeatable_read_none_is_lost(
+    atomic_requests, repeatable_read, view, has_token
+):
+    """PostgreSQL undoes those that have read what was, and the project answers 500."""
+    article = Article.objects.create(title="0")
+    token = acquire(article) if has_token else None
+    url = f"/{view}/{article.pk}/"
+    body = {"title": "0"}
+
+    def write():
+        calm = APIClient(raise_request_exception=False)
+        return call("patch", url, body, token, client=calm).status_code
+
+    statuses = race(*[write] * RACERS)
+    undone = {500} if connection.vendor == "postgresql" else set()
+    assert set(statuses) <= REFUSALS | {200} | undone
+    assert title_of(article) == str(statuses.count(200))
+    assert statuses.count(200) >= 1
 
 
 @pytest.mark.parametrize("view", COUNTING)

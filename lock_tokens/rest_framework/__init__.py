@@ -2,7 +2,8 @@
 
 * :class:`LockableViewSetMixin`: writes that need the object's lock, and a route to it;
 * :class:`HoldsLock`: the same for the writes of any view, as a permission;
-* :class:`LockStateField`: the lock's state, as a field of a serializer.
+* :class:`LockStateField`: the lock's state, as a field of a serializer;
+* :class:`LockRefused`: the exception of a refusal, for handlers of the project's own.
 """
 
 try:
@@ -15,6 +16,7 @@ except ImportError as error:
 
 from .fields import LockStateField
 from .permissions import HoldsLock
+from .refusals import LockRefused
 from .viewsets import LockableViewSetMixin
 
-__all__ = ["HoldsLock", "LockStateField", "LockableViewSetMixin"]
+__all__ = ["HoldsLock", "LockRefused", "LockStateField", "LockableViewSetMixin"]

@@ -39,7 +39,11 @@ class LockStateField(LockStateSerializer):
 
     def _info(self, obj: Any) -> LockInfo | None:
         if not isinstance(obj, models.Model):
-            return None  # input that is not saved
+            if self.root.instance is None:
+                return None  # input that is not saved
+            raise TypeError(
+                f"LockStateField needs an instance of a model, not {type(obj).__name__}."
+            )
         locks = LockToken.objects
         write = getattr(self.context.get("view"), "locked_write", None)
         if not locks.can_be_locked(obj) or (write and write.ends_lock_of(obj)):

@@ -9,7 +9,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from .writes import LOCK_ACTIONS, guard
+from .writes import guard, is_about_lock
 
 
 class HoldsLock(BasePermission):
@@ -41,9 +41,9 @@ class HoldsLock(BasePermission):
         if request.method in SAFE_METHODS or not is_real or hasattr(view, "response"):
             return True
         write = getattr(view, "locked_write", None)
-        if getattr(view, "action", None) in LOCK_ACTIONS:
+        if is_about_lock(view):
             return True
-        if write is None or not write.is_running:
+        if write is None or not write.has_begun:
             raise ImproperlyConfigured(
                 "HoldsLock was asked too late: another permission of an alternative came"
                 " first. Use LockableViewSetMixin, or HoldsLock on its own."

@@ -37,6 +37,9 @@ class LockRefused(APIException):
         if error.retry_after is not None:
             self.wait = error.retry_after  # becomes Retry-After
 
+    def __str__(self) -> str:
+        return str(self.detail["detail"])
+
     def get_codes(self) -> str:
         """Return the code."""
         return self.code

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import QueryDict
 from rest_framework.decorators import action
 from rest_framework.permissions import SAFE_METHODS
-from rest_framework.request import Request, clone_request
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
 
 from ..api_actions import Answer, acquire, get_held, get_state, release, renew
 from ..api_errors import bad_request, not_found
@@ -19,7 +22,14 @@ from ..models import LockToken
 from .headers import sent_token
 from .refusals import refusals
 from .serializers import LockTimeoutSerializer
-from .writes import LOCK_ACTIONS, get_object_to_lock, guard
+from .targets import get_object_to_lock
+from .writes import LOCK_ACTIONS, guard, is_about_lock
+
+#: What the browsable API says above the route.
+DESCRIPTION = (
+    "The object's lock. POST acquires it and answers with its token, PATCH renews it,"
+    " DELETE releases it; those two need the token, in the header Lock-Token."
+)
 
 
 class LockableViewSetMixin:
@@ -44,6 +54,8 @@ class LockableViewSetMixin:
     To generic views that are no viewsets it does the same, without the route.
     """
 
+    # The permission alone knows by this that the actions of these names are the route's.
+    lock_actions = LOCK_ACTIONS
     #: Whether a write needs a token also when the object is free.
     lock_required = False
     #: Whether a write that succeeds gives the lock up.
@@ -51,6 +63,22 @@ class LockableViewSetMixin:
 
     # Which object a request writes to: for views to override.
     get_object_to_lock = get_object_to_lock
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        order = cls.__mro__
+        if APIView in order and order.index(APIView) < order.index(
+            LockableViewSetMixin
+        ):
+            raise TypeError(
+                f"LockableViewSetMixin must stand before the view in {cls.__name__}'s"
+                " bases: behind it, nothing would be guarded."
+            )
+        if cls.lock is not LockableViewSetMixin.lock:
+            raise TypeError(
+                f"{cls.__name__}.lock is in the way of LockableViewSetMixin's route of"
+                " this name: give it another."
+            )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
@@ -64,27 +92,44 @@ class LockableViewSetMixin:
             answer["Cache-Control"] = "no-store"
         return answer
 
+    def get_serializer(self, *args: Any, **kwargs: Any) -> BaseSerializer[Any]:
+        if is_about_lock(self):
+            return LockTimeoutSerializer(*args, **kwargs)
+        return super().get_serializer(*args, **kwargs)  # type: ignore[misc,no-any-return]
+
     def check_permissions(self, request: Request) -> None:
-        super().check_permissions(self._as_change(request))  # type: ignore[misc]
+        with self._as_change(request):
+            super().check_permissions(request)  # type: ignore[misc]
 
     def check_object_permissions(self, request: Request, obj: Any) -> None:
-        super().check_object_permissions(self._as_change(request), obj)  # type: ignore[misc]
+        with self._as_change(request):
+            super().check_object_permissions(request, obj)  # type: ignore[misc]
         write = getattr(self, "locked_write", None)
         if write is not None:
             write.lock_checked(obj)
 
-    def _as_change(self, request: Request) -> Request:
-        """Return the request whose permission this one needs.
+    @contextmanager
+    def _as_change(self, request: Request) -> Iterator[None]:
+        """Have the permissions see what the request needs the permission of.
 
         Whoever may change an object may lock it, and release it again. By the method
         alone that would be for who may add one, and delete it.
         """
-        is_about_lock = getattr(self, "action", None) in LOCK_ACTIONS
-        if is_about_lock and request.method not in SAFE_METHODS:
-            return clone_request(request, "PATCH")
-        return request
+        if not is_about_lock(self) or request.method in SAFE_METHODS:
+            yield
+            return
+        # On this request itself, which permissions may read and leave things on.
+        before = vars(request).get("method")
+        request.method = "PATCH"
+        try:
+            yield
+        finally:
+            if before is None:
+                del request.method
+            else:
+                request.method = before
 
-    @action(detail=True, serializer_class=LockTimeoutSerializer)
+    @action(detail=True, description=DESCRIPTION)
     def lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Say whether the object is locked; with its token, give the token dict."""
         obj = self._get_lockable()
@@ -118,7 +163,11 @@ class LockableViewSetMixin:
             return _response(release(obj, _needed_token(request)))
 
     def _get_lockable(self) -> Any:
-        obj = self.get_object()  # type: ignore[attr-defined]
+        if not hasattr(self, "get_object"):
+            raise ImproperlyConfigured(
+                f"The route lock/ of {type(self).__name__} needs its get_object()."
+            )
+        obj = self.get_object()
         with refusals():
             if not LockToken.objects.can_be_locked(obj):
                 raise not_found("This object cannot be locked.")

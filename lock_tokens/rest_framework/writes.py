@@ -9,12 +9,12 @@ from functools import wraps
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
-from django.db import OperationalError, connections, models, router, transaction
+from django.db import OperationalError, connections, models, router
 from django.db.transaction import TransactionManagementError
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from rest_framework.generics import GenericAPIView
-from rest_framework.mixins import CreateModelMixin
+from rest_framework.mixins import DestroyModelMixin
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
@@ -22,16 +22,18 @@ from ..api_actions import user_or_none
 from ..api_errors import unavailable
 from ..exceptions import AlreadyLockedError, InvalidToken
 from ..fields import to_utc
+from ..fresh import may_show_the_past, read_again
 from ..holding import FencedLock, fence, fence_unlocked
-from ..keys import key_field
+from ..keys import key_field, key_value
 from ..models import LockToken
 from ..places import Place
 from .headers import EXPIRY_HEADER, sent_token
 from .refusals import LockRefused, locked, refusals, required, void
+from .targets import creates, get_object, has_own_hook, hook, known_place
 
 Handler = Callable[..., HttpResponseBase]
 
-#: The actions that are about the lock itself, and need none.
+#: The actions of the mixin's route, which are about the lock itself and need none.
 LOCK_ACTIONS = ("lock", "acquire_lock", "renew_lock", "release_lock")
 
 
@@ -39,7 +41,7 @@ def guard(view: Any, request: Request) -> None:
     """Have the view's handler for this request run under the lock of its object.
 
     For between the view's own checks and its handler, as in ``initial()``. Safe methods
-    need no lock.
+    need no lock, nor does the route to the lock itself.
     """
     name = str(request.method).lower()
     handler = getattr(view, name, None)
@@ -47,23 +49,16 @@ def guard(view: Any, request: Request) -> None:
         request.method in SAFE_METHODS
         or handler is None
         or hasattr(view, "locked_write")
-        or getattr(view, "action", None) in LOCK_ACTIONS
+        or is_about_lock(view)
     ):
         return
     view.locked_write = LockedWrite(view, request)
     setattr(view, name, view.locked_write.around(handler))
 
 
-def get_object_to_lock(view: Any) -> models.Model | None:
-    """Return the object that the view's request writes to; ``None`` for none.
-
-    That is what ``get_object()`` gives, but for requests to a list. Other than generic
-    views have none: see :meth:`LockedWrite.lock`.
-    """
-    if not _is_about_object(view):
-        return None
-    obj: models.Model = _get_object(view)
-    return obj
+def is_about_lock(view: Any) -> bool:
+    """Say whether the request is for the lock's route, which the mixin has."""
+    return getattr(view, "action", None) in getattr(view, "lock_actions", ())
 
 
 class LockedWrite:
@@ -77,11 +72,16 @@ class LockedWrite:
     def __init__(self, view: Any, request: Request) -> None:
         self.view = view
         self.request = request
+        self.has_begun = False
         self.is_running = False
         self._stack = ExitStack()
         self._fenced: dict[Place | None, FencedLock] = {}
+        self._target: models.Model | Place | None = None
         self._has_target = False
-        self._model: type[models.Model] | None = None
+        self._is_getting_object = False
+        self._may_show_the_past = False
+        self._own_transactions: set[str] = set()
+        self._has_hooks = False
         self._token: str | None = None
         self._expires_at: datetime | None = None
 
@@ -90,46 +90,51 @@ class LockedWrite:
 
         @wraps(handler)
         def inner(request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            self.is_running, is_done = True, False
+            self.has_begun, is_done = True, False
             try:
                 with self._stack:
                     with refusals():
                         self._token = sent_token(self.request)
                     self._lock_target()
+                    self.is_running = True
                     response = handler(request, *args, **kwargs)
                     self._finish(response)
                     is_done = True
             except OperationalError as error:
-                if not is_done:
-                    raise  # the handler's own
+                if not is_done or self._has_hooks:
+                    raise  # the handler's own, or what it had put off until the commit
                 raise LockRefused(unavailable()) from error
             finally:
-                self.is_running = False
+                self.has_begun = self.is_running = False
             self._describe(response)
             return response
 
         return inner
 
-    def lock(self, obj: models.Model | Place) -> None:
+    def lock(self, obj: models.Model | Place, *, is_second: bool = False) -> None:
         """Hold the object's lock until the handler is done.
+
+        The token of the request is for one object. A second one is only locked if it is
+        free.
 
         Raises ``LockRefused``: 423 under another's lock, 412 with a void token, 428
         without one where the view has ``lock_required``, 503 when the database fails.
         ``ValueError`` for a composite key.
         """
-        self._has_target = True
+        token = None if is_second else self._token
         place = _place_of(obj)
+        self._note_transaction(place)
         with refusals():
-            if self._token is None and getattr(self.view, "lock_required", False):
+            if not is_second and token is None and self._is_lock_required():
                 raise required(place)
             if place is None:  # nobody can lock it
-                if self._token is not None:
+                if token is not None:
                     raise void(None)
                 return
             try:
                 fenced = self._stack.enter_context(
-                    fence(obj, self._token)
-                    if self._token is not None
+                    fence(obj, token)
+                    if token is not None
                     else fence_unlocked(obj, user=user_or_none(self.request.user))
                 )
             except InvalidToken as error:
@@ -139,59 +144,135 @@ class LockedWrite:
         self._fenced[place] = fenced
 
     def lock_checked(self, obj: Any) -> None:
-        """:meth:`lock` an object that the view has read, and read it again.
+        """:meth:`lock` an object whose permission the handler checks; read it again.
 
-        In a generic view, only if it is not the one that was locked and of its kind: by
-        now, another object may have the name that the address has.
+        The first one, unless the object of the request was locked before. Of the others
+        those of its kind, in a generic view: what belongs to it, or it to, is checked
+        and not written. In another view each of them.
 
         Raises as :meth:`lock`, and ``Http404`` when it is gone.
         """
-        if not self.is_running or not isinstance(obj, models.Model):
-            return
-        if isinstance(self.view, GenericAPIView) and not (
-            self._model and isinstance(obj, self._model)
+        if (
+            not self.is_running
+            or self._is_getting_object
+            or not isinstance(obj, models.Model)
         ):
             return
         if _place_of(obj) in self._fenced:
+            self._read_again_if_past(obj)
+        elif self._is_decided():
             return
-        self.lock(obj)
-        try:
-            obj.refresh_from_db()
-        except ObjectDoesNotExist as error:
-            raise Http404 from error
+        elif not self._has_target:
+            self._lock_found(obj)
+        elif not isinstance(self.view, GenericAPIView) or self._is_of_its_kind(obj):
+            self.lock(obj, is_second=True)
+            _read_again(obj)
 
     def ends_lock_of(self, obj: models.Model) -> bool:
         """Say whether nobody will hold the object's lock once this write is done."""
         place = _place_of(obj)
         if not self.is_running or place not in self._fenced:
             return False
-        return self._fenced[place].release or self._releases()
+        return self._fenced[place].release or self._releases(place)
 
     def _lock_target(self) -> None:
-        place = _known_place(self.view)
+        """Lock the object that the request is about, if its address has one."""
+        place = known_place(self.view)
         if place is not None:
             try:
                 self.lock(place)
             except LockRefused as refusal:
                 if refusal.status_code != 503:
                     # Who may not have the object is told that, and not of its lock.
-                    _get_object(self.view)
+                    get_object(self.view)
                 raise
+            self._target = place
+        else:
+            obj = hook(self.view)(self.view)
+            if obj is not None:
+                self.lock(obj)
+                self._target = obj
+        self._has_target = self._target is not None
+        if hasattr(self.view, "get_object"):
+            self._get_object = self.view.get_object
+            self.view.get_object = self.get_object
+
+    def get_object(self) -> Any:
+        """Stand in for the view's ``get_object()``: what that gives is locked.
+
+        Which it is not yet where the address does not tell the object, and where by now
+        another has the name that the address has.
+        """
+        if not self.is_running or self._is_getting_object:
+            return self._get_object()
+        self._is_getting_object = True
+        try:
+            obj = self._get_object()
+        finally:
+            self._is_getting_object = False
+        if not isinstance(obj, models.Model):
+            return obj
+        if _place_of(obj) in self._fenced:
+            if obj is self._target:  # as it was read before the lock
+                _read_again(obj)
+            else:
+                self._read_again_if_past(obj)
+        elif not self._is_decided():
+            self._lock_found(obj)
+        return obj
+
+    def _is_decided(self) -> bool:
+        """Say whether no other object than the one locked before is to be locked."""
+        return creates(self.view) or has_own_hook(self.view)
+
+    def _lock_found(self, obj: models.Model) -> None:
+        self.lock(obj)
+        self._target, self._has_target = obj, True
+        _read_again(obj)
+
+    def _read_again_if_past(self, obj: models.Model) -> None:
+        if self._may_show_the_past:
+            _read_again(obj)
+
+    def _is_of_its_kind(self, obj: models.Model) -> bool:
+        target = self._target
+        model = target.model if isinstance(target, Place) else type(target)
+        return (
+            model is not None and obj._meta.concrete_model is model._meta.concrete_model  # type: ignore[union-attr]
+        )
+
+    def _is_lock_required(self) -> bool:
+        return bool(getattr(self.view, "lock_required", False))
+
+    def _note_transaction(self, place: Place | None) -> None:
+        """Take down what the transaction is like in which the lock will be had."""
+        if place is None or place.using in self._own_transactions:
             return
-        obj = _hook(self.view)(self.view)
-        if obj is not None:
-            self.lock(obj)
-            if _hook(self.view) is get_object_to_lock:
-                self._model = obj._meta.concrete_model
+        if not connections[place.using].in_atomic_block:
+            self._own_transactions.add(place.using)
+        elif may_show_the_past(place.using):
+            self._may_show_the_past = True
 
     def _finish(self, response: HttpResponseBase) -> None:
         """Say which locks end with the transaction."""
         is_done = response.status_code < 400
         for place, fenced in self._fenced.items():
-            fenced.release = fenced.release or (is_done and self._releases())
-            undone = place is None or connections[place.using].needs_rollback
-            if not fenced.release and not undone:
-                self._expires_at = fenced.expires_at
+            if place is None:
+                continue
+            is_undone = connections[place.using].needs_rollback
+            if is_undone and is_done and place.using in self._own_transactions:
+                raise TransactionManagementError(
+                    "The handler has caught an error of the database that undoes all of"
+                    " its writes. Put what may fail into a transaction.atomic() of its"
+                    " own."
+                )
+            if not is_undone:
+                fenced.release = fenced.release or (is_done and self._releases(place))
+                if not fenced.release:
+                    self._expires_at = fenced.expires_at
+        for using in self._own_transactions:
+            hooks: list[Any] = connections[using].run_on_commit
+            self._has_hooks |= any(not is_robust for *_, is_robust in hooks)
         if (
             is_done
             and not self._has_target
@@ -203,12 +284,26 @@ class LockedWrite:
                 " what: call check_object_permissions() before."
             )
 
-    def _releases(self) -> bool:
+    def _releases(self, place: Place | None) -> bool:
         if getattr(self.view, "release_on_write", False):
             return True
         # With its object, the lock has come to its end.
-        action = getattr(self.view, "action", "destroy")
-        return self.request.method == "DELETE" and action == "destroy"
+        return self.request.method == "DELETE" and self._is_gone(place)
+
+    def _is_gone(self, place: Place | None) -> bool:
+        view = type(self.view)
+        if (
+            getattr(self.view, "action", "destroy") == "destroy"
+            and issubclass(view, DestroyModelMixin)
+            and view.destroy is DestroyModelMixin.destroy
+            and view.perform_destroy is DestroyModelMixin.perform_destroy
+        ):
+            return True
+        if place is None:
+            return False
+        model = place.model
+        rows = model._base_manager.using(router.db_for_write(model))
+        return not rows.filter(pk=key_value(model, place.key)).exists()
 
     def _describe(self, response: HttpResponseBase) -> None:
         if self._expires_at is not None:
@@ -224,70 +319,8 @@ def _place_of(obj: models.Model | Place) -> Place | None:
     return LockToken.objects.place_of(obj)
 
 
-def _known_place(view: Any) -> Place | None:
-    """Return where the lock is kept, if that is sure before the object is read.
-
-    Then the lock comes first, and the handler reads what cannot change any more. Else
-    the object is read twice, before and after.
-
-    Sure it is for a plain ``get_object()`` by the primary key, if that is no text: of a
-    text, the database may take several spellings for one.
-    """
-    if (
-        not _is_about_object(view)
-        or type(view).get_object is not GenericAPIView.get_object
-        or _hook(view) is not get_object_to_lock
-        or _lookup(view) not in view.kwargs
-    ):
-        return None
-    queryset: Any = view.get_queryset()
-    if not isinstance(queryset, models.QuerySet):
-        return None
-    model = queryset.model
-    if view.lookup_field not in ("pk", model._meta.pk.name):
-        return None
-    if not isinstance(key_field(model), models.IntegerField | models.UUIDField):
-        return None
-    if queryset.db != router.db_for_write(model):
-        return None
+def _read_again(obj: models.Model) -> None:
     try:
-        return LockToken.objects.place_of_key(model, view.kwargs[_lookup(view)])
-    except ValueError:
-        return None  # no key at all
-
-
-def _is_about_object(view: Any) -> bool:
-    """Say whether a generic view's request is about one object, not about a list."""
-    if not isinstance(view, GenericAPIView):
-        return False
-    detail = getattr(view, "detail", None)
-    if detail is not None:
-        return bool(detail)  # as a router has it
-    if view.request.method != "POST":
-        return True
-    # The address of what is created may have the key of what it belongs to.
-    action = getattr(view, "action", "create")
-    creates = action == "create" and isinstance(view, CreateModelMixin)
-    return _lookup(view) in view.kwargs and not creates
-
-
-def _get_object(view: Any) -> Any:
-    """Return the view's object, also where its queryset needs a transaction."""
-    try:
-        return view.get_object()
-    except TransactionManagementError:  # of select_for_update()
-        with transaction.atomic(using=view.get_queryset().db):
-            return view.get_object()
-
-
-def _hook(view: Any) -> Callable[[Any], models.Model | None]:
-    """Return the view's own ``get_object_to_lock()``, or that of all views."""
-    hook: Callable[[Any], models.Model | None] = getattr(
-        type(view), "get_object_to_lock", get_object_to_lock
-    )
-    return hook
-
-
-def _lookup(view: Any) -> str:
-    """Return the name that the address has for the key."""
-    return str(view.lookup_url_kwarg or view.lookup_field)
+        read_again(obj)
+    except ObjectDoesNotExist as error:
+        raise Http404 from error

@@ -57,6 +57,8 @@ class Statements:
     #: SQL of the clock, and of the clock plus a number of seconds given as a parameter.
     now: str
     later: str
+    #: Whether an acquire inside a transaction looks first whether the object is free.
+    looks_first = False
     #: SQL function that gives the greater of two values.
     greatest = "GREATEST"
 

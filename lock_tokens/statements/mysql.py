@@ -31,6 +31,7 @@ class MySQLStatements(Statements):
 
     now = "UTC_TIMESTAMP(6)"
     later = "UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND"
+    looks_first = True
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
@@ -100,8 +101,10 @@ class MySQLStatements(Statements):
         """
         # The statement locks the row that it meets. In a transaction that lasts, and
         # would keep the holder from renewing: look first.
-        if in_transaction(self.connection) and self.is_locked(
-            lock.content_type_id, lock.key
+        if (
+            in_transaction(self.connection)
+            and not lock.has_looked
+            and self.is_locked(lock.content_type_id, lock.key)
         ):
             return None
         try:
@@ -216,7 +219,7 @@ class MariaDBStatements(MySQLStatements):
 
     def _acquire(self, lock: NewLock) -> Acquired | None:
         parameters = (*self._values(lock), lock.replacing_token)
-        if self.waits_undo_all and in_transaction(self.connection):
+        if lock.has_looked or (self.waits_undo_all and in_transaction(self.connection)):
             return self._insert(self.insert_sql, lock, parameters)
         try:
             return self._insert(self.insert_at_once_sql, lock, parameters)

@@ -47,6 +47,8 @@ class SixDigits(models.Func):
 
 
 class PortableStatements:
+    looks_first = False
+
     def __init__(self, alias: str) -> None:
         self.alias = alias
 

@@ -14,7 +14,8 @@ class NewLock(NamedTuple):
     """A lock that somebody wants.
 
     ``replacing_token`` is the token that it gets instead of ``token`` when another lock's
-    row had to make way, which is how one statement tells the two apart.
+    row had to make way, which is how one statement tells the two apart. ``has_looked``:
+    before its transaction began, whoever wants it saw that the object is free.
     """
 
     content_type_id: int
@@ -23,6 +24,7 @@ class NewLock(NamedTuple):
     replacing_token: str
     seconds: float
     locked_by_id: Any
+    has_looked: bool = False
 
     def __repr__(self) -> str:
         return (
