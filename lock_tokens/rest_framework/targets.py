@@ -14,6 +14,7 @@ from rest_framework.mixins import CreateModelMixin
 from ..keys import key_field
 from ..models import LockToken
 from ..places import Place
+from ..querysets import LockableQuerySet
 
 
 def get_object_to_lock(view: Any) -> models.Model | None:
@@ -120,14 +121,16 @@ def _has_standard_get_object(view: Any) -> bool:
 def _gives_its_model(queryset: models.QuerySet[Any]) -> bool:
     """Say whether rows come as what the queryset is of, not as its multi-table children.
 
-    Those that give children (django-polymorphic, model_utils) iterate in a way of their
-    own.
+    For models that have such, only querysets without ways of their own are known.
     """
     has_children = any(
         isinstance(field, models.OneToOneRel) and field.parent_link
         for field in queryset.model._meta.get_fields(include_hidden=True)
     )
-    return not has_children or queryset._iterable_class is ModelIterable
+    return not has_children or (
+        type(queryset) in (models.QuerySet, LockableQuerySet)
+        and queryset._iterable_class is ModelIterable
+    )
 
 
 def _lookup(view: Any) -> str:

@@ -77,7 +77,6 @@ class LockedWrite:
         self._stack = ExitStack()
         self._fenced: dict[Place | None, FencedLock] = {}
         self._target: models.Model | Place | None = None
-        self._has_target = False
         self._is_getting_object = False
         self._may_show_the_past = False
         self._own_transactions: set[str] = set()
@@ -152,17 +151,13 @@ class LockedWrite:
 
         Raises as :meth:`lock`, and ``Http404`` when it is gone.
         """
-        if (
-            not self.is_running
-            or self._is_getting_object
-            or not isinstance(obj, models.Model)
-        ):
+        if not self.is_running or self._is_getting_object or not _is_saved(obj):
             return
         if _place_of(obj) in self._fenced:
             self._read_again_if_past(obj)
         elif self._is_decided():
             return
-        elif not self._has_target:
+        elif self._target is None:
             self._lock_found(obj)
         elif not isinstance(self.view, GenericAPIView) or self._is_of_its_kind(obj):
             self.lock(obj, is_second=True)
@@ -192,7 +187,6 @@ class LockedWrite:
             if obj is not None:
                 self.lock(obj)
                 self._target = obj
-        self._has_target = self._target is not None
         if hasattr(self.view, "get_object"):
             self._get_object = self.view.get_object
             self.view.get_object = self.get_object
@@ -210,7 +204,7 @@ class LockedWrite:
             obj = self._get_object()
         finally:
             self._is_getting_object = False
-        if not isinstance(obj, models.Model):
+        if not _is_saved(obj):
             return obj
         if _place_of(obj) in self._fenced:
             if obj is self._target:  # as it was read before the lock
@@ -227,7 +221,7 @@ class LockedWrite:
 
     def _lock_found(self, obj: models.Model) -> None:
         self.lock(obj)
-        self._target, self._has_target = obj, True
+        self._target = obj
         _read_again(obj)
 
     def _read_again_if_past(self, obj: models.Model) -> None:
@@ -236,10 +230,8 @@ class LockedWrite:
 
     def _is_of_its_kind(self, obj: models.Model) -> bool:
         target = self._target
-        model = target.model if isinstance(target, Place) else type(target)
-        return (
-            model is not None and obj._meta.concrete_model is model._meta.concrete_model  # type: ignore[union-attr]
-        )
+        model: Any = target.model if isinstance(target, Place) else type(target)
+        return obj._meta.concrete_model is model._meta.concrete_model
 
     def _is_lock_required(self) -> bool:
         return bool(getattr(self.view, "lock_required", False))
@@ -275,7 +267,7 @@ class LockedWrite:
             self._has_hooks |= any(not is_robust for *_, is_robust in hooks)
         if (
             is_done
-            and not self._has_target
+            and self._target is None
             and self.request.method != "POST"
             and not isinstance(self.view, GenericAPIView)
         ):
@@ -293,7 +285,8 @@ class LockedWrite:
     def _is_gone(self, place: Place | None) -> bool:
         view = type(self.view)
         if (
-            getattr(self.view, "action", "destroy") == "destroy"
+            not has_own_hook(self.view)
+            and getattr(self.view, "action", "destroy") == "destroy"
             and issubclass(view, DestroyModelMixin)
             and view.destroy is DestroyModelMixin.destroy
             and view.perform_destroy is DestroyModelMixin.perform_destroy
@@ -317,6 +310,10 @@ def _place_of(obj: models.Model | Place) -> Place | None:
         if not LockToken.objects.can_be_locked(obj):
             return None
     return LockToken.objects.place_of(obj)
+
+
+def _is_saved(obj: Any) -> bool:
+    return isinstance(obj, models.Model) and not obj._state.adding
 
 
 def _read_again(obj: models.Model) -> None:
