@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import models, router, transaction
-from django.db.models.query import ModelIterable
 from django.db.transaction import TransactionManagementError
 from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import CreateModelMixin
@@ -14,7 +13,6 @@ from rest_framework.mixins import CreateModelMixin
 from ..keys import key_field
 from ..models import LockToken
 from ..places import Place
-from ..querysets import LockableQuerySet
 
 
 def get_object_to_lock(view: Any) -> models.Model | None:
@@ -38,14 +36,14 @@ def hook(view: Any) -> Callable[[Any], models.Model | None]:
 
 
 def known_place(view: Any) -> Place | None:
-    """Return where the lock is kept, if that is sure before the object is read.
+    """Return where the lock is kept, if that is known before the object is read.
 
     Then the lock comes first, and the handler reads what cannot change any more. Else
     the object is read twice, before and after.
 
-    Sure it is for a plain ``get_object()`` by the primary key, if that is no text: of a
-    text, the database may take several spellings for one. And if all rows of the model
-    are read as such, not as one of its multi-table children.
+    It is for a plain ``get_object()`` by the primary key, if that is no text: of a text,
+    the database may take several spellings for one. But for rows that are read as those
+    of a multi-table child, which have a lock of their own.
     """
     if (
         has_own_hook(view)
@@ -62,7 +60,7 @@ def known_place(view: Any) -> Place | None:
         return None
     if not isinstance(key_field(model), models.IntegerField | models.UUIDField):
         return None
-    if queryset.db != router.db_for_write(model) or not _gives_its_model(queryset):
+    if queryset.db != router.db_for_write(model):
         return None
     try:
         return LockToken.objects.place_of_key(model, view.kwargs[_lookup(view)])
@@ -98,19 +96,15 @@ def _is_about_object(view: Any) -> bool:
     """Say whether the address of a generic view's request tells an object."""
     if not isinstance(view, GenericAPIView):
         return False
+    is_standard = _has_standard_get_object(view)
+    if is_standard and not _has_queryset(view):
+        return False
     detail = getattr(view, "detail", None)
     if detail is not None:
         return bool(detail)  # as a router has it
-    if _has_standard_get_object(view):
-        cls: Any = type(view)
-        has_queryset = (
-            getattr(view, "queryset", None) is not None
-            or cls.get_queryset is not GenericAPIView.get_queryset
-        )
-        return _lookup(view) in view.kwargs and has_queryset and not creates(view)
-    return view.request.method != "POST" or (
-        _lookup(view) in view.kwargs and not creates(view)
-    )
+    if view.request.method != "POST" and not is_standard:
+        return True
+    return _lookup(view) in view.kwargs and not creates(view)
 
 
 def _has_standard_get_object(view: Any) -> bool:
@@ -118,18 +112,11 @@ def _has_standard_get_object(view: Any) -> bool:
     return cls.get_object is GenericAPIView.get_object
 
 
-def _gives_its_model(queryset: models.QuerySet[Any]) -> bool:
-    """Say whether rows come as what the queryset is of, not as its multi-table children.
-
-    For models that have such, only querysets without ways of their own are known.
-    """
-    has_children = any(
-        isinstance(field, models.OneToOneRel) and field.parent_link
-        for field in queryset.model._meta.get_fields(include_hidden=True)
-    )
-    return not has_children or (
-        type(queryset) in (models.QuerySet, LockableQuerySet)
-        and queryset._iterable_class is ModelIterable
+def _has_queryset(view: Any) -> bool:
+    cls: Any = type(view)
+    return (
+        getattr(view, "queryset", None) is not None
+        or cls.get_queryset is not GenericAPIView.get_queryset
     )
 
 

@@ -77,6 +77,8 @@ class LockedWrite:
         self._stack = ExitStack()
         self._fenced: dict[Place | None, FencedLock] = {}
         self._target: models.Model | Place | None = None
+        self._databases: dict[Place, str] = {}
+        self._read: list[models.Model] = []
         self._is_getting_object = False
         self._may_show_the_past = False
         self._own_transactions: set[str] = set()
@@ -141,6 +143,8 @@ class LockedWrite:
             except AlreadyLockedError as error:
                 raise locked(error) from error
         self._fenced[place] = fenced
+        if isinstance(obj, models.Model):
+            self._databases[place] = router.db_for_write(type(obj), instance=obj)
 
     def lock_checked(self, obj: Any) -> None:
         """:meth:`lock` an object whose permission the handler checks; read it again.
@@ -161,7 +165,7 @@ class LockedWrite:
             self._lock_found(obj)
         elif not isinstance(self.view, GenericAPIView) or self._is_of_its_kind(obj):
             self.lock(obj, is_second=True)
-            _read_again(obj)
+            self._read_again(obj)
 
     def ends_lock_of(self, obj: models.Model) -> bool:
         """Say whether nobody will hold the object's lock once this write is done."""
@@ -173,20 +177,24 @@ class LockedWrite:
     def _lock_target(self) -> None:
         """Lock the object that the request is about, if its address has one."""
         place = known_place(self.view)
+        obj = None
         if place is not None:
             try:
                 self.lock(place)
+                self._target = place
             except LockRefused as refusal:
-                if refusal.status_code != 503:
-                    # Who may not have the object is told that, and not of its lock.
-                    get_object(self.view)
-                raise
-            self._target = place
+                if refusal.status_code == 503:
+                    raise
+                # Who may not have the object is told that, and not of its lock. And a
+                # row of a multi-table child has another.
+                obj = get_object(self.view)
+                if not _is_saved(obj) or _place_of(obj) == place:
+                    raise
         else:
             obj = hook(self.view)(self.view)
-            if obj is not None:
-                self.lock(obj)
-                self._target = obj
+        if obj is not None:
+            self.lock(obj)
+            self._target = obj
         if hasattr(self.view, "get_object"):
             self._get_object = self.view.get_object
             self.view.get_object = self.get_object
@@ -207,8 +215,8 @@ class LockedWrite:
         if not _is_saved(obj):
             return obj
         if _place_of(obj) in self._fenced:
-            if obj is self._target:  # as it was read before the lock
-                _read_again(obj)
+            if self._target is obj:  # as it was read before the lock
+                self._read_again(obj)
             else:
                 self._read_again_if_past(obj)
         elif not self._is_decided():
@@ -222,11 +230,21 @@ class LockedWrite:
     def _lock_found(self, obj: models.Model) -> None:
         self.lock(obj)
         self._target = obj
-        _read_again(obj)
+        self._read_again(obj)
 
     def _read_again_if_past(self, obj: models.Model) -> None:
         if self._may_show_the_past:
-            _read_again(obj)
+            self._read_again(obj)
+
+    def _read_again(self, obj: models.Model) -> None:
+        """Read it as it is now, once: from then on, the handler may have changed it."""
+        if any(obj is before for before in self._read):
+            return
+        self._read.append(obj)
+        try:
+            read_again(obj)
+        except ObjectDoesNotExist as error:
+            raise Http404 from error
 
     def _is_of_its_kind(self, obj: models.Model) -> bool:
         target = self._target
@@ -290,13 +308,15 @@ class LockedWrite:
             and issubclass(view, DestroyModelMixin)
             and view.destroy is DestroyModelMixin.destroy
             and view.perform_destroy is DestroyModelMixin.perform_destroy
+            and (place is None or place.model.delete is models.Model.delete)
         ):
             return True
         if place is None:
             return False
         model = place.model
-        rows = model._base_manager.using(router.db_for_write(model))
-        return not rows.filter(pk=key_value(model, place.key)).exists()
+        using = self._databases.get(place) or router.db_for_write(model)
+        rows = model._base_manager.using(using).filter(pk=key_value(model, place.key))
+        return not rows.exists()
 
     def _describe(self, response: HttpResponseBase) -> None:
         if self._expires_at is not None:
@@ -314,10 +334,3 @@ def _place_of(obj: models.Model | Place) -> Place | None:
 
 def _is_saved(obj: Any) -> bool:
     return isinstance(obj, models.Model) and not obj._state.adding
-
-
-def _read_again(obj: models.Model) -> None:
-    try:
-        read_again(obj)
-    except ObjectDoesNotExist as error:
-        raise Http404 from error
