@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import models, router, transaction
+from django.db.models.query import ModelIterable
 from django.db.transaction import TransactionManagementError
 from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import CreateModelMixin
@@ -13,6 +14,7 @@ from rest_framework.mixins import CreateModelMixin
 from ..keys import key_field
 from ..models import LockToken
 from ..places import Place
+from ..querysets import LockableQuerySet
 
 
 def get_object_to_lock(view: Any) -> models.Model | None:
@@ -42,8 +44,8 @@ def known_place(view: Any) -> Place | None:
     the object is read twice, before and after.
 
     It is for a plain ``get_object()`` by the primary key, if that is no text: of a text,
-    the database may take several spellings for one. But for rows that are read as those
-    of a multi-table child, which have a lock of their own.
+    the database may take several spellings for one. And if no row is read as that of a
+    multi-table child, which has a lock of its own.
     """
     if (
         has_own_hook(view)
@@ -60,7 +62,7 @@ def known_place(view: Any) -> Place | None:
         return None
     if not isinstance(key_field(model), models.IntegerField | models.UUIDField):
         return None
-    if queryset.db != router.db_for_write(model):
+    if queryset.db != router.db_for_write(model) or _may_give_children(view, queryset):
         return None
     try:
         return LockToken.objects.place_of_key(model, view.kwargs[_lookup(view)])
@@ -110,6 +112,24 @@ def _is_about_object(view: Any) -> bool:
 def _has_standard_get_object(view: Any) -> bool:
     cls: Any = type(view)
     return cls.get_object is GenericAPIView.get_object
+
+
+def _may_give_children(view: Any, queryset: models.QuerySet[Any]) -> bool:
+    """Say whether rows may come as multi-table children of what the queryset is of.
+
+    Querysets with a way of their own may give such, and so may filters.
+    """
+    has_children = any(
+        isinstance(field, models.OneToOneRel) and field.parent_link
+        for field in queryset.model._meta.get_fields(include_hidden=True)
+    )
+    cls: Any = type(view)
+    return has_children and (
+        type(queryset) not in (models.QuerySet, LockableQuerySet)
+        or queryset._iterable_class is not ModelIterable
+        or bool(view.filter_backends)
+        or cls.filter_queryset is not GenericAPIView.filter_queryset
+    )
 
 
 def _has_queryset(view: Any) -> bool:

@@ -75,7 +75,7 @@ class LockedWrite:
         self.has_begun = False
         self.is_running = False
         self._stack = ExitStack()
-        self._fenced: dict[Place | None, FencedLock] = {}
+        self._fenced: dict[Place, FencedLock] = {}
         self._target: models.Model | Place | None = None
         self._databases: dict[Place, str] = {}
         self._read: list[models.Model] = []
@@ -124,7 +124,7 @@ class LockedWrite:
         """
         token = None if is_second else self._token
         place = _place_of(obj)
-        self._note_transaction(place)
+        self._note_transactions(obj, place)
         with refusals():
             if not is_second and token is None and self._is_lock_required():
                 raise required(place)
@@ -143,8 +143,6 @@ class LockedWrite:
             except AlreadyLockedError as error:
                 raise locked(error) from error
         self._fenced[place] = fenced
-        if isinstance(obj, models.Model):
-            self._databases[place] = router.db_for_write(type(obj), instance=obj)
 
     def lock_checked(self, obj: Any) -> None:
         """:meth:`lock` an object whose permission the handler checks; read it again.
@@ -170,7 +168,7 @@ class LockedWrite:
     def ends_lock_of(self, obj: models.Model) -> bool:
         """Say whether nobody will hold the object's lock once this write is done."""
         place = _place_of(obj)
-        if not self.is_running or place not in self._fenced:
+        if place is None or not self.is_running or place not in self._fenced:
             return False
         return self._fenced[place].release or self._releases(place)
 
@@ -215,7 +213,8 @@ class LockedWrite:
         if not _is_saved(obj):
             return obj
         if _place_of(obj) in self._fenced:
-            if self._target is obj:  # as it was read before the lock
+            was_read_before_the_lock = obj is self._target
+            if was_read_before_the_lock:
                 self._read_again(obj)
             else:
                 self._read_again_if_past(obj)
@@ -254,35 +253,41 @@ class LockedWrite:
     def _is_lock_required(self) -> bool:
         return bool(getattr(self.view, "lock_required", False))
 
-    def _note_transaction(self, place: Place | None) -> None:
-        """Take down what the transaction is like in which the lock will be had."""
-        if place is None or place.using in self._own_transactions:
+    def _note_transactions(
+        self, obj: models.Model | Place, place: Place | None
+    ) -> None:
+        """Take down where the lock and the object are, and what transactions are open."""
+        if place is None:
             return
-        if not connections[place.using].in_atomic_block:
-            self._own_transactions.add(place.using)
-        elif may_show_the_past(place.using):
-            self._may_show_the_past = True
+        if isinstance(obj, models.Model):
+            using = router.db_for_write(type(obj), instance=obj)
+        else:
+            using = router.db_for_write(place.model)
+        self._databases[place] = using
+        for database in {place.using, using} - self._own_transactions:
+            if not connections[database].in_atomic_block:
+                self._own_transactions.add(database)
+            elif may_show_the_past(database):
+                self._may_show_the_past = True
 
     def _finish(self, response: HttpResponseBase) -> None:
         """Say which locks end with the transaction."""
         is_done = response.status_code < 400
-        for place, fenced in self._fenced.items():
-            if place is None:
-                continue
-            is_undone = connections[place.using].needs_rollback
-            if is_undone and is_done and place.using in self._own_transactions:
+        for using in self._own_transactions:
+            if is_done and connections[using].needs_rollback:
                 raise TransactionManagementError(
                     "The handler has caught an error of the database that undoes all of"
                     " its writes. Put what may fail into a transaction.atomic() of its"
                     " own."
                 )
-            if not is_undone:
-                fenced.release = fenced.release or (is_done and self._releases(place))
-                if not fenced.release:
-                    self._expires_at = fenced.expires_at
-        for using in self._own_transactions:
             hooks: list[Any] = connections[using].run_on_commit
             self._has_hooks |= any(not is_robust for *_, is_robust in hooks)
+        for place, fenced in self._fenced.items():
+            if connections[place.using].needs_rollback:
+                continue
+            fenced.release = fenced.release or (is_done and self._releases(place))
+            if not fenced.release:
+                self._expires_at = fenced.expires_at
         if (
             is_done
             and self._target is None
@@ -294,13 +299,13 @@ class LockedWrite:
                 " what: call check_object_permissions() before."
             )
 
-    def _releases(self, place: Place | None) -> bool:
+    def _releases(self, place: Place) -> bool:
         if getattr(self.view, "release_on_write", False):
             return True
         # With its object, the lock has come to its end.
         return self.request.method == "DELETE" and self._is_gone(place)
 
-    def _is_gone(self, place: Place | None) -> bool:
+    def _is_gone(self, place: Place) -> bool:
         view = type(self.view)
         if (
             not has_own_hook(self.view)
@@ -308,14 +313,12 @@ class LockedWrite:
             and issubclass(view, DestroyModelMixin)
             and view.destroy is DestroyModelMixin.destroy
             and view.perform_destroy is DestroyModelMixin.perform_destroy
-            and (place is None or place.model.delete is models.Model.delete)
+            and place.model.delete is models.Model.delete
         ):
             return True
-        if place is None:
-            return False
         model = place.model
-        using = self._databases.get(place) or router.db_for_write(model)
-        rows = model._base_manager.using(using).filter(pk=key_value(model, place.key))
+        rows = model._base_manager.using(self._databases[place])
+        rows = rows.filter(pk=key_value(model, place.key))
         return not rows.exists()
 
     def _describe(self, response: HttpResponseBase) -> None:
