@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from inspect import unwrap
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -74,7 +75,7 @@ class LockableViewSetMixin:
                 f"LockableViewSetMixin must stand before the view in {cls.__name__}'s"
                 " bases: behind it, nothing would be guarded."
             )
-        if cls.lock is not LockableViewSetMixin.lock:
+        if unwrap(cls.lock) is not LockableViewSetMixin.lock:  # decorated is fine
             raise TypeError(
                 f"{cls.__name__}.lock is in the way of LockableViewSetMixin's route of"
                 " this name: give it another."
