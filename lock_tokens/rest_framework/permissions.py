@@ -9,7 +9,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from .writes import guard, is_about_lock
+from .guards import guard, is_about_lock
 
 
 class HoldsLock(BasePermission):

@@ -7,16 +7,22 @@ from typing import Any
 from rest_framework import serializers
 
 
-class LockTimeoutSerializer(serializers.Serializer[Any]):
-    """The body of a request to acquire or to renew."""
+class SecondsField(serializers.FloatField):
+    """A number of seconds above 0."""
 
-    timeout = serializers.FloatField(
-        required=False, min_value=0, help_text="Life of the lock in seconds."
-    )
+
+class LockTimeoutSerializer(serializers.Serializer[Any]):
+    """What a request to lock or to renew may say."""
+
+    timeout = SecondsField(required=False, help_text="Life of the lock in seconds.")
+
+    def get_initial(self) -> Any:
+        """Return nothing to fill a form with: a null would be refused."""
+        return {}
 
 
 class LockTokenSerializer(serializers.Serializer[Any]):
-    """The token dict."""
+    """A lock's token, a secret of its holder, and when the lock expires."""
 
     token = serializers.CharField()
     expires = serializers.CharField(help_text="For people.")
@@ -24,7 +30,7 @@ class LockTokenSerializer(serializers.Serializer[Any]):
 
 
 class LockStateSerializer(serializers.Serializer[Any]):
-    """What anybody may know of an object's lock."""
+    """Whether an object is locked, by whom, since when and until when."""
 
     locked = serializers.BooleanField()
     locked_by = serializers.CharField(
@@ -38,14 +44,34 @@ class LockErrorSerializer(serializers.Serializer[Any]):
     """A refusal."""
 
     error = serializers.CharField(help_text="A code for programs.")
-    detail = serializers.CharField()
+    detail = serializers.CharField(help_text="A sentence for people.")
 
 
 class LockedErrorSerializer(LockErrorSerializer):
-    """A refusal that says who has the lock."""
+    """A refusal that says who has the lock, if anybody has."""
 
     locked_by = serializers.CharField(
         allow_null=True, help_text="The holder's name; null when unknown."
     )
     locked_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
+
+
+class LockRenewedErrorSerializer(LockErrorSerializer):
+    """A refusal to renew, as the lock was renewed since."""
+
+    expires_at = serializers.DateTimeField(help_text="The expiry that it has.")
+
+
+class LockRouteErrorSerializer(serializers.Serializer[Any]):
+    """A refusal; with no more than its detail, where it is none of the lock's."""
+
+    error = serializers.CharField(required=False, help_text="A code for programs.")
+    detail = serializers.CharField(help_text="A sentence for people.")
+    locked_by = serializers.CharField(
+        required=False,
+        allow_null=True,
+        help_text="The holder's name; null when unknown.",
+    )
+    locked_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)

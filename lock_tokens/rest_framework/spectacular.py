@@ -2,138 +2,295 @@
 
 from __future__ import annotations
 
+import re
+from copy import copy
+from functools import cache, update_wrapper
+from inspect import getattr_static
+from itertools import takewhile
 from typing import Any
 
-from drf_spectacular.drainage import set_override
-from drf_spectacular.extensions import OpenApiViewExtension
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
-from rest_framework.permissions import SAFE_METHODS
+from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiViewExtension
+from drf_spectacular.settings import spectacular_settings
+from drf_spectacular.utils import extend_schema_field
+from rest_framework.generics import GenericAPIView
+from rest_framework.mixins import CreateModelMixin, DestroyModelMixin
+from rest_framework.permissions import AND, OR, SAFE_METHODS
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from .. import settings
-from ..refusals import TOKEN_HEADER
-from .fields import LockStateField
-from .headers import EXPIRY_HEADER
-from .permissions import HoldsLock
-from .serializers import (
-    LockedErrorSerializer,
-    LockErrorSerializer,
-    LockTimeoutSerializer,
-    LockTokenSerializer,
+from .descriptions import (
+    EXPIRY,
+    RETRY_AFTER,
+    ROUTE,
+    ROUTE_HEADERS,
+    STATE,
+    route_answers,
+    token_header,
+    write_refusals,
 )
+from .fields import LockStateField
+from .guards import LOCK_ACTIONS
+from .permissions import HoldsLock
+from .serializers import LockTimeoutSerializer, SecondsField
 from .viewsets import LockableViewSetMixin
-from .writes import LOCK_ACTIONS
 
-set_override(LockStateField, "component_name", "LockState")
+extend_schema_field(
+    {"type": "number", "format": "double", "minimum": 0, "exclusiveMinimum": True}
+)(SecondsField)
+
+
+class LockStates(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """The component of the state, without a docstring that is about Python."""
+
+    target_class = LockStateField
+    match_subclasses = True
+
+    def get_name(self, auto_schema: Any, direction: Any) -> str | None:
+        return "LockState" if self._is_ours() else None
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        # No public name does that: super() has the fields of the class named above.
+        schema = auto_schema._map_serializer(self.target, direction, True)
+        if type(self.target).__doc__ and not self._is_ours():
+            return schema
+        return {**schema, "description": STATE}
+
+    def _is_ours(self) -> bool:
+        return type(self.target) is LockStateField
 
 
 class LockableViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    """Views with the mixin, and those with the permission among their own."""
+    """Views with the mixin, and those that may have the permission."""
 
     target_class = APIView
     match_subclasses = True
-
-    @classmethod
-    def _matches(cls, target: Any) -> bool:
-        return issubclass(target, LockableViewSetMixin) or HoldsLock in getattr(
-            target, "permission_classes", ()
-        )
+    priority = -1  # whatever else there is for a view comes first
 
     def view_replacement(self) -> Any:
-        schema = type("LockSchema", (LockSchema, type(self.target.schema)), {})()
-        attributes = {"schema": schema, "__doc__": self.target.__doc__}
-        return type(self.target.__name__, (self.target,), attributes)
+        if not _may_need_locks(self.target):
+            return self.target
+        return _described(self.target, self.target.schema.__class__)
 
 
-class LockSchema:
-    """What locks add to the schema of a view, whatever that is."""
+class RouteSchema:
+    """The route of a lock, for what its view's own schemas do not say otherwise.
+
+    Below the schemas that ``@extend_schema`` makes for a method, above the view's.
+    """
 
     view: Any
     method: str
 
     def get_override_parameters(self) -> list[Any]:
         parameters = list(super().get_override_parameters())  # type: ignore[misc]
-        if self._is_about_lock() and self.method != "POST":
-            parameters.append(_token_parameter(required=self.method != "GET"))
-        elif self._is_write():
-            required = getattr(self.view, "lock_required", False)
-            parameters.append(_token_parameter(required))
-            if not getattr(self.view, "release_on_write", False):
-                parameters.append(EXPIRY)
-        return parameters
+        if not _is_about_lock(self.view):
+            return parameters
+        return [*ROUTE_HEADERS[self.method], RETRY_AFTER, *parameters]
+
+    def get_description(self) -> str:
+        if _is_about_lock(self.view):
+            return ROUTE[self.method]
+        return super().get_description()  # type: ignore[misc,no-any-return]
 
     def get_request_serializer(self) -> Any:
-        if self._is_about_lock():
+        if _is_about_lock(self.view):
             return LockTimeoutSerializer
         return super().get_request_serializer()  # type: ignore[misc]
 
     def get_response_serializers(self) -> Any:
-        if not self._is_about_lock():
-            return super().get_response_serializers()  # type: ignore[misc]
-        return {
-            "GET": {200: LockStateField},
-            "POST": {201: LockTokenSerializer, 400: INVALID, locked_status(): LOCKED},
-            "PATCH": {
-                200: LockTokenSerializer,
-                400: INVALID,
-                403: WRONG,
-                404: NOT_LOCKED,
-                412: RENEWED,
-            },
-            "DELETE": {204: None, 400: INVALID, 403: WRONG, 404: NOT_LOCKED},
-        }[self.method]
+        if _is_about_lock(self.view):
+            return route_answers(self.method)
+        return super().get_response_serializers()  # type: ignore[misc]
 
-    def _get_response_bodies(self, *args: Any, **options: Any) -> dict[str, Any]:
-        bodies = dict(super()._get_response_bodies(*args, **options))  # type: ignore[misc]
-        if self._is_write():
-            refusals: dict[str, Any] = {"412": VOID, "423": LOCKED}
-            if getattr(self.view, "lock_required", False):
-                refusals["428"] = REQUIRED
-            for status, response in refusals.items():
-                body = self._get_response_for_code(response, status)  # type: ignore[attr-defined]
-                bodies.setdefault(status, body)
-        return bodies
 
-    def _is_about_lock(self) -> bool:
-        return getattr(self.view, "action", None) in LOCK_ACTIONS
+class WriteSchema:
+    """What locks add to a write, above all that the view says of it."""
 
-    def _is_write(self) -> bool:
-        """Whether this is a write to an object, not to a list."""
-        if self.method in SAFE_METHODS or self._is_about_lock():
+    view: Any
+    method: str
+    path: str
+    path_regex: str
+
+    def get_override_parameters(self) -> list[Any]:
+        parameters = list(super().get_override_parameters())  # type: ignore[misc]
+        if not self._needs_lock():
+            return parameters
+        # The later ones of a name count: the view's own.
+        required = self._requires_lock() and _has_lock(self.view, (AND,))
+        ours = [token_header(required), RETRY_AFTER]
+        if not self._gives_lock_up():
+            ours.append(EXPIRY)
+        return [*ours, *parameters]
+
+    def get_response_serializers(self) -> Any:
+        answers = super().get_response_serializers()  # type: ignore[misc]
+        if not self._needs_lock():
+            return answers
+        if not isinstance(answers, dict):
+            answers = {204: None} if self.method == "DELETE" else {200: answers}
+        # A key is a status, or one with media types.
+        known = {str(key[0] if isinstance(key, tuple) else key) for key in answers}
+        refusals = write_refusals(self._requires_lock())
+        ours = {key: refusals[key] for key in refusals if str(key) not in known}
+        return {**answers, **ours}
+
+    def _needs_lock(self) -> bool:
+        """Say whether this is a write to an object, as far as its address tells."""
+        view = self.view
+        if (
+            self.method in SAFE_METHODS
+            or _is_about_lock(view)
+            or not _has_lock(view, (AND, OR))
+            or self._creates()
+        ):
             return False
-        detail: bool | None = getattr(self.view, "detail", None)
-        if detail is None:  # no route of a router's
-            return self.method != "POST"
-        return detail
+        detail = getattr(view, "detail", None)
+        if detail is not None:  # as a router has it
+            # A lock_required of its own says that an action is about an object.
+            return detail or self._has_key() or "lock_required" in vars(view)
+        if isinstance(view, GenericAPIView):
+            return self._has_key() or _finds_object_itself(type(view))
+        return self.method != "POST" or "{" in self.path
+
+    def _creates(self) -> bool:
+        action = getattr(self.view, "action", None)
+        if action is not None:
+            return bool(action == "create")
+        return self.method == "POST" and isinstance(self.view, CreateModelMixin)
+
+    def _has_key(self) -> bool:
+        """Say whether the address has the key that ``get_object()`` looks for."""
+        field = getattr(self.view, "lookup_field", "pk")
+        key = getattr(self.view, "lookup_url_kwarg", None) or field
+        # Not in the path: there, drf-spectacular calls a pk what its field is called.
+        return re.search(rf"[<:]{re.escape(key)}>", self.path_regex) is not None
+
+    def _requires_lock(self) -> bool:
+        return bool(getattr(self.view, "lock_required", False))
+
+    def _gives_lock_up(self) -> bool:
+        action = getattr(self.view, "action", "destroy")
+        return bool(getattr(self.view, "release_on_write", False)) or (
+            self.method == "DELETE"
+            and action == "destroy"
+            and isinstance(self.view, DestroyModelMixin)
+        )
 
 
-def locked_status() -> int:
-    """Return the status of the refusal to lock what another has locked."""
-    return int(settings.API_LOCKED_STATUS)
+def _may_need_locks(view_class: Any) -> bool:
+    """Say whether some writes of the view may need locks: its instances know which."""
+    if (
+        issubclass(view_class, LockableViewSetMixin)
+        or view_class.get_permissions is not APIView.get_permissions
+        or isinstance(view_class.permission_classes, property)
+    ):
+        return True
+    permissions = [*view_class.permission_classes]
+    for options in _options(view_class).values():
+        permissions += options.get("permission_classes", ())
+    return any(_is_lock(permission(), (AND, OR)) for permission in permissions)
 
 
-def _token_parameter(required: bool) -> OpenApiParameter:
-    return OpenApiParameter(
-        TOKEN_HEADER,
-        OpenApiTypes.STR,
-        OpenApiParameter.HEADER,
-        required=required,
-        description="The token of the object's lock.",
+def _has_lock(view: Any, operators: tuple[type, ...]) -> bool:
+    """Say whether a view guards its writes, also as part of these operators."""
+    return isinstance(view, LockableViewSetMixin) or any(
+        _is_lock(permission, operators) for permission in view.get_permissions()
     )
 
 
-EXPIRY = OpenApiParameter(
-    EXPIRY_HEADER,
-    OpenApiTypes.DATETIME,
-    OpenApiParameter.HEADER,
-    response=[200, 201, 202, 204],
-    description="Until when the lock runs, if a token was sent.",
-)
-INVALID = OpenApiResponse(LockErrorSerializer, "The request makes no sense.")
-LOCKED = OpenApiResponse(LockedErrorSerializer, "Another lock stands on the object.")
-NOT_LOCKED = OpenApiResponse(LockErrorSerializer, "The object has no lock.")
-RENEWED = OpenApiResponse(LockErrorSerializer, "The lock was renewed since.")
-REQUIRED = OpenApiResponse(LockErrorSerializer, "No token was sent.")
-VOID = OpenApiResponse(LockedErrorSerializer, "The token is void.")
-WRONG = OpenApiResponse(LockedErrorSerializer, "The token is void.")
+def _is_lock(permission: Any, operators: tuple[type, ...]) -> bool:
+    if isinstance(permission, operators):
+        parts = (permission.op1, permission.op2)  # type: ignore[attr-defined]
+        return any(_is_lock(part, operators) for part in parts)
+    return isinstance(permission, HoldsLock)
+
+
+def _is_about_lock(view: Any) -> bool:
+    return (
+        isinstance(view, LockableViewSetMixin)
+        and getattr(view, "action", None) in LOCK_ACTIONS
+    )
+
+
+def _finds_object_itself(view_class: Any) -> bool:
+    """Say whether a view needs no key in its address to find its object."""
+    standard = LockableViewSetMixin.get_object_to_lock
+    hook = getattr(view_class, "get_object_to_lock", standard)
+    return (
+        view_class.get_object is not GenericAPIView.get_object or hook is not standard
+    )
+
+
+@cache
+def _described(view_class: Any, schema_class: type) -> Any:
+    """Return the view with our parts in its schemas.
+
+    One class for all its operations: by how many classes there are, drf-spectacular
+    decides what part of the addresses is none of the tags' and the operations' names.
+    """
+    schema = copy(view_class.schema)  # with what it was made with
+    schema.__class__ = _combined(schema_class, schema_class)
+    attributes = {
+        # Warnings name where the view is: the line is one of Python 3.13 and later.
+        "__module__": view_class.__module__,
+        "__qualname__": view_class.__qualname__,
+        **{k: v for k, v in vars(view_class).items() if k == "__firstlineno__"},
+        "__doc__": _docstring(view_class),
+        "schema": schema,
+    }
+    view = type(view_class.__name__, (view_class,), attributes)
+    for name, options in _options(view_class).items():
+        if options.get("schema"):
+            # In the schema's view, nobody calls it.
+            handler: Any = update_wrapper(lambda: None, getattr(view_class, name))
+            own = options["schema"]
+            own = own if isinstance(own, type) else type(own)
+            handler.kwargs = {**options, "schema": _combined(own, schema_class)}
+            setattr(view, name, handler)
+    return view
+
+
+def _combined(own: type, base: type) -> type:
+    """Return a method's own schema with our parts in it, on top of its view's.
+
+    As drf-spectacular does where a method's was not made from its view's: without what
+    it has from REST framework's setting.
+    """
+    standard: Any = api_settings.DEFAULT_SCHEMA_CLASS
+    below = {*base.__mro__, *standard.__mro__}
+    layers = [layer for layer in own.__mro__ if layer not in below]
+    return type("LockSchema", (WriteSchema, *layers, RouteSchema, *base.__mro__), {})
+
+
+def _options(view_class: Any) -> dict[str, dict[str, Any]]:
+    """Return what the view's methods were given by ``@action`` and ``@extend_schema``.
+
+    Both keep it in the methods' ``kwargs``; for that there is no public name.
+    """
+    methods = {name: getattr_static(view_class, name, None) for name in dir(view_class)}
+    options = {
+        name: method.kwargs
+        for name, method in methods.items()
+        if callable(method) and isinstance(getattr(method, "kwargs", None), dict)
+    }
+    for name in list(options):
+        # An action's are for the other methods of its route too, but not what
+        # @extend_schema makes, a class, where drf-spectacular itself would fail.
+        shared = dict(options[name])
+        if isinstance(shared.get("schema"), type):
+            shared["schema"] = view_class.schema
+        for other in getattr(methods[name], "mapping", {}).values():
+            if other != name:
+                options[other] = {**shared, **options.get(other, {})}
+    return options
+
+
+def _docstring(view_class: type) -> str:
+    """Return what the view says of itself, as if the mixin had no docstring.
+
+    Where it says nothing, that is a space: nothing at all would have the search go on.
+    """
+    not_the_projects = spectacular_settings.GET_LIB_DOC_EXCLUDES()
+    parents = takewhile(lambda parent: parent not in not_the_projects, view_class.mro())
+    found = [parent.__doc__ for parent in parents if parent is not LockableViewSetMixin]
+    return next(filter(None, found), " ")

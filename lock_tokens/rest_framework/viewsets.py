@@ -20,11 +20,11 @@ from ..api_actions import Answer, acquire, get_held, get_state, release, renew
 from ..api_errors import bad_request, not_found
 from ..api_requests import get_timeout
 from ..models import LockToken
+from .guards import LOCK_ACTIONS, guard, is_about_lock
 from .headers import sent_token
 from .refusals import refusals
 from .serializers import LockTimeoutSerializer
 from .targets import get_object_to_lock
-from .writes import LOCK_ACTIONS, guard, is_about_lock
 
 #: What the browsable API says above the route.
 DESCRIPTION = (

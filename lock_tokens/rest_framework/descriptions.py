@@ -1,0 +1,174 @@
+"""What drf-spectacular's schema says of locks: headers, answers, descriptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+)
+
+from .. import settings
+from ..refusals import TOKEN_HEADER
+from .fields import LockStateField
+from .headers import EXPIRY_HEADER
+from .serializers import (
+    LockedErrorSerializer,
+    LockErrorSerializer,
+    LockRenewedErrorSerializer,
+    LockRouteErrorSerializer,
+    LockTokenSerializer,
+)
+
+#: Of the component LockState, whose class tells more to those who write serializers.
+STATE = "Whether an object is locked, by whom, since when and until when."
+
+#: Of the operations of a lock's route, by their methods.
+ROUTE = {
+    "GET": "Say whether the object is locked; with the lock's token, until when.",
+    "POST": "Lock the object.",
+    "PATCH": "Renew the lock.",
+    "DELETE": "Release the lock.",
+}
+
+
+def header(
+    name: str,
+    description: str,
+    type: OpenApiTypes = OpenApiTypes.STR,
+    *,
+    required: bool = False,
+    statuses: tuple[int, ...] = (),
+) -> OpenApiParameter:
+    """Return a header of the request, or of its answers of these statuses."""
+    return OpenApiParameter(
+        name,
+        type,
+        OpenApiParameter.HEADER,
+        required=required,
+        description=description,
+        response=list(statuses),
+    )
+
+
+def token_header(required: bool) -> OpenApiParameter:
+    """Return the header that a request's token comes in."""
+    return header(
+        TOKEN_HEADER,
+        "The token of the object's lock. It may come as If: (<token>) instead.",
+        required=required,
+    )
+
+
+EXPIRY = header(
+    EXPIRY_HEADER,
+    "Until when the lock runs, if a token was sent.",
+    OpenApiTypes.DATETIME,
+    statuses=(200, 201, 202, 203, 204),
+)
+RETRY_AFTER = header(
+    "Retry-After", "Seconds to wait.", OpenApiTypes.INT, statuses=(503,)
+)
+LOCK_TAG = header("ETag", "The expiry; to be sent as If-Match.", statuses=(200, 201))
+
+#: Of the operations of a lock's route, by their methods.
+ROUTE_HEADERS = {
+    "GET": [
+        token_header(required=False),
+        header("If-None-Match", "ETags of states that the client knows."),
+        header(
+            "ETag",
+            "Stands for the state, to be sent as If-None-Match; with a token, for the"
+            " expiry, to be sent as If-Match.",
+            statuses=(200, 304),
+        ),
+    ],
+    "POST": [
+        header(
+            "Idempotency-Key",
+            "A secret of the client's: who asks again with it gets the same lock.",
+        ),
+        LOCK_TAG,
+        header(
+            "Idempotent-Replayed",
+            "There when the client, by its Idempotency-Key, had the lock already.",
+            statuses=(201,),
+        ),
+    ],
+    "PATCH": [
+        token_header(required=True),
+        header("If-Match", "Renew only a lock that has one of these ETags."),
+        header(
+            "If-Unmodified-Since", "Renew only a lock that was not renewed since then."
+        ),
+        LOCK_TAG,
+    ],
+    "DELETE": [token_header(required=True)],
+}
+
+
+def route_answers(method: str) -> dict[int, Any]:
+    """Return what the route of a lock answers, by status."""
+    invalid = OpenApiResponse(LockRouteErrorSerializer, "The request makes no sense.")
+    gone = OpenApiResponse(
+        LockRouteErrorSerializer, "There is no such object, or it has no lock."
+    )
+    void = OpenApiResponse(
+        LockRouteErrorSerializer, "The token is void, or the client may not do this."
+    )
+    if method == "POST":
+        answers = {
+            201: LockTokenSerializer,
+            400: invalid,
+            # As API_LOCKED_STATUS is: by default that of who may not have the object.
+            int(settings.API_LOCKED_STATUS): OpenApiResponse(
+                LockRouteErrorSerializer, "Another lock stands on the object."
+            ),
+            404: OpenApiResponse(LockRouteErrorSerializer, "There is no such object."),
+        }
+    elif method == "GET":
+        either = PolymorphicProxySerializer(
+            "LockStateOrToken",
+            [LockStateField, LockTokenSerializer],
+            resource_type_field_name=None,
+        )
+        known = OpenApiResponse(description="The client knows the state.")
+        answers = {200: either, 304: known, 400: invalid, 403: void, 404: gone}
+    elif method == "PATCH":
+        renewed = OpenApiResponse(
+            LockRenewedErrorSerializer, "The lock was renewed since."
+        )
+        token = LockTokenSerializer
+        answers = {200: token, 400: invalid, 403: void, 404: gone, 412: renewed}
+    else:
+        answers = {204: None, 400: invalid, 403: void, 404: gone}
+    return {**answers, **UNAVAILABLE}
+
+
+def write_refusals(lock_required: bool) -> dict[int, Any]:
+    """Return what a write is refused with that has not the lock, by status."""
+    refusals = {
+        400: OpenApiResponse(
+            # Whatever an error of validation looks like.
+            OpenApiTypes.OBJECT,
+            "The request makes no sense. Where that is about its header If, error is"
+            " invalid_if.",
+        ),
+        412: OpenApiResponse(LockedErrorSerializer, "The token is void."),
+        423: OpenApiResponse(
+            LockedErrorSerializer, "No token was sent, and the object is locked."
+        ),
+    }
+    if lock_required:
+        refusals[428] = OpenApiResponse(
+            LockErrorSerializer, "No token was sent, and the object is free."
+        )
+    return {**refusals, **UNAVAILABLE}
+
+
+UNAVAILABLE = {
+    503: OpenApiResponse(LockErrorSerializer, "The database failed; nothing is done.")
+}
