@@ -66,3 +66,20 @@ def test_its_own_module_says_what_to_install(monkeypatch):
 )
 def test_the_schemas_extension_is_loaded_where_it_is_installed():
     assert "lock_tokens.rest_framework.spectacular" in sys.modules
+
+
+@pytest.mark.skipif(
+    find_spec("drf_spectacular") is None, reason="drf-spectacular is not installed"
+)
+def test_the_schemas_extension_is_left_alone_where_its_app_is_not_installed(
+    settings, monkeypatch
+):
+    from lock_tokens import rest_framework
+
+    name = "lock_tokens.rest_framework.spectacular"
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(rest_framework, "spectacular")
+    settings.INSTALLED_APPS = [
+        app for app in settings.INSTALLED_APPS if app != "drf_spectacular"
+    ]
+    assert name not in sys.modules
