@@ -1439,7 +1439,8 @@ def test_what_the_handler_has_changed_meanwhile_is_not_thrown_away(
     client, serve, article, monkeypatch, kind, with_a_lock, base
 ):
     # Where what is read under the lock may still be how it was before.
-    monkeypatch.setattr(connection, "isolation_level", "repeatable read", raising=False)
+    database = connections["default"]
+    monkeypatch.setattr(database, "isolation_level", "repeatable read", raising=False)
     serve(made(kind, base))
     headers = with_token(article.lock()["token"]) if with_a_lock else {}
     assert client.put(f"/{article.pk}/", {}, **headers).status_code == 200
@@ -1702,6 +1703,25 @@ def test_what_a_bare_view_checks_needs_its_lock(client, serve, article, kind, me
     serve(made(kind, View))
     needs_the_lock(request(client, method, f"/{article.pk}/"), article)
     assert title(article) == "Second"
+
+
+class OfSettings(GenericAPIView):
+    """About something that is no row of any model."""
+
+    def get_object(self):
+        return {"title": "First"}
+
+    def put(self, request):
+        return Response({**self.get_object(), **request.data})
+
+
+@BOTH
+@pytest.mark.parametrize("headers", [{}, with_token(VOID)])
+def test_what_is_no_row_needs_no_lock(client, serve, kind, headers):
+    serve(made(kind, OfSettings), "settings/")
+    answer = client.put("/settings/", {"title": "Second"}, **headers)
+    assert (answer.status_code, answer.json()) == (200, {"title": "Second"})
+    assert "Lock-Expires-At" not in answer
 
 
 # Writes to many

@@ -277,7 +277,11 @@ def repeatable_read(monkeypatch):
 
         level = IsolationLevel.REPEATABLE_READ
     options = connections.settings["default"]["OPTIONS"]
-    monkeypatch.setitem(options, "isolation_level", level)
+    with monkeypatch.context() as patch:
+        patch.setitem(options, "isolation_level", level)
+        connection.close()
+        yield
+    connection.close()
 
 
 def call(method, url, body=None, token=None, client=None):

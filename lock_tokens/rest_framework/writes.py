@@ -79,6 +79,7 @@ class LockedWrite:
                 raise LockRefused(unavailable()) from error
             finally:
                 self.has_begun = self.is_running = False
+                vars(self.view).pop("get_object", None)
             self._describe(response)
             return response
 
@@ -147,24 +148,20 @@ class LockedWrite:
     def _lock_target(self) -> None:
         """Lock the object that the request is about, if its address has one."""
         place = known_place(self.view)
-        obj = None
         if place is not None:
             try:
                 self.lock(place)
                 self._target = place
             except LockRefused as refusal:
-                if refusal.status_code == 503:
-                    raise
-                # Who may not have the object is told that, and not of its lock. And a
-                # row of a multi-table child has another.
-                obj = get_object(self.view)
-                if not _is_saved(obj) or _place_of(obj) == place:
-                    raise
+                if refusal.status_code != 503:
+                    # Who may not have the object is told that, and not of its lock.
+                    get_object(self.view)
+                raise
         else:
             obj = hook(self.view)(self.view)
-        if obj is not None:
-            self.lock(obj)
-            self._target = obj
+            if isinstance(obj, models.Model):
+                self.lock(obj)
+                self._target = obj
         if hasattr(self.view, "get_object"):
             self._get_object = self.view.get_object
             self.view.get_object = self.get_object
@@ -175,8 +172,6 @@ class LockedWrite:
         Which it is not yet where the address does not tell the object, and where by now
         another has the name that the address has.
         """
-        if not self.is_running or self._is_getting_object:
-            return self._get_object()
         self._is_getting_object = True
         try:
             obj = self._get_object()
