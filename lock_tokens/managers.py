@@ -5,7 +5,6 @@ What each does to the database stands in ``statements/``; here is what it means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,22 +23,21 @@ from django.db import (
 from django.dispatch import Signal
 
 from . import signals
-from .bulk import delete_in_batches, infos_at
+from .asking import AskingManager, instance_of
+from .bulk import delete_in_batches
 from .exceptions import (
-    AlreadyLockedError,
     InvalidToken,
     RenewedSinceError,
     UnlockForbiddenError,
 )
 from .fields import UTCNow
 from .fresh import as_now
-from .info import LockInfo
-from .places import Place, PlacingManager
+from .places import Place
 from .querysets import LockableQuerySet
 from .settings import MAX_TIMEOUT, get_timeout
 from .statements import for_database
 from .statements.retrying import after_commit, run
-from .statements.rows import Acquired, Busy, NewLock, Standing
+from .statements.rows import Acquired, Busy, NewLock
 from .tokens import is_owned_by, is_well_formed, new_token
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ ATTEMPTS = 10
 MAX_BATCH = 100_000
 
 
-class LockTokenManager(PlacingManager):
+class LockTokenManager(AskingManager):
     """Locks, by the object that they are on.
 
     Every method works on the database that the router gives for writing a ``LockToken``
@@ -263,9 +261,9 @@ class LockTokenManager(PlacingManager):
             standing = self.standing(place) if expiring_at is not None else None
             if standing and standing.has(token):
                 raise RenewedSinceError(
-                    f"The lock of {place} was renewed since.", _instance(obj)
+                    f"The lock of {place} was renewed since.", instance_of(obj)
                 )
-            raise InvalidToken(f"This token does not lock {place}.", _instance(obj))
+            raise InvalidToken(f"This token does not lock {place}.", instance_of(obj))
         self._send(signals.lock_renewed, place, obj, expires_at=expires_at)
         return expires_at
 
@@ -281,7 +279,7 @@ class LockTokenManager(PlacingManager):
             lambda: statements.release(place.content_type.pk, place.key, token),
         ):
             raise UnlockForbiddenError(
-                f"This token does not lock {place}.", _instance(obj)
+                f"This token does not lock {place}.", instance_of(obj)
             )
         self._send(signals.lock_released, place, obj)
 
@@ -328,70 +326,6 @@ class LockTokenManager(PlacingManager):
             timeout=timeout,
             extend=True,
         )
-
-    # Ask
-
-    def standing(self, obj: models.Model | Place) -> Standing | None:
-        """Return the token that stands on the object, and whether it is live.
-
-        ``None`` when there is no lock at all.
-        """
-        place = self.place_of(obj)
-        statements = for_database(place.using)
-        return run(
-            place.using, lambda: statements.standing(place.content_type.pk, place.key)
-        )
-
-    def is_locked(self, obj: models.Model | Place) -> bool:
-        """Say whether a live lock stands on the object."""
-        place = self.place_of(obj)
-        statements = for_database(place.using)
-        return run(
-            place.using, lambda: statements.is_locked(place.content_type.pk, place.key)
-        )
-
-    def info(self, obj: models.Model | Place) -> LockInfo | None:
-        """Return who locks the object, since when and until when; ``None`` if free."""
-        lock = self._live_lock(self.place_of(obj))
-        return lock.info() if lock else None
-
-    def infos(self, objects: Iterable[models.Model]) -> list[LockInfo | None]:
-        """Return :meth:`info` of many objects, in their order.
-
-        One query for 500 objects of one database, whatever their models.
-        """
-        return infos_at([self.place_of(obj) for obj in objects], self._live)
-
-    @staticmethod
-    def live() -> models.Q:
-        """Return the condition of a live lock, by the database's clock.
-
-        For a queryset of locks: to filter it, or as an annotation.
-        """
-        return models.Q(expires_at__gt=UTCNow())
-
-    def get_for_object(
-        self, obj: models.Model | Place, allow_expired: bool = True
-    ) -> LockToken:
-        """Return the row of the object's lock.
-
-        Raises ``LockToken.DoesNotExist`` when there is none, and with
-        ``allow_expired=False`` also when it has expired.
-        """
-        place = self.place_of(obj)
-        locks = self.using(place.using) if allow_expired else self._live(place.using)
-        return locks.get(**self._at(place))
-
-    def get_held(self, obj: models.Model | Place, token: str) -> LockToken:
-        """Return the row of the object's lock, also an expired one, to its holder.
-
-        Raises ``InvalidToken`` when the token is void, and ``LockToken.DoesNotExist``
-        when the object has no lock at all.
-        """
-        lock = self.get_for_object(obj)
-        if not Standing(lock.token_str, live=True).has(token):
-            raise InvalidToken(f"This token does not lock {lock}.", _instance(obj))
-        return lock
 
     # Clean up
 
@@ -451,10 +385,6 @@ class LockTokenManager(PlacingManager):
     async def atake_over(self, obj: models.Model | Place, **options: Any) -> LockToken:
         """:meth:`take_over`, awaitable."""
         return await sync_to_async(self.take_over)(obj, **options)
-
-    async def ainfos(self, objects: Iterable[models.Model]) -> list[LockInfo | None]:
-        """:meth:`infos`, awaitable."""
-        return await sync_to_async(self.infos)(objects)
 
     # Inner matters
 
@@ -516,45 +446,6 @@ class LockTokenManager(PlacingManager):
         )
         return made
 
-    def refusal(self, obj: models.Model | Place) -> AlreadyLockedError:
-        """Return the error that says who locks the object, to be raised."""
-        place = self.place_of(obj)
-        return self._refusal(place, obj, self._live_lock(place))
-
-    def _refusal(
-        self, place: Place, obj: models.Model | Place, holder: LockToken | None
-    ) -> AlreadyLockedError:
-        if holder is None:
-            message = f"{place} is being locked by somebody else."
-            return AlreadyLockedError(message, _instance(obj))
-        info = holder.info()
-        return AlreadyLockedError(
-            f"{place} is locked by {info.locked_by or 'somebody else'}"
-            f" until {info.expires_at}.",
-            _instance(obj),
-            info.locked_by,
-            info.locked_at,
-            info.expires_at,
-        )
-
-    def _live(self, using: str) -> models.QuerySet[LockToken]:
-        locks = self.using(using).filter(self.live())
-        if router.db_for_read(get_user_model()) == using:
-            return locks.select_related("locked_by")
-        return locks
-
-    def _live_lock(self, place: Place) -> LockToken | None:
-        statements = for_database(place.using)
-        return run(
-            place.using, lambda: statements.live_lock(place.content_type.pk, place.key)
-        )
-
-    def _at(self, place: Place) -> dict[str, Any]:
-        return {
-            "locked_object_content_type_id": place.content_type.pk,
-            "locked_object_id": place.key,
-        }
-
     def _send(
         self, signal: Signal, place: Place, obj: models.Model | Place, **values: Any
     ) -> None:
@@ -565,15 +456,11 @@ class LockTokenManager(PlacingManager):
                     signal.send_robust,
                     sender=place.model,
                     object_id=place.key,
-                    instance=_instance(obj),
+                    instance=instance_of(obj),
                     using=place.using,
                     **values,
                 ),
             )
-
-
-def _instance(obj: models.Model | Place) -> models.Model | None:
-    return None if isinstance(obj, Place) else obj
 
 
 def get_and_lock(

@@ -4,10 +4,10 @@ from functools import wraps
 import pytest
 from django.db import connection
 
-from lock_tokens import managers
 from lock_tokens.statements.mysql import MySQLStatements
 from lock_tokens.statements.portable import PortableStatements
 from tests.browser.demo import Demo
+from tests.helpers import use_statements
 from tests.models import Article
 
 
@@ -36,12 +36,12 @@ def dialect(request, monkeypatch):
     has no ``RETURNING``.
     """
     if request.param == "portable":
-        monkeypatch.setattr(managers, "for_database", PortableStatements)
+        use_statements(monkeypatch, PortableStatements)
     if request.param == "mysql":
         if connection.vendor != "mysql":
             pytest.skip("MySQL's statements run on MariaDB and MySQL")
         statements = MySQLStatements(connection)
-        monkeypatch.setattr(managers, "for_database", lambda alias: statements)
+        use_statements(monkeypatch, lambda alias: statements)
     return request.param
 
 

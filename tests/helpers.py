@@ -11,6 +11,7 @@ from django.contrib.auth.views import LogoutView
 from django.db import OperationalError, connection, connections, models
 from django.urls import path
 
+from lock_tokens import asking, managers
 from lock_tokens.fields import UTCNow
 from lock_tokens.models import LockToken
 from lock_tokens.statements.retrying import is_retryable
@@ -32,6 +33,12 @@ def age(obj, seconds):
         locked_at=models.F("locked_at") - passed,
         expires_at=models.F("expires_at") - passed,
     )
+
+
+def use_statements(monkeypatch, for_database):
+    """Have the managers ask for their statements here."""
+    for module in (asking, managers):
+        monkeypatch.setattr(module, "for_database", for_database)
 
 
 def expire(obj):

@@ -15,7 +15,6 @@ from django.db import (
 )
 from django.test.utils import CaptureQueriesContext
 
-from lock_tokens import managers
 from lock_tokens.exceptions import (
     AlreadyLockedError,
     InvalidToken,
@@ -31,7 +30,7 @@ from lock_tokens.statements.mysql import MariaDBStatements, MySQLStatements
 from lock_tokens.statements.portable import PortableStatements, later
 from lock_tokens.statements.retrying import ATTEMPTS, is_retryable, run
 from lock_tokens.statements.returning import PostgreSQLStatements, SQLiteStatements
-from tests.helpers import expire, lock_row, race
+from tests.helpers import expire, lock_row, race, use_statements
 from tests.models import Article, Page
 
 in_transaction = pytest.mark.django_db
@@ -903,7 +902,7 @@ def test_get_and_lock_in_a_transaction_sees_what_others_have_saved(article):
 
 @autocommit
 def test_a_take_over_that_others_keep_from_its_row_is_refused(article, monkeypatch):
-    monkeypatch.setattr(managers, "for_database", PortableStatements)
+    use_statements(monkeypatch, PortableStatements)
     monkeypatch.setattr(PortableStatements, "_insert", lambda *args: None)
     with pytest.raises(AlreadyLockedError):
         LockToken.objects.take_over(article)
