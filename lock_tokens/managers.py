@@ -108,11 +108,11 @@ class LockTokenManager(AskingManager):
         return self._get_or_acquire(obj, None, user, None, has_looked=True)[0]
 
     def refuse_for_transaction(self, obj: models.Model | Place) -> None:
-        """Refuse what a transaction about to begin should not even wait for.
+        """Refuse at once what the transaction about to begin would wait for in vain.
 
-        On MariaDB and MySQL, where a lock that somebody is saving under keeps the row
-        busy, and looking at it first, in the transaction, has a price: under REPEATABLE
-        READ, all that is read afterwards is as it was then, before the wait.
+        On MariaDB and MySQL: there, whoever saves under a lock keeps its row busy. To
+        look inside the transaction has a price, under REPEATABLE READ: whatever it reads
+        from then on is shown as it was at that look, before it waited for the lock.
 
         Raises ``AlreadyLockedError`` when a live lock stands.
         """

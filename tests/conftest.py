@@ -2,7 +2,7 @@ from contextvars import copy_context
 from functools import wraps
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from lock_tokens.statements.mysql import MySQLStatements
 from lock_tokens.statements.portable import PortableStatements
@@ -26,6 +26,23 @@ def pytest_pyfunc_call(pyfuncitem):
         return copy_context().run(test, *args, **kwargs)
 
     pyfuncitem.obj = in_context
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quickly_emptied_tables():
+    """Empty PostgreSQL's tables after a test by DELETE.
+
+    A TRUNCATE of all of them, as Django's, takes a tenth of a second.
+    """
+
+    def sql_flush(self, style, tables, **options):
+        return [f"DELETE FROM {self.quote_name(table)}" for table in tables]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for each in connections.all():
+            if each.vendor == "postgresql":
+                patch.setattr(type(each.ops), "sql_flush", sql_flush)
+        yield
 
 
 @pytest.fixture(params=["own", "portable", "mysql"])
