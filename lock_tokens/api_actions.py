@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.db import models
 from django.http import HttpRequest
 
-from .api_errors import locked, not_locked, renewed_since, wrong_token
+from .api_errors import ApiError, locked, not_locked, renewed_since, wrong_token
 from .api_requests import get_owner, known_expiries, knows, latest_expiry
 from .exceptions import (
     AlreadyLockedError,
@@ -24,6 +24,7 @@ from .exceptions import (
 from .fields import to_utc
 from .info import LockInfo, serialized
 from .models import LockToken, token_dict
+from .places import Place
 
 
 class Answer(NamedTuple):
@@ -141,6 +142,11 @@ def refused_if_void(obj: models.Model) -> Iterator[None]:
     try:
         yield
     except (InvalidToken, UnlockForbiddenError, LockToken.DoesNotExist) as error:
-        if LockToken.objects.standing(obj) is None:
-            raise not_locked() from error
-        raise wrong_token(LockToken.objects.info(obj)) from error
+        raise void_token(obj) from error
+
+
+def void_token(obj: models.Model | Place) -> ApiError:
+    """Return the refusal of a void token: there is no lock at all, or another."""
+    if LockToken.objects.standing(obj) is None:
+        return not_locked()
+    return wrong_token(LockToken.objects.info(obj))

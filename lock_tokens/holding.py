@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from django.db import connections, models, router, transaction
+from django.db import connections, models, transaction
 
 from .exceptions import InvalidToken, UnlockForbiddenError
 from .models import LockToken, token_dict
-from .places import Place
+from .places import Place, database_of
 from .renewal import HeldLock, arenewing, finished, renewing, succeeded
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -105,13 +105,9 @@ def _fencing(
     obj: models.Model | Place, get_lock: Callable[[], FencedLock]
 ) -> Iterator[FencedLock]:
     place = LockToken.objects.place_of(obj)
-    if isinstance(obj, Place):
-        its_database = router.db_for_write(obj.model)
-    else:
-        its_database = router.db_for_write(type(obj), instance=obj)
     with contextlib.ExitStack() as stack:
         # Where a router keeps the two apart, the object's transaction ends first.
-        for using in dict.fromkeys((place.using, its_database)):
+        for using in dict.fromkeys((place.using, database_of(obj))):
             stack.enter_context(transaction.atomic(using=using))
         fenced = get_lock()
         yield fenced

@@ -34,6 +34,13 @@ class Place(NamedTuple):
         return f"{self.content_type.name} {self.key}"
 
 
+def database_of(obj: models.Model | Place) -> str:
+    """Return the database that the object itself is written to."""
+    if isinstance(obj, Place):
+        return router.db_for_write(obj.model)
+    return router.db_for_write(type(obj), instance=obj)
+
+
 class PlacingManager(models.Manager["LockToken"]):
     """The part of ``LockToken.objects`` that says where the lock of an object is kept."""
 

@@ -4,7 +4,6 @@ from django.urls import include, path
 from rest_framework import permissions, serializers
 from rest_framework.decorators import action
 from rest_framework.generics import RetrieveUpdateDestroyAPIView
-from rest_framework.pagination import PageNumberPagination
 from rest_framework.response import Response
 from rest_framework.routers import DefaultRouter
 from rest_framework.test import APIClient
@@ -54,11 +53,6 @@ class StrictViewSet(ArticleViewSet):
 
 class ReleasingViewSet(ArticleViewSet):
     release_on_write = True
-
-
-class PaginatedViewSet(ArticleViewSet):
-    class pagination_class(PageNumberPagination):
-        page_size = 50
 
 
 class PageSerializer(serializers.ModelSerializer):
@@ -164,7 +158,6 @@ router = DefaultRouter()
 router.register("articles", ArticleViewSet)
 router.register("strict", StrictViewSet, "strict")
 router.register("releasing", ReleasingViewSet, "releasing")
-router.register("paginated", PaginatedViewSet, "paginated")
 router.register("pages", PageViewSet)
 router.register("labels", LabelViewSet)
 router.register("desks", DeskViewSet)

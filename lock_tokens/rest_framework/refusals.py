@@ -11,6 +11,7 @@ from django.db import Error
 from rest_framework.exceptions import APIException, ErrorDetail
 
 from .. import api_errors
+from ..api_actions import void_token
 from ..api_errors import ApiError, unavailable
 from ..info import serialized
 from ..models import LockToken
@@ -70,10 +71,8 @@ def locked(holder: Any) -> ApiError:
 
 def void(place: Place | None) -> ApiError:
     """The token is void; whose lock the object has now, if it has one."""
-    if place and LockToken.objects.standing(place):
-        error = api_errors.wrong_token(LockToken.objects.info(place))
-    else:
-        error = api_errors.not_locked()
+    error = void_token(place) if place else api_errors.not_locked()
+    if error.code == "not_locked":
         error.body |= serialized(None)
     error.status = 412
     return error

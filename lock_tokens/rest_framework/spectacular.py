@@ -29,9 +29,10 @@ from .descriptions import (
     write_refusals,
 )
 from .fields import LockStateField
-from .guards import LOCK_ACTIONS
+from .guards import is_about_lock
 from .permissions import HoldsLock
 from .serializers import LockTimeoutSerializer, SecondsField
+from .targets import has_own_hook, has_standard_get_object
 from .viewsets import LockableViewSetMixin
 
 extend_schema_field(
@@ -83,22 +84,22 @@ class RouteSchema:
 
     def get_override_parameters(self) -> list[Any]:
         parameters = list(super().get_override_parameters())  # type: ignore[misc]
-        if not _is_about_lock(self.view):
+        if not is_about_lock(self.view):
             return parameters
         return [*ROUTE_HEADERS[self.method], RETRY_AFTER, *parameters]
 
     def get_description(self) -> str:
-        if _is_about_lock(self.view):
+        if is_about_lock(self.view):
             return ROUTE[self.method]
         return super().get_description()  # type: ignore[misc,no-any-return]
 
     def get_request_serializer(self) -> Any:
-        if _is_about_lock(self.view):
+        if is_about_lock(self.view):
             return LockTimeoutSerializer
         return super().get_request_serializer()  # type: ignore[misc]
 
     def get_response_serializers(self) -> Any:
-        if _is_about_lock(self.view):
+        if is_about_lock(self.view):
             return route_answers(self.method)
         return super().get_response_serializers()  # type: ignore[misc]
 
@@ -139,7 +140,7 @@ class WriteSchema:
         view = self.view
         if (
             self.method in SAFE_METHODS
-            or _is_about_lock(view)
+            or is_about_lock(view)
             or not _has_lock(view, (AND, OR))
             or self._creates()
         ):
@@ -149,7 +150,11 @@ class WriteSchema:
             # A lock_required of its own says that an action is about an object.
             return detail or self._has_key() or "lock_required" in vars(view)
         if isinstance(view, GenericAPIView):
-            return self._has_key() or _finds_object_itself(type(view))
+            return (
+                self._has_key()
+                or not has_standard_get_object(view)
+                or has_own_hook(view)
+            )
         return self.method != "POST" or "{" in self.path
 
     def _creates(self) -> bool:
@@ -203,22 +208,6 @@ def _is_lock(permission: Any, operators: tuple[type, ...]) -> bool:
         parts = (permission.op1, permission.op2)  # type: ignore[attr-defined]
         return any(_is_lock(part, operators) for part in parts)
     return isinstance(permission, HoldsLock)
-
-
-def _is_about_lock(view: Any) -> bool:
-    return (
-        isinstance(view, LockableViewSetMixin)
-        and getattr(view, "action", None) in LOCK_ACTIONS
-    )
-
-
-def _finds_object_itself(view_class: Any) -> bool:
-    """Say whether a view needs no key in its address to find its object."""
-    standard = LockableViewSetMixin.get_object_to_lock
-    hook = getattr(view_class, "get_object_to_lock", standard)
-    return (
-        view_class.get_object is not GenericAPIView.get_object or hook is not standard
-    )
 
 
 @cache

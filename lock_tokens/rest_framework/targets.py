@@ -50,7 +50,7 @@ def known_place(view: Any) -> Place | None:
     if (
         has_own_hook(view)
         or not _is_about_object(view)
-        or not _has_standard_get_object(view)
+        or not has_standard_get_object(view)
         or _lookup(view) not in view.kwargs
     ):
         return None
@@ -98,7 +98,7 @@ def _is_about_object(view: Any) -> bool:
     """Say whether the address of a generic view's request tells an object."""
     if not isinstance(view, GenericAPIView):
         return False
-    is_standard = _has_standard_get_object(view)
+    is_standard = has_standard_get_object(view)
     if is_standard and not _has_queryset(view):
         return False
     detail = getattr(view, "detail", None)
@@ -109,7 +109,8 @@ def _is_about_object(view: Any) -> bool:
     return _lookup(view) in view.kwargs and not creates(view)
 
 
-def _has_standard_get_object(view: Any) -> bool:
+def has_standard_get_object(view: Any) -> bool:
+    """Say whether a generic view finds its object as REST framework does."""
     cls: Any = type(view)
     return cls.get_object is GenericAPIView.get_object
 

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
-from django.db import OperationalError, connections, models, router
+from django.db import OperationalError, connections, models
 from django.db.transaction import TransactionManagementError
 from django.http import Http404
 from django.http.response import HttpResponseBase
@@ -25,7 +25,7 @@ from ..fresh import may_show_the_past, read_again
 from ..holding import FencedLock, fence, fence_unlocked
 from ..keys import key_field, key_value
 from ..models import LockToken
-from ..places import Place
+from ..places import Place, database_of
 from .headers import EXPIRY_HEADER, sent_token
 from .refusals import LockRefused, locked, refusals, required, void
 from .targets import creates, get_object, has_own_hook, hook, known_place
@@ -226,11 +226,7 @@ class LockedWrite:
         """Take down where the lock and the object are, and what transactions are open."""
         if place is None:
             return
-        if isinstance(obj, models.Model):
-            using = router.db_for_write(type(obj), instance=obj)
-        else:
-            using = router.db_for_write(place.model)
-        self._databases[place] = using
+        using = self._databases[place] = database_of(obj)
         for database in {place.using, using} - self._own_transactions:
             if not connections[database].in_atomic_block:
                 self._own_transactions.add(database)
