@@ -5,28 +5,12 @@ import time
 
 import pytest
 
-from .demo import Demo
-
 pytest.importorskip("rest_framework", reason="the example has an API of it")
 
 SAVED = "Saved. Others can edit the article again."
 HELD = "The article is yours while this page is open."
 # Longer than a waiting page takes: the grace of who left, and until it asks again.
 SOON = 15_000
-
-
-@pytest.fixture(scope="module")
-def running(browser, tmp_path_factory):
-    demo = Demo(tmp_path_factory.mktemp("newsroom"))
-    demo.start()
-    yield demo
-    demo.stop()
-
-
-@pytest.fixture
-def demo(running):
-    running.sql("DELETE FROM lock_tokens_locktoken")
-    return running
 
 
 @pytest.fixture
