@@ -241,8 +241,8 @@ def holder_of(obj):
 
 
 def standing_token(obj):
-    standing = LockToken.objects.standing(obj)
-    return standing and standing.token
+    current_token = LockToken.objects.current_token(obj)
+    return current_token and current_token.token
 
 
 def messages_of(response):

@@ -4,8 +4,9 @@ from functools import wraps
 import pytest
 from django.db import connection, connections
 
-from lock_tokens.statements.mysql import MySQLStatements
-from lock_tokens.statements.portable import PortableStatements
+from lock_tokens.locking.sql.mysql import MySQLStatements
+from lock_tokens.locking.sql.portable import PortableStatements
+from lock_tokens.models import LockToken
 from tests.browser.demo import Demo
 from tests.helpers import use_statements
 from tests.models import Article
@@ -57,8 +58,8 @@ def dialect(request, monkeypatch):
     if request.param == "mysql":
         if connection.vendor != "mysql":
             pytest.skip("MySQL's statements run on MariaDB and MySQL")
-        statements = MySQLStatements(connection)
-        use_statements(monkeypatch, lambda alias: statements)
+        statements = MySQLStatements(LockToken, connection)
+        use_statements(monkeypatch, lambda model, alias: statements)
     return request.param
 
 

@@ -10,11 +10,7 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
-from lock_tokens.rest_framework import (
-    HoldsLock,
-    LockableViewSetMixin,
-    LockStateField,
-)
+from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStateField
 from tests.models import Article, Comment, Desk, Label, Page, Story
 
 

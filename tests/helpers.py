@@ -11,17 +11,18 @@ from django.contrib.auth.views import LogoutView
 from django.db import OperationalError, connection, connections, models
 from django.urls import path
 
-from lock_tokens import asking, managers
-from lock_tokens.fields import UTCNow
+from lock_tokens.locking import manager
+from lock_tokens.locking.fields import UTCNow
+from lock_tokens.locking.transactions import is_retryable
 from lock_tokens.models import LockToken
-from lock_tokens.statements.retrying import is_retryable
 
 
 def lock_row(obj):
     """Return the queryset of the object's lock row."""
-    place = LockToken.objects.place_of(obj)
-    return LockToken.objects.using(place.using).filter(
-        locked_object_content_type=place.content_type, locked_object_id=place.key
+    lock_key = LockToken.objects.key_of(obj)
+    return LockToken.objects.using(lock_key.using).filter(
+        locked_object_content_type=lock_key.content_type,
+        locked_object_id=lock_key.object_key,
     )
 
 
@@ -37,8 +38,7 @@ def age(obj, seconds):
 
 def use_statements(monkeypatch, for_database):
     """Have the managers ask for their statements here."""
-    for module in (asking, managers):
-        monkeypatch.setattr(module, "for_database", for_database)
+    monkeypatch.setattr(manager, "for_database", for_database)
 
 
 def expire(obj):

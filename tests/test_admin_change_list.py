@@ -839,9 +839,9 @@ def as_a_form_has_it(value):
     return "one\r\ntwo" if value == "one\ntwo " else value
 
 
-@pytest.mark.parametrize(("kind", "place"), KINDS_AND_PLACES, ids=str)
+@pytest.mark.parametrize(("kind", "lock_key"), KINDS_AND_PLACES, ids=str)
 def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
-    bob, settings, kind, place
+    bob, settings, kind, lock_key
 ):
     class Admin(LockableModelAdmin):
         list_display = ["pk", "name", kind]
@@ -852,7 +852,7 @@ def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
             kwargs["localized_fields"] = "__all__"
             return super().get_changelist_form(request, **kwargs)
 
-    for name, value in place.items():
+    for name, value in lock_key.items():
         setattr(settings, name, value)
     serve(settings, Sample, model_admin=Admin)
     one, two = KINDS[kind]
@@ -1478,10 +1478,10 @@ def test_a_filtered_list_reads_related_rows_at_once_as_before(bob, settings):
 
 
 def test_the_condition_is_for_any_queryset_of_the_model(alice, bob):
-    mine, theirs, left_out, free = [
+    mine, theirs, skipped, free = [
         Plain.objects.create(title=title) for title in "abcd"
     ]
-    for plain in (mine, left_out):
+    for plain in (mine, skipped):
         LockToken.objects.acquire(plain, user=alice.user)
     LockToken.objects.acquire(theirs, user=bob.user)
     plains = Plain.objects.exclude(title="c").order_by("-title")

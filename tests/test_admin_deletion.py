@@ -99,10 +99,10 @@ def test_yes_deletes_the_object_and_its_lock(alice, story):
 
 def test_yes_forgets_the_token(alice, story):
     question_of(alice, story)
-    place = LockToken.objects.place_of(story)
-    assert get_session_token(place, alice.session)
+    lock_key = LockToken.objects.key_of(story)
+    assert get_session_token(lock_key, alice.session)
     answer_to(alice, story)
-    assert get_session_token(place, alice.session) is None
+    assert get_session_token(lock_key, alice.session) is None
 
 
 def test_what_another_edits_is_not_asked_about(alice, bob, story):

@@ -465,15 +465,15 @@ def test_an_expired_lock_is_revived_before_its_date(client, article, held):
 
 
 def test_who_renews_at_that_very_moment_comes_first(client, article, held, monkeypatch):
-    get_held = LockTokenManager.get_held
+    get_by_token = LockTokenManager.get_by_token
 
     def get_held_and_be_late(self, obj, token):
         monkeypatch.undo()
-        lock = get_held(self, obj, token)
+        lock = get_by_token(self, obj, token)
         self.renew(obj, token, timeout=1000)
         return lock
 
-    monkeypatch.setattr(LockTokenManager, "get_held", get_held_and_be_late)
+    monkeypatch.setattr(LockTokenManager, "get_by_token", get_held_and_be_late)
     answer = leave(client, address(article, held["token"]), since(3))
     assert (answer.status_code, error_of(answer)) == (412, "renewed_since")
     assert 900 < seconds_left(answer) < 1001

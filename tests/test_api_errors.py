@@ -14,8 +14,7 @@ from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 from django.urls import reverse
 
-from lock_tokens.keys import key_value
-from lock_tokens.lookups import find_object, find_objects
+from lock_tokens.locking.object_keys import find_object, find_objects, key_value
 from lock_tokens.models import LockToken
 from tests.api import address, error_of, send, states_of
 from tests.helpers import expire, lock_row

@@ -28,9 +28,9 @@ from lock_tokens.exceptions import (
     UnlockForbiddenError,
 )
 from lock_tokens.holding import FencedLock, afence, ahold_lock
+from lock_tokens.locking.renewal import HeldLock
 from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockableModel, LockToken
-from lock_tokens.renewal import HeldLock
 from lock_tokens.sessions import remember
 from tests.helpers import expire, of_url, urls_of, wait_until
 from tests.models import Article, Draft, Plain
@@ -639,8 +639,8 @@ def take_and_leave(obj):
 
 
 def standing_token(obj):
-    standing = LockToken.objects.standing(obj)
-    return standing and standing.token
+    current_token = LockToken.objects.current_token(obj)
+    return current_token and current_token.token
 
 
 @async_to_sync

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from django.urls import resolve, reverse
 
-from lock_tokens.converters import ObjectKeyConverter
+from lock_tokens.api.converters import ObjectKeyConverter
 from tests.api import address, send, states_of
 from tests.models import Article, Label, Page
 

@@ -84,8 +84,8 @@ def token_in_session(client, obj):
 
 
 def standing_token(obj):
-    standing = LockToken.objects.standing(obj)
-    return standing and standing.token
+    current_token = LockToken.objects.current_token(obj)
+    return current_token and current_token.token
 
 
 def title_of(article):
@@ -277,7 +277,7 @@ def test_an_object_that_the_default_manager_hides_is_a_404(decorator, serve):
     assert client.get(url_of(draft)).status_code == 200
     hidden = Draft.objects.create(draft=False)
     assert client.get(url_of(hidden)).status_code == 404
-    assert LockToken.objects.standing(hidden) is None
+    assert LockToken.objects.current_token(hidden) is None
 
 
 @pytest.mark.parametrize("decorator", ALL)
@@ -836,8 +836,8 @@ def test_requires_lock_gives_the_view_the_token_for_its_form(serve, article):
 
     serve(view)
     client.post(url_of(article))
-    ((given, standing),) = seen
-    assert given == standing
+    ((given, current_token),) = seen
+    assert given == current_token
     assert given["token"] == token
 
 
@@ -1376,12 +1376,12 @@ def test_the_error_has_the_object_as_it_is_now(
 ):
     """Another saves and is still there between this request's look and its lock."""
     article.lock()
-    place_of = LockToken.objects.place_of
+    key_of = LockToken.objects.key_of
     seen = []
 
     def saved_meanwhile(self, obj):
         Article.objects.filter(title="First").update(title="Second")
-        return place_of(obj)
+        return key_of(obj)
 
     def response(request, error):
         seen.append(error.obj.title)
@@ -1392,7 +1392,7 @@ def test_the_error_has_the_object_as_it_is_now(
             lambda request, key: HttpResponse("here")
         )
     )
-    monkeypatch.setattr(type(LockToken.objects), "place_of", saved_meanwhile)
+    monkeypatch.setattr(type(LockToken.objects), "key_of", saved_meanwhile)
     assert client.post(url_of(article)).status_code == 403
     assert seen == ["Second"]
 

@@ -26,8 +26,8 @@ from lock_tokens import (
     sessions,
     signals,
 )
-from lock_tokens.admin import checks as admin_checks
-from lock_tokens.converters import ObjectKeyConverter
+from lock_tokens.admin.lockable import checks as admin_checks
+from lock_tokens.api.converters import ObjectKeyConverter
 from lock_tokens.management.commands.remove_expired_locks import Command
 from lock_tokens.models import LockToken
 from lock_tokens.settings import DEFAULTS
@@ -50,6 +50,7 @@ TEST_COMMAND = (
 )
 # Without an underscore, and yet the module's own business.
 INTERNAL = {
+    "includes_api",
     "Target",
     "get_permission",
     "is_api_model",

@@ -8,8 +8,8 @@ from django.db import DatabaseError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
-from lock_tokens.fields import to_utc
 from lock_tokens.holding import fence, fence_unlocked
+from lock_tokens.locking.fields import to_utc
 from lock_tokens.models import LockToken
 from lock_tokens.signals import lock_acquired, lock_released, lock_replaced
 from tests.helpers import again_if_undone, expire, isolate, lock_row, race
@@ -229,8 +229,8 @@ def test_an_expired_lock_stands_again_when_the_outer_transaction_fails(article, 
 
 
 def test_a_place_does_instead_of_an_object(article):
-    place = LockToken.objects.place_of(article)
-    with fence_unlocked(place) as fenced:
+    lock_key = LockToken.objects.key_of(article)
+    with fence_unlocked(lock_key) as fenced:
         rename(article)
         assert article.check_lock(fenced.token)
     assert title_of(article) == "Second"
@@ -238,15 +238,15 @@ def test_a_place_does_instead_of_an_object(article):
 
 
 def test_a_place_that_is_locked_is_refused(article, held, alice):
-    place = LockToken.objects.place_of(article)
-    with pytest.raises(AlreadyLockedError) as caught, fence_unlocked(place):
+    lock_key = LockToken.objects.key_of(article)
+    with pytest.raises(AlreadyLockedError) as caught, fence_unlocked(lock_key):
         pytest.fail("the block ran")
     assert caught.value.locked_by == alice
 
 
 def test_a_place_whose_object_is_gone_leaves_nothing_behind():
-    place = LockToken.objects.place_of_key(Article, 404)
-    with fence_unlocked(place):
+    lock_key = LockToken.objects.key_of_pk(Article, 404)
+    with fence_unlocked(lock_key):
         pass
     assert not LockToken.objects.exists()
 
@@ -255,7 +255,7 @@ def test_a_place_whose_object_is_gone_leaves_nothing_behind():
 def test_objects_with_any_key(kind):
     obj = KINDS[kind]()
     with fence_unlocked(obj) as fenced:
-        assert LockToken.objects.get_held(obj, fenced.token)
+        assert LockToken.objects.get_by_token(obj, fenced.token)
         with pytest.raises(AlreadyLockedError):
             LockToken.objects.acquire(obj)
     assert not lock_row(obj).exists()

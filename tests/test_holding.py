@@ -10,9 +10,9 @@ from django.db.backends.signals import connection_created
 
 from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.holding import FencedLock, fence, hold_lock
+from lock_tokens.locking.renewal import HeldLock
 from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken, token_dict
-from lock_tokens.renewal import HeldLock
 from lock_tokens.settings import get_timeout
 from tests.helpers import age, expire, race, wait_until
 from tests.models import Article, ArticleProxy, Label, Page, Plain, Translation
@@ -342,8 +342,8 @@ def test_the_manager_s_fence_needs_a_transaction(article, token):
     with transaction.atomic(), pytest.raises(InvalidToken):
         LockToken.objects.fence(article, "0" * 32)
     with transaction.atomic():
-        place = LockToken.objects.place_of(article)
-        assert LockToken.objects.fence(place, token) == expires_at
+        lock_key = LockToken.objects.key_of(article)
+        assert LockToken.objects.fence(lock_key, token) == expires_at
 
 
 # fence, with the locks in another database
@@ -829,9 +829,9 @@ def test_sixteen_jobs_at_once_have_one_winner(article):
 
 
 def test_a_held_lock_can_be_renewed_and_released_by_hand(article, caplog):
-    place = LockToken.objects.place_of(article)
+    lock_key = LockToken.objects.key_of(article)
     lock = LockToken.objects.acquire(article)
-    held = HeldLock(place, lock.token_str, 60)
+    held = HeldLock(lock_key, lock.token_str, 60)
     assert held.interval == 20
     assert held.in_transaction() is False
     with transaction.atomic():

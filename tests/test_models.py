@@ -21,10 +21,12 @@ from lock_tokens.exceptions import (
     NoLockWarning,
     UnlockForbiddenError,
 )
-from lock_tokens.fields import UTCNow
-from lock_tokens.info import LockInfo
+from lock_tokens.locking.fields import UTCNow
+from lock_tokens.locking.info import LockInfo
+from lock_tokens.locking.lock_key import key_of_row
+from lock_tokens.locking.sql import for_database
+from lock_tokens.locking.sql.rows import new_lock
 from lock_tokens.models import LockableModel, LockToken
-from lock_tokens.statements import for_database
 from tests.helpers import age, expire, lock_row
 from tests.models import (
     Article,
@@ -373,12 +375,12 @@ def test_keys_that_a_case_insensitive_collation_takes_for_one_have_two_locks():
     # hold them both.
     locks = LockToken.objects
     tokens = {
-        key: locks.acquire(locks.place_of_key(Label, key)).token_str
+        key: locks.acquire(locks.key_of_pk(Label, key)).token_str
         for key in ("a", "A", "a ", "á", "b")
     }
     assert locks.count() == 5
     for key, token in tokens.items():
-        locks.release(locks.place_of_key(Label, key), token)
+        locks.release(locks.key_of_pk(Label, key), token)
     assert not locks.exists()
 
 
@@ -818,16 +820,16 @@ def test_infos_of_more_objects_than_a_query_takes(django_assert_num_queries):
     assert [bool(info) for info in infos] == [False] * 500 + [True]
 
 
-def test_place_of_key_and_of_lock(article):
-    place = LockToken.objects.place_of(article)
-    assert LockToken.objects.place_of_key(Article, str(article.pk)) == place
-    row = LockToken.objects.acquire(place)
-    assert LockToken.objects.place_of_lock(row) == place
-    assert LockToken.objects.place_of(place) is place
-    assert place.model is Article
-    assert place.using == router.db_for_write(LockToken)
+def test_lock_key_of_a_primary_key_and_of_a_row(article):
+    lock_key = LockToken.objects.key_of(article)
+    assert LockToken.objects.key_of_pk(Article, str(article.pk)) == lock_key
+    row = LockToken.objects.acquire(lock_key)
+    assert key_of_row(LockToken.objects, row) == lock_key
+    assert LockToken.objects.key_of(lock_key) is lock_key
+    assert lock_key.model is Article
+    assert lock_key.using == router.db_for_write(LockToken)
     with pytest.raises(ValueError, match="not a key"):
-        LockToken.objects.place_of_key(Article, "x")
+        LockToken.objects.key_of_pk(Article, "x")
     assert LockToken.objects.filter(expires_at__gt=UTCNow()).count() == 1
 
 
@@ -892,7 +894,7 @@ def test_an_owner_can_renew_also_an_expired_lock(article, alice, dialect, expire
     assert again.expires_at > first.expires_at
     assert lock_row(article).get().expires_at == again.expires_at
     assert article.check_lock(first.token_str)
-    kept = locks.renew_owned(locks.place_of(article), "one client", timeout=5)
+    kept = locks.renew_owned(locks.key_of(article), "one client", timeout=5)
     assert kept.expires_at == again.expires_at
 
 
@@ -913,7 +915,7 @@ def test_nobody_renews_a_lock_of_another_owner(article, owner, expired):
     assert lock_row(article).get().serialize() == before
 
 
-@pytest.mark.parametrize("method", ["renew", "get_held"])
+@pytest.mark.parametrize("method", ["renew", "get_by_token"])
 @pytest.mark.parametrize("taken", [True, False])
 def test_an_owner_whose_lock_goes_while_renewing_has_none(
     article, monkeypatch, method, taken
@@ -956,9 +958,7 @@ def test_a_decimal_key_is_one_however_many_zeros_it_is_given():
     token = held.lock()["token"]
     loaded = Price.objects.get()
     assert loaded.check_lock(token)
-    assert LockToken.objects.place_of_key(Price, "1.5") == LockToken.objects.place_of(
-        loaded
-    )
+    assert LockToken.objects.key_of_pk(Price, "1.5") == LockToken.objects.key_of(loaded)
     assert LockToken.objects.get().locked_object == loaded
 
 
@@ -970,11 +970,11 @@ def test_a_moment_is_one_key_in_every_time_zone(settings):
     assert moment.check_lock(token)
     assert Moment.objects.get().check_lock(token)
     settings.TIME_ZONE = "UTC"
-    place = LockToken.objects.place_of(moment)
+    lock_key = LockToken.objects.key_of(moment)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Django warns of it, and so it should
-        naive = LockToken.objects.place_of_key(Moment, datetime(2026, 3, 1, 12))
-    assert naive == place
+        naive = LockToken.objects.key_of_pk(Moment, datetime(2026, 3, 1, 12))
+    assert naive == lock_key
 
 
 def test_a_member_of_an_enumeration_is_its_value():
@@ -1008,11 +1008,11 @@ def test_a_neighbour_with_a_longer_key_is_not_taken_for_locked():
 
 def test_a_nul_character_is_a_clear_error_where_the_database_takes_none():
     if connection.vendor != "postgresql":
-        place = LockToken.objects.place_of_key(Label, "a\0b")
-        assert LockToken.objects.acquire(place).locked_object_id == "a\0b"
+        lock_key = LockToken.objects.key_of_pk(Label, "a\0b")
+        assert LockToken.objects.acquire(lock_key).locked_object_id == "a\0b"
         return
     with pytest.raises(ValueError, match="NUL"):
-        LockToken.objects.place_of_key(Label, "a\0b")
+        LockToken.objects.key_of_pk(Label, "a\0b")
 
 
 @pytest.mark.parametrize("user", [5, "alice", Article(pk=1)])
@@ -1035,23 +1035,23 @@ def test_deletion_works_for_what_cannot_be_locked(article):
 
 def test_no_token_is_in_the_repr_of_what_the_statements_pass_around(article):
     locks = LockToken.objects
-    new = locks._new_lock(locks.place_of(article), None, None, None)
+    new = new_lock(locks.key_of(article), None, None, None)
     assert new.token not in repr(new)
     assert str(new.content_type_id) in repr(new)
-    acquired = for_database("default").acquire(new)
+    acquired = for_database(LockToken, "default").acquire(new)
     assert acquired.token not in repr(acquired)
     assert str(acquired.id) in repr(acquired)
     token = acquired.token
-    standing = locks.standing(article)
-    assert token not in repr(standing)
-    assert "live" in repr(standing)
+    current_token = locks.current_token(article)
+    assert token not in repr(current_token)
+    assert "live" in repr(current_token)
     expire(article)
-    assert "expired" in repr(locks.standing(article))
+    assert "expired" in repr(locks.current_token(article))
 
 
 def test_a_moment_without_time_zones_is_a_key_too(settings):
     settings.USE_TZ = False
     at = datetime(2026, 3, 1, 12)
-    place = LockToken.objects.place_of_key(Moment, at)
-    assert place.key == "2026-03-01T12:00:00"
-    assert LockToken.objects.place_of_key(Moment, "2026-03-01 12:00") == place
+    lock_key = LockToken.objects.key_of_pk(Moment, at)
+    assert lock_key.object_key == "2026-03-01T12:00:00"
+    assert LockToken.objects.key_of_pk(Moment, "2026-03-01 12:00") == lock_key

@@ -13,12 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from lock_tokens.decorators import locks_object, requires_lock_on_object
 from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.models import LockToken
-from lock_tokens.refusals import (
-    DEFAULT_TEMPLATE,
-    TOKEN_FIELD,
-    refuse,
-    submitted_fields,
-)
+from lock_tokens.refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse, submitted_fields
 from lock_tokens.sessions import remember
 from tests.helpers import of_url, urls_of
 from tests.models import Article, Label
@@ -315,7 +310,7 @@ def test_no_token_and_no_password_is_in_the_page(save, article):
     session.save()
     client.cookies["sessionid"] = session.session_key
     article.unlock(in_the_form)
-    standing = article.lock()["token"]
+    current_token = article.lock()["token"]
     answer = client.post(
         f"/{article.pk}/",
         {
@@ -334,7 +329,7 @@ def test_no_token_and_no_password_is_in_the_page(save, article):
     for hidden in (
         in_the_session,
         in_the_form,
-        standing,
+        current_token,
         secret,
         "hunter",
         "csrfmiddlewaretoken",

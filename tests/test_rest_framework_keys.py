@@ -187,7 +187,7 @@ def shown(client, url, model, key, written):
     assert answer.status_code == 201
     token = answer.json()["token"]
     obj = model._base_manager.get(pk=key)
-    assert LockToken.objects.get_held(obj, token)
+    assert LockToken.objects.get_by_token(obj, token)
     touch = f"{url}touch/"
     refusal = client.post(touch)
     assert (refusal.status_code, refusal.json()["error"]) == (423, "locked")
@@ -198,7 +198,7 @@ def shown(client, url, model, key, written):
     answer = client.post(touch, **with_token(token))
     assert answer.status_code == 200
     assert written == [obj.pk]
-    lock = LockToken.objects.get_held(obj, token)
+    lock = LockToken.objects.get_by_token(obj, token)
     assert answer["Lock-Expires-At"] == lock.serialize()["expires_at"]
     assert client.delete(url, **with_token(token)).status_code == 204
     assert not model._base_manager.filter(pk=key).exists()
@@ -423,7 +423,7 @@ def test_a_write_may_change_the_slug(client):
     token = LockToken.objects.acquire(desk).token_str
     answer = client.patch("/api/desks/news/", {"name": "sport"}, **with_token(token))
     assert answer.status_code == 200
-    assert LockToken.objects.get_held(desk, token)
+    assert LockToken.objects.get_by_token(desk, token)
     assert client.patch("/api/desks/sport/", {"name": "x"}).status_code == 423
 
 

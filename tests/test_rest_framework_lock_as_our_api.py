@@ -42,7 +42,7 @@ class Case:
 
     method: str
     shown: str | None = None  # whose token
-    standing: str = "live"
+    current_token: str = "live"
     body: object = b""
     by: str | None = None  # who sends it
     content_type: str | None = None  # JSON, where there is a body
@@ -59,7 +59,7 @@ class Case:
         if self.content or self.content_type:
             more[self.content_type or "JSON"] = self.content[:30]
         told = [f"{name} {value}" for name, value in more.items() if value is not None]
-        return f"{self.method} {self.shown} when {self.standing} {' '.join(told)}"
+        return f"{self.method} {self.shown} when {self.current_token} {' '.join(told)}"
 
 
 def cases():
@@ -71,14 +71,21 @@ def cases():
 
 
 def cases_of_standing():
-    for standing in ("free", "live", "expired", "released", "taken", "taken and left"):
+    for current_token in (
+        "free",
+        "live",
+        "expired",
+        "released",
+        "taken",
+        "taken and left",
+    ):
         for by in (None, "alice"):
             for method in ("GET", "HEAD", "POST"):
-                yield Case(method, None, standing, by=by)
+                yield Case(method, None, current_token, by=by)
             for method in ("GET", "HEAD", "PATCH", "DELETE"):
-                yield Case(method, "another", standing, by=by)
+                yield Case(method, "another", current_token, by=by)
         for method in ("GET", "HEAD", "PATCH", "DELETE"):
-            yield Case(method, "own", standing)
+            yield Case(method, "own", current_token)
     for shown in ("in upper case", "short", "no token", "~"):
         for method in ("GET", "HEAD", "PATCH", "DELETE"):
             yield Case(method, shown)
@@ -94,11 +101,14 @@ def cases_of_settings():
 
 
 def cases_of_bodies():
-    for method, shown, standing in (("POST", None, "free"), ("PATCH", "own", "live")):
+    for method, shown, current_token in (
+        ("POST", None, "free"),
+        ("PATCH", "own", "live"),
+    ):
         for life in (60, 2.5, 1e-6, 10**9, 1e300):
-            yield Case(method, shown, standing, {"timeout": life})
+            yield Case(method, shown, current_token, {"timeout": life})
         settings = {"TIMEOUT": 60}
-        yield Case(method, shown, standing, {"timeout": 3600}, settings=settings)
+        yield Case(method, shown, current_token, {"timeout": 3600}, settings=settings)
     for bad in (0, -0.0, -1e300, True, None, "60", "", [60], {}, -(10**400)):
         yield Case("POST", None, "free", {"timeout": bad})
     for body in (
@@ -110,10 +120,10 @@ def cases_of_bodies():
     for body in ({"timeout": 0}, {"timeout": "60"}, {"timeuot": 5}, [], None):
         yield Case("PATCH", "own", "live", body)
     # Which of two refusals it is.
-    for standing in ("live", "expired"):
-        yield Case("POST", None, standing, {"timeout": 0})
-    for shown, standing in (("another", "live"), ("own", "released")):
-        yield Case("PATCH", shown, standing, {"timeout": 0})
+    for current_token in ("live", "expired"):
+        yield Case("POST", None, current_token, {"timeout": 0})
+    for shown, current_token in (("another", "live"), ("own", "released")):
+        yield Case("PATCH", shown, current_token, {"timeout": 0})
     json_in_full = "Application/JSON; charset=utf-8"
     for body in (b"", b'{"timeout": 5}'):
         yield Case("PATCH", "own", "live", body, content_type=json_in_full)
@@ -126,9 +136,9 @@ def cases_of_conditions():
     seconds from now."""
     for tag in ("{}", "*", '"other"'):
         for shown in ("own", "another"):
-            for standing in ("live", "expired", "released"):
+            for current_token in ("live", "expired", "released"):
                 sent = {"If-Match": tag}
-                yield Case("PATCH", shown, standing, {"timeout": 5}, headers=sent)
+                yield Case("PATCH", shown, current_token, {"timeout": 5}, headers=sent)
     for tag in (
         *("W/{}", '"other", {}', " * ", "", "garbage", '"2024-01-01"'),
         *('"0001-01-01T00:00:00+23:59"', '"0001-01-01T00:00:00"'),
@@ -141,9 +151,9 @@ def cases_of_conditions():
         yield Case("GET", "own", headers={"If-None-Match": tag})
     for seconds in (-9999, 9999):
         for shown in ("own", "another"):
-            for standing in ("live", "expired", "released"):
+            for current_token in ("live", "expired", "released"):
                 sent = {"If-Unmodified-Since": seconds}
-                yield Case("PATCH", shown, standing, {"timeout": 5}, headers=sent)
+                yield Case("PATCH", shown, current_token, {"timeout": 5}, headers=sent)
         yield Case("PATCH", "own", headers={"If-Match": "{}", **sent})
     for date in (3, "junk", "Fri, 31 Dec 9999 23:59:59 GMT"):
         sent = {"If-Unmodified-Since": date}
@@ -154,18 +164,18 @@ def cases_of_keys():
     keyed = ("keyed", "keyed and expired", "keyed and taken")
     for by in (None, "alice"):
         yield Case("POST", None, "keyed", by=by)
-        for standing in ("free", "live", *keyed):
-            yield Case("POST", None, standing, by=by, headers=key(KEY))
-        for standing in keyed:
+        for current_token in ("free", "live", *keyed):
+            yield Case("POST", None, current_token, by=by, headers=key(KEY))
+        for current_token in keyed:
             another = key("another key of somebody's")
-            yield Case("POST", None, standing, by=by, headers=another)
+            yield Case("POST", None, current_token, by=by, headers=another)
         for value in (
             *(f'"{KEY}"', "x", "1", "", '""', '"'),
             *("x" * 15, "x" * 255, "x" * 256, "a\tb" * 10),
         ):
             yield Case("POST", None, "free", by=by, headers=key(value))
-        for standing in ("live", "keyed"):
-            yield Case("POST", None, standing, by=by, headers=key(""))
+        for current_token in ("live", "keyed"):
+            yield Case("POST", None, current_token, by=by, headers=key(""))
         yield Case("POST", None, "keyed", by=by, headers=key(f'"{KEY}"'))
 
 
@@ -173,22 +183,22 @@ def key(value):
     return {"Idempotency-Key": value}
 
 
-def set_up(standing, article, client, user=None):
+def set_up(current_token, article, client, user=None):
     """Let it stand as the case says; return the token that was this client's."""
-    if standing == "free":
+    if current_token == "free":
         return VOID
-    if standing.startswith("keyed"):
+    if current_token.startswith("keyed"):
         answer = api.send(client, "POST", address(article), Idempotency_Key=KEY)
         token = answer.json()["token"]
     else:
         token = LockToken.objects.acquire(article, user=user).token_str
-    if "expired" in standing:
+    if "expired" in current_token:
         expire(article)
-    if standing == "released":
+    if current_token == "released":
         article.unlock(token)
-    if "taken" in standing:
+    if "taken" in current_token:
         other = LockToken.objects.take_over(article).token_str
-        if "left" in standing:
+        if "left" in current_token:
             article.unlock(other)
     return token
 
@@ -245,7 +255,7 @@ class Outcome:
 
 def of_both(client, case, article, user=None):
     """Send the case's request to both APIs, each as if there had been no other."""
-    own = set_up(case.standing, article, client, user)
+    own = set_up(case.current_token, article, client, user)
     shown = {
         "own": own,
         "another": "1" * 32,
@@ -310,7 +320,7 @@ def test_what_cannot_be_read_has_the_same_status(client, article, body, content_
 
 
 def test_queries_of_each_call_are_those_of_our_own_api(client, article):
-    for standing, method, shown, status in (
+    for current_token, method, shown, status in (
         ("free", "GET", None, 200),
         ("free", "POST", None, 201),
         ("live", "POST", None, 403),
@@ -322,7 +332,7 @@ def test_queries_of_each_call_are_those_of_our_own_api(client, article):
         counts = []
         for is_ours in (True, False):
             lock_row(article).delete()
-            own = set_up(standing, article, client)
+            own = set_up(current_token, article, client)
             token = own if shown == "own" else shown and "1" * 32
             url = address(article, token) if is_ours else route(article)
             headers = {} if is_ours or not token else {"Lock-Token": token}

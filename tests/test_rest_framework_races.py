@@ -33,7 +33,7 @@ REFUSALS = {403, 412, 423, 503}
 class Stop:
     """Where one request waits, once."""
 
-    standing = None
+    current = None
 
     def __init__(self, stage):
         self.stage = stage
@@ -42,7 +42,7 @@ class Stop:
 
     @classmethod
     def at(cls, stage):
-        stop = cls.standing
+        stop = cls.current
         if stop is not None and stop.stage == stage and not stop.reached.is_set():
             stop.reached.set()
             assert stop.go.wait(30), "nobody let it go on"
@@ -56,7 +56,7 @@ def stop_at(monkeypatch):
     def stop_at(stage):
         stop = Stop(stage)
         stops.append(stop)
-        monkeypatch.setattr(Stop, "standing", stop)
+        monkeypatch.setattr(Stop, "current", stop)
         return stop
 
     fence = LockTokenManager.fence
@@ -73,11 +73,10 @@ def stop_at(monkeypatch):
         return late_acquire
 
     monkeypatch.setattr(LockTokenManager, "fence", late_fence)
-    monkeypatch.setattr(LockTokenManager, "acquire", late(LockTokenManager.acquire))
     monkeypatch.setattr(
         LockTokenManager,
-        "acquire_for_transaction",
-        late(LockTokenManager.acquire_for_transaction),
+        "get_or_acquire",
+        late(LockTokenManager.get_or_acquire),
     )
     yield stop_at
     for stop in stops:

@@ -32,11 +32,7 @@ from rest_framework.serializers import CharField
 from rest_framework.settings import api_settings
 from rest_framework.viewsets import ModelViewSet, ViewSet
 
-from lock_tokens.rest_framework import (
-    HoldsLock,
-    LockableViewSetMixin,
-    LockStateField,
-)
+from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStateField
 from tests import drf_nested, drf_site
 from tests.drf_site import ArticleSerializer, api_client
 from tests.models import Article

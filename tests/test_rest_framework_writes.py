@@ -85,7 +85,7 @@ def test_with_the_token_it_is_written_to(url, article, client, headers):
         assert "Lock-Expires-At" not in answer
         assert not lock_row(article).exists()
     else:
-        lock = LockToken.objects.get_held(article, token)
+        lock = LockToken.objects.get_by_token(article, token)
         assert answer["Lock-Expires-At"] == lock.serialize()["expires_at"]
 
 
@@ -474,7 +474,7 @@ def test_uuid_keys(client):
 def test_another_lookup_field(client):
     desk = Desk.objects.create(name="news")
     token = client.post("/api/desks/news/lock/").json()["token"]
-    assert LockToken.objects.get_held(desk, token)
+    assert LockToken.objects.get_by_token(desk, token)
     assert client.patch("/api/desks/news/", {"telephone": "1"}).status_code == 423
     answer = client.patch("/api/desks/news/", {"telephone": "1"}, **with_token(token))
     assert answer.status_code == 200

@@ -105,7 +105,7 @@ def with_void_token(obj, session):
 def row(obj):
     return LockToken.objects.filter(
         locked_object_id=str(obj.pk),
-        locked_object_content_type=LockToken.objects.place_of(obj).content_type,
+        locked_object_content_type=LockToken.objects.key_of(obj).content_type,
     ).first()
 
 
@@ -971,10 +971,10 @@ def test_a_database_that_fails_does_not_keep_anybody_from_logging_out(
     session["lock_tokens@gone:tests.article:5"] = "0" * 32
     release = LockTokenManager.release
 
-    def failing(self, place, token):
-        if place.key == str(first.pk):
+    def failing(self, lock_key, token):
+        if lock_key.object_key == str(first.pk):
             raise OperationalError("database is locked")
-        return release(self, place, token)
+        return release(self, lock_key, token)
 
     monkeypatch.setattr(LockTokenManager, "release", failing)
     release_session_locks(session)

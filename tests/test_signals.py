@@ -15,7 +15,7 @@ from lock_tokens.exceptions import (
     UnlockForbiddenError,
 )
 from lock_tokens.holding import fence, hold_lock
-from lock_tokens.info import LockInfo
+from lock_tokens.locking.info import LockInfo
 from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.sessions import (
     forget,

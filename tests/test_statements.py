@@ -21,15 +21,16 @@ from lock_tokens.exceptions import (
     RenewedSinceError,
     UnlockForbiddenError,
 )
-from lock_tokens.fields import UTCDateTimeField, UTCNow
 from lock_tokens.holding import hold_lock
+from lock_tokens.locking.fields import UTCDateTimeField, UTCNow
+from lock_tokens.locking.sql import for_database
+from lock_tokens.locking.sql.mysql import MariaDBStatements, MySQLStatements
+from lock_tokens.locking.sql.portable import PortableStatements, later
+from lock_tokens.locking.sql.returning import PostgreSQLStatements, SQLiteStatements
+from lock_tokens.locking.sql.rows import new_lock
+from lock_tokens.locking.transactions import ATTEMPTS, is_retryable, retry_on_conflict
 from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.signals import lock_acquired
-from lock_tokens.statements import for_database
-from lock_tokens.statements.mysql import MariaDBStatements, MySQLStatements
-from lock_tokens.statements.portable import PortableStatements, later
-from lock_tokens.statements.retrying import ATTEMPTS, is_retryable, run
-from lock_tokens.statements.returning import PostgreSQLStatements, SQLiteStatements
 from tests.helpers import expire, lock_row, race, use_statements
 from tests.models import Article, Page
 
@@ -131,7 +132,7 @@ def test_inside_a_transaction_the_fast_path_needs_no_savepoint(article):
 def test_life_of_a_lock(article, dialect):
     locks = LockToken.objects
     assert not article.is_locked()
-    assert locks.standing(article) is None
+    assert locks.current_token(article) is None
     first = locks.acquire(article, timeout=60)
     assert LockToken.objects.get().serialize() == first.serialize()
     assert LockToken.objects.get().pk == first.pk
@@ -148,8 +149,8 @@ def test_life_of_a_lock(article, dialect):
     assert LockToken.objects.get().expires_at == longer > renewed
     expire(article)
     assert not article.is_locked()
-    assert locks.standing(article).has(first.token_str)
-    assert not locks.standing(article).live
+    assert locks.current_token(article).matches(first.token_str)
+    assert not locks.current_token(article).live
     second = locks.acquire(article)
     assert second.pk != first.pk
     with pytest.raises(InvalidToken):
@@ -158,7 +159,7 @@ def test_life_of_a_lock(article, dialect):
         locks.release(article, first.token_str)
     third = locks.take_over(article)
     assert LockToken.objects.get().pk == third.pk != second.pk
-    assert locks.standing(article).has(third.token_str)
+    assert locks.current_token(article).matches(third.token_str)
     locks.release(article, third.token_str)
     assert not LockToken.objects.exists()
     locks.take_over(article)
@@ -377,18 +378,20 @@ def test_acquiring_again_never_shortens_the_lock(article, dialect):
 def test_get_held_is_the_row_for_its_holder(article):
     locks = LockToken.objects
     lock = locks.acquire(article)
-    assert locks.get_held(article, lock.token_str) == lock
-    assert number_of_statements(lambda: locks.get_held(article, lock.token_str)) == 1
+    assert locks.get_by_token(article, lock.token_str) == lock
+    assert (
+        number_of_statements(lambda: locks.get_by_token(article, lock.token_str)) == 1
+    )
     expire(article)
-    assert locks.get_held(article, lock.token_str) == lock
+    assert locks.get_by_token(article, lock.token_str) == lock
     for token in ("0" * 32, "garbage", "", None, lock.token_str.upper() + " "):
         with pytest.raises(InvalidToken) as caught:
-            locks.get_held(article, token)
+            locks.get_by_token(article, token)
         assert caught.value.obj == article
         assert lock.token_str not in str(caught.value)
     locks.release(article, lock.token_str)
     with pytest.raises(LockToken.DoesNotExist):
-        locks.get_held(article, lock.token_str)
+        locks.get_by_token(article, lock.token_str)
 
 
 # The clock
@@ -481,8 +484,8 @@ def test_each_database_has_its_statements():
         "sqlite": SQLiteStatements,
         "mysql": MariaDBStatements,
     }[connection.vendor]
-    assert type(for_database("default")) is expected
-    assert for_database("default") is for_database("default")
+    assert type(for_database(LockToken, "default")) is expected
+    assert for_database(LockToken, "default") is for_database(LockToken, "default")
 
 
 @in_transaction
@@ -491,7 +494,7 @@ def test_mysql_and_mariadb_have_statements_of_their_own(monkeypatch):
         pytest.skip("for MariaDB and MySQL")
     for_database.cache_clear()
     monkeypatch.setitem(vars(connections["default"]), "mysql_is_mariadb", False)
-    assert type(for_database("default")) is MySQLStatements
+    assert type(for_database(LockToken, "default")) is MySQLStatements
     for_database.cache_clear()
 
 
@@ -499,7 +502,7 @@ def test_mysql_and_mariadb_have_statements_of_their_own(monkeypatch):
 def test_a_database_without_a_dialect_goes_the_orm_s_way(monkeypatch, article):
     for_database.cache_clear()
     monkeypatch.setattr(type(connections["default"]), "vendor", "another")
-    assert type(for_database("default")) is PortableStatements
+    assert type(for_database(LockToken, "default")) is PortableStatements
     for_database.cache_clear()
 
 
@@ -510,7 +513,7 @@ def test_a_database_without_returning_goes_the_orm_s_way(monkeypatch):
     for_database.cache_clear()
     features = connections["default"].features
     monkeypatch.setitem(vars(features), "can_return_columns_from_insert", False)
-    assert type(for_database("default")) is PortableStatements
+    assert type(for_database(LockToken, "default")) is PortableStatements
     for_database.cache_clear()
 
 
@@ -552,15 +555,15 @@ SERIALIZATION = caused_by(OperationalError("could not serialize"), DriverError()
 @pytest.mark.parametrize("error", [DEADLOCK, SERIALIZATION])
 def test_what_the_database_undid_is_asked_again(error):
     assert is_retryable(error)
-    assert run("default", failing(3, error)) == 4
+    assert retry_on_conflict("default", failing(3, error)) == 4
     with pytest.raises(OperationalError):
-        run("default", failing(ATTEMPTS, error))
+        retry_on_conflict("default", failing(ATTEMPTS, error))
 
 
 @in_transaction
 def test_inside_a_transaction_it_is_the_caller_s_to_try_again():
     with pytest.raises(OperationalError):
-        run("default", failing(1, DEADLOCK))
+        retry_on_conflict("default", failing(1, DEADLOCK))
 
 
 @autocommit
@@ -569,7 +572,7 @@ def test_other_errors_are_not_asked_again():
     assert not is_retryable(error)
     assert not is_retryable(OperationalError())
     with pytest.raises(OperationalError, match="disk full"):
-        run("default", failing(1, error))
+        retry_on_conflict("default", failing(1, error))
 
 
 @autocommit
@@ -579,10 +582,10 @@ def test_a_lock_that_goes_while_asking_who_holds_it_is_acquired(article, monkeyp
     manager = type(LockToken.objects)
     live_lock = manager._live_lock
 
-    def released_just_now(self, place):
+    def released_just_now(self, lock_key):
         monkeypatch.setattr(manager, "_live_lock", live_lock)
         article.unlock(held["token"])
-        return live_lock(self, place)
+        return live_lock(self, lock_key)
 
     monkeypatch.setattr(manager, "_live_lock", released_just_now)
     assert article.lock()["token"] != held["token"]
@@ -638,7 +641,7 @@ def test_other_errors_of_an_acquire_reach_the_caller(article, monkeypatch, error
     def failing(*args):
         raise error("disk full")
 
-    monkeypatch.setattr(for_database("default"), "_insert", failing)
+    monkeypatch.setattr(for_database(LockToken, "default"), "_insert", failing)
     with pytest.raises(error, match="disk full"):
         article.lock()
 
@@ -646,7 +649,7 @@ def test_other_errors_of_an_acquire_reach_the_caller(article, monkeypatch, error
 @autocommit
 def test_the_orm_s_way_reports_a_row_that_vanished(article, monkeypatch):
     """Between the insert and the look at what was inserted, or between two deletes."""
-    statements = PortableStatements("default")
+    statements = PortableStatements(LockToken, "default")
     calls = []
     insert = PortableStatements._insert
 
@@ -655,8 +658,8 @@ def test_the_orm_s_way_reports_a_row_that_vanished(article, monkeypatch):
         return None if len(calls) == 1 else insert(self, lock)
 
     monkeypatch.setattr(PortableStatements, "_insert", vanishing)
-    place = LockToken.objects.place_of(article)
-    lock = LockToken.objects._new_lock(place, None, None, None)
+    lock_key = LockToken.objects.key_of(article)
+    lock = new_lock(lock_key, None, None, None)
     assert statements.take_over(lock).token == lock.token
     assert len(calls) == 2
 
@@ -670,18 +673,16 @@ def test_an_orm_row_that_goes_at_once_was_not_acquired(article, monkeypatch):
         LockToken.objects.all().delete()
 
     monkeypatch.setattr(LockToken, "save_base", gone_at_once)
-    statements = PortableStatements("default")
-    place = LockToken.objects.place_of(article)
-    assert (
-        statements.acquire(LockToken.objects._new_lock(place, None, None, None)) is None
-    )
+    statements = PortableStatements(LockToken, "default")
+    lock_key = LockToken.objects.key_of(article)
+    assert statements.acquire(new_lock(lock_key, None, None, None)) is None
 
 
 @autocommit
 def test_an_orm_renewal_without_a_row_is_none(article):
-    statements = PortableStatements("default")
-    place = LockToken.objects.place_of(article)
-    key = (place.content_type.pk, place.key)
+    statements = PortableStatements(LockToken, "default")
+    lock_key = LockToken.objects.key_of(article)
+    key = (lock_key.content_type.pk, lock_key.object_key)
     assert statements.renew(*key, "0" * 32, 60) is None
     assert statements.release(*key, "0" * 32) is False
 
@@ -767,8 +768,8 @@ def test_a_router_may_keep_the_locks_elsewhere(settings, django_user_model):
         True,
         False,
     ]
-    place = LockToken.objects.place_of_key(Article, article.pk)
-    assert place.using == "other"
+    lock_key = LockToken.objects.key_of_pk(Article, article.pk)
+    assert lock_key.using == "other"
     expire(article)
     assert LockToken.objects.remove_expired() == 1
     with pytest.raises(InvalidToken):
@@ -818,7 +819,7 @@ def test_a_user_model_in_several_tables_is_not_joined(
     monkeypatch.setattr(
         django_user_model._meta, "parents", {Article: None}, raising=True
     )
-    statements = for_database("default")
+    statements = for_database(LockToken, "default")
     assert statements.users is None
     monkeypatch.undo()
     assert article.lock_info().locked_by == alice
@@ -839,7 +840,7 @@ def test_without_django_s_autocommit_an_operation_is_part_of_the_transaction(
     try:
         transaction.set_autocommit(False)
         with pytest.raises(OperationalError):
-            run("default", failing(1, DEADLOCK))
+            retry_on_conflict("default", failing(1, DEADLOCK))
         held = article.lock()
         assert told == [str(article.pk)]
         with hold_lock(Article.objects.create()) as other:
@@ -862,7 +863,7 @@ def test_a_wait_that_undoes_the_whole_transaction_is_no_mere_refusal(
         pytest.skip("only MariaDB and MySQL have the option")
     article.lock()
     expire(article)
-    statements = for_database("default")
+    statements = for_database(LockToken, "default")
     assert statements.waits_undo_all is False
     monkeypatch.setattr(statements, "waits_undo_all", True)
     other = connection.copy("default")
@@ -914,10 +915,13 @@ def test_an_upsert_that_met_a_live_row_is_a_refusal(article, monkeypatch):
     if connection.vendor != "mysql":
         pytest.skip("MariaDB and MySQL look first inside a transaction")
     article.lock()
-    for statements in (for_database("default"), MySQLStatements(connection)):
+    for statements in (
+        for_database(LockToken, "default"),
+        MySQLStatements(LockToken, connection),
+    ):
         monkeypatch.setattr(statements, "is_locked", lambda *args: False)
-        place = LockToken.objects.place_of(article)
-        lock = LockToken.objects._new_lock(place, None, None, None)
+        lock_key = LockToken.objects.key_of(article)
+        lock = new_lock(lock_key, None, None, None)
         with transaction.atomic():
             assert statements.acquire(lock) is None
 
@@ -931,7 +935,7 @@ def test_an_expiry_without_fractions_has_its_zeros(article, monkeypatch):
         datetime.datetime(2050, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),
         output_field=UTCDateTimeField(),
     )
-    monkeypatch.setattr("lock_tokens.statements.portable.UTCNow", lambda: whole)
+    monkeypatch.setattr("lock_tokens.locking.sql.portable.UTCNow", lambda: whole)
     LockToken._base_manager.update(expires_at=later(60))
     with connection.cursor() as cursor:
         cursor.execute("SELECT expires_at || '' FROM lock_tokens_locktoken")

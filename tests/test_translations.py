@@ -294,7 +294,7 @@ def listed(alice, bob, story, **language):
     return alice.get(list_of(Story), **language)
 
 
-def left_out(alice, bob, story, **language):
+def skipped(alice, bob, story, **language):
     bob.get(url_of(story))
     chosen = {"action": "shout", "_selected_action": [story.pk]}
     return alice.post(list_of(Story), chosen, follow=True, **language)
@@ -313,7 +313,7 @@ PAGES = {
     deleting: (200, ["while you decide", "You cannot delete this now"]),
     signed_out: (403, ["All that you typed is below", "You were signed out"]),
     listed: (200, [", since ", "Being edited by me"]),
-    left_out: (200, ["Left out, because somebody else is editing it"]),
+    skipped: (200, ["Left out, because somebody else is editing it"]),
 }
 
 
