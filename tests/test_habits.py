@@ -43,6 +43,22 @@ def tox():
     return config
 
 
+@pytest.mark.parametrize(
+    "path", [".pre-commit-config.yaml", ".readthedocs.yaml", ".github"]
+)
+def test_each_file_parses(path):
+    files = [*(ROOT / path).rglob("*.yml")] or [ROOT / path]
+    assert all(isinstance(read(file), dict) for file in files)
+
+
+def test_editors_are_told_how_the_code_is_laid_out():
+    config = configparser.ConfigParser()
+    config.read_string("[top]\n" + (ROOT / ".editorconfig").read_text())
+    assert config["top"]["root"] == "true"
+    length = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]
+    assert config["*.py"]["max_line_length"] == str(length["line-length"])
+
+
 def test_ci_runs_each_environment_of_tox_once():
     names = tox()["tox"]["env_list"].split()
     ran = [
