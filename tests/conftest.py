@@ -6,9 +6,9 @@ from django.db import connection, connections
 
 from lock_tokens.statements.mysql import MySQLStatements
 from lock_tokens.statements.portable import PortableStatements
-from tests.browser.demo import Demo
-from tests.helpers import use_statements
 from tests.models import Article
+from tests.support.demo import Demo
+from tests.support.helpers import use_statements
 
 
 @pytest.hookimpl(tryfirst=True)

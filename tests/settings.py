@@ -43,7 +43,7 @@ DATABASES = {"default": database("lock_tokens"), "other": database("lock_tokens_
 SECRET_KEY = "for tests alone"
 USE_TZ = True
 ALLOWED_HOSTS = ["*"]
-ROOT_URLCONF = "tests.urls"
+ROOT_URLCONF = "tests.support.urls"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from lock_tokens.exceptions import InvalidToken
 from lock_tokens.holding import fence
 from lock_tokens.models import LockToken
-from tests.helpers import age, expire, race
 from tests.models import Article
+from tests.support.helpers import age, expire, race
 
 HOUR = 3600
 
