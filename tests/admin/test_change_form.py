@@ -48,9 +48,9 @@ from tests.support.admin_site import (
     urls_of_site,
 )
 from tests.support.helpers import (
+    InThread,
     age,
     expire,
-    in_thread,
     lock_row,
     race,
     wait_until_blocked_or_done,
@@ -941,12 +941,11 @@ def test_all_rows_that_are_gone_are_added_anew_after_an_error(alice, story, rows
     assert saved(story).headline == "Now"
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_a_page_does_not_show_what_its_transaction_saw_before_others_saved(
     alice, bob, settings, story, monkeypatch
 ):
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     turns = []
 
     def save():
@@ -1681,10 +1680,12 @@ def test_models_of_all_kinds(alice, bob, model):
     opens_saves_and_refuses(alice, bob, obj, "title")
 
 
-@pytest.mark.parametrize("key", [-1, 2**62])
+# An AUTO_INCREMENT column has no negative keys.
+@pytest.mark.parametrize(
+    "key",
+    [pytest.param(-1, marks=pytest.mark.only_on("sqlite", "postgresql")), 2**62],
+)
 def test_integer_keys_at_the_edges(alice, bob, key):
-    if key < 0 and connection.vendor == "mysql":
-        pytest.skip("an AUTO_INCREMENT column has no negative keys")
     opens_saves_and_refuses(alice, bob, Plain.objects.create(pk=key), "title")
 
 
@@ -1920,10 +1921,9 @@ def test_a_late_save_and_another_who_opens_never_both_win(alice, bob, story):
         LockToken.objects.all().delete()
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_gets_the_object_while_it_is_being_saved(alice, bob, settings, story):
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     seen = []
 
     class Admin(StoryAdmin):
@@ -1950,7 +1950,7 @@ def test_whoever_opens_while_an_expired_lock_saves_sees_what_was_saved(
     class Admin(StoryAdmin):
         def save_related(self, request, form, formsets, change):
             super().save_related(request, form, formsets, change)
-            waiting.append(in_thread(lambda: bob.get(url_of(story))))
+            waiting.append(InThread(lambda: bob.get(url_of(story))))
             wait_until_blocked_or_done(waiting[0])
 
     serve(settings, model_admin=Admin)

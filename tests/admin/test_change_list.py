@@ -584,8 +584,6 @@ def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, settings):
 @pytest.fixture
 def snapshots(monkeypatch):
     """Have each request in one transaction, on MariaDB with what it saw first."""
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
     if connection.vendor == "mysql":
         with connection.cursor() as cursor:
@@ -612,6 +610,7 @@ def interrupted_by(somebody, story):
     return Admin, turns
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
 def test_an_action_does_not_write_what_its_transaction_saw_before_others_saved(
     alice, bob, settings, stories, snapshots
@@ -629,6 +628,7 @@ def test_an_action_does_not_write_what_its_transaction_saw_before_others_saved(
     assert not LockToken.objects.exists()
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
 def test_a_list_does_not_write_what_its_transaction_saw_before_others_saved(
     alice, bob, settings, stories, snapshots
@@ -1205,10 +1205,9 @@ def test_the_list_is_saved_under_the_locks_of_its_rows(bob, settings, stories):
     assert not LockToken.objects.exists()
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_can_open_a_row_while_the_list_is_saved(alice, bob, settings, stories):
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     seen = []
 
     class Admin(StoryAdmin):

@@ -2,7 +2,6 @@
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import connection
 from django.test import Client
 
 from lock_tokens.exceptions import InvalidToken
@@ -495,10 +494,9 @@ def test_an_edit_and_a_deletion_never_both_win(alice, bob):
         LockToken.objects.all().delete()
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_gets_the_object_while_it_is_being_deleted(alice, bob, settings, story):
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     seen = []
 
     class Admin(StoryAdmin):

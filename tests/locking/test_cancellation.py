@@ -84,9 +84,8 @@ def test_cancelled_while_the_fence_waits_for_its_turn(article):
     assert article.check_lock(token)
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 def test_cancelled_while_the_fence_waits_for_the_row(article):
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
     token = article.lock()["token"]
     entered, leave = threading.Event(), threading.Event()
 

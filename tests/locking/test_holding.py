@@ -762,9 +762,8 @@ def server_connections():
         return cursor.fetchone()[0]
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has no server")
 def test_no_connection_stays_open_at_the_server(article):
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has no server")
     before = server_connections()
     with hold_lock(article, timeout=SHORT):
         for _ in range(2):

@@ -268,10 +268,9 @@ def test_an_expiry_matches_to_the_microsecond(article, dialect, microsecond):
     assert LockToken.objects.renew(article, token, expiring_at=abroad) < expiry
 
 
+@pytest.mark.only_on("sqlite", reason="elsewhere an expiry is no text")
 @autocommit
 def test_an_expiry_that_sqlite_s_clock_set_on_the_second_matches(article, dialect):
-    if connection.vendor != "sqlite":
-        pytest.skip("elsewhere an expiry is no text")
     token = article.lock()["token"]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -445,11 +444,12 @@ def test_an_expiry_is_the_same_moment_under_every_time_zone_setting(
     assert LockToken.objects.get(pk=row.pk).has_expired()
 
 
+@pytest.mark.only_on(
+    "sqlite", "mariadb", reason="this database keeps time zones itself"
+)
 @autocommit
 def test_the_column_is_in_utc_whatever_the_database_s_time_zone(settings):
     """DATABASES["TIME_ZONE"] tells Django how other columns are kept, not this one."""
-    if connection.features.supports_timezones:
-        pytest.skip("this database keeps time zones itself")
     article = Article.objects.create()
     # Not of the proxy that django.db.connection is: it has no such cache.
     cached = vars(connections["default"])
@@ -485,10 +485,9 @@ def test_each_database_has_its_statements():
     assert for_database("default") is for_database("default")
 
 
+@pytest.mark.only_on("mariadb", reason="for MariaDB and MySQL")
 @in_transaction
 def test_mysql_and_mariadb_have_statements_of_their_own(monkeypatch):
-    if connection.vendor != "mysql":
-        pytest.skip("for MariaDB and MySQL")
     for_database.cache_clear()
     monkeypatch.setitem(vars(connections["default"]), "mysql_is_mariadb", False)
     assert type(for_database("default")) is MySQLStatements
@@ -503,10 +502,11 @@ def test_a_database_without_a_dialect_goes_the_orm_s_way(monkeypatch, article):
     for_database.cache_clear()
 
 
+@pytest.mark.only_on(
+    "sqlite", "postgresql", reason="MySQL's statements do without RETURNING"
+)
 @in_transaction
 def test_a_database_without_returning_goes_the_orm_s_way(monkeypatch):
-    if connection.vendor == "mysql":
-        pytest.skip("MySQL's statements do without RETURNING")
     for_database.cache_clear()
     features = connections["default"].features
     monkeypatch.setitem(vars(features), "can_return_columns_from_insert", False)
@@ -598,11 +598,10 @@ def test_an_object_that_changes_hands_all_the_time_is_refused(article, monkeypat
     assert caught.value.expires_at is None
 
 
+@pytest.mark.only_on("mariadb", reason="only MariaDB and MySQL end the wait")
 @autocommit
 def test_a_row_locked_by_a_transaction_is_a_refusal_on_mariadb(article):
     """There the wait has an end; elsewhere the acquire waits for the transaction."""
-    if connection.vendor != "mysql":
-        pytest.skip("only MariaDB and MySQL end the wait")
     held = article.lock()
     expire(article)
     other = connection.copy("default")
@@ -629,11 +628,12 @@ def test_a_row_locked_by_a_transaction_is_a_refusal_on_mariadb(article):
     assert Article.objects.get().title == "Still usable"
 
 
+@pytest.mark.only_on(
+    "mariadb", reason="only MariaDB's and MySQL's statements look at errors"
+)
 @autocommit
 @pytest.mark.parametrize("error", [DatabaseError, OperationalError])
 def test_other_errors_of_an_acquire_reach_the_caller(article, monkeypatch, error):
-    if connection.vendor != "mysql":
-        pytest.skip("only MariaDB's and MySQL's statements look at errors")
 
     def failing(*args):
         raise error("disk full")
@@ -706,10 +706,9 @@ def test_the_expiry_and_the_holder_carry_no_index():
     } or indexed == {("locked_object_content_type_id", "locked_object_id")}
 
 
+@pytest.mark.only_on("postgresql", reason="PostgreSQL's statistics tell")
 @in_transaction
 def test_renewals_are_heap_only_updates_on_postgresql():
-    if connection.vendor != "postgresql":
-        pytest.skip("PostgreSQL's statistics tell")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT a.attname FROM pg_index i JOIN pg_attribute a"
@@ -853,13 +852,12 @@ def test_without_django_s_autocommit_an_operation_is_part_of_the_transaction(
     assert article.check_lock(held["token"])
 
 
+@pytest.mark.only_on("mariadb", reason="only MariaDB and MySQL have the option")
 @autocommit
 def test_a_wait_that_undoes_the_whole_transaction_is_no_mere_refusal(
     article, monkeypatch
 ):
     """MariaDB and MySQL with innodb_rollback_on_timeout: the caller has to know."""
-    if connection.vendor != "mysql":
-        pytest.skip("only MariaDB and MySQL have the option")
     article.lock()
     expire(article)
     statements = for_database("default")
@@ -883,11 +881,12 @@ def test_a_wait_that_undoes_the_whole_transaction_is_no_mere_refusal(
         connection.close()
 
 
+@pytest.mark.only_on(
+    "mariadb", reason="elsewhere the database refuses, or shows the current row"
+)
 @autocommit
 def test_get_and_lock_in_a_transaction_sees_what_others_have_saved(article):
     """Also where the transaction has read before, and would be shown that again."""
-    if connection.vendor != "mysql":
-        pytest.skip("elsewhere the database refuses, or shows the current row")
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     try:
@@ -908,11 +907,12 @@ def test_a_take_over_that_others_keep_from_its_row_is_refused(article, monkeypat
         LockToken.objects.take_over(article)
 
 
+@pytest.mark.only_on(
+    "mariadb", reason="MariaDB and MySQL look first inside a transaction"
+)
 @autocommit
 def test_an_upsert_that_met_a_live_row_is_a_refusal(article, monkeypatch):
     """Between its look and its insert, another has acquired."""
-    if connection.vendor != "mysql":
-        pytest.skip("MariaDB and MySQL look first inside a transaction")
     article.lock()
     for statements in (for_database("default"), MySQLStatements(connection)):
         monkeypatch.setattr(statements, "is_locked", lambda *args: False)
@@ -922,10 +922,9 @@ def test_an_upsert_that_met_a_live_row_is_a_refusal(article, monkeypatch):
             assert statements.acquire(lock) is None
 
 
+@pytest.mark.only_on("sqlite", reason="only SQLite keeps times as texts")
 @autocommit
 def test_an_expiry_without_fractions_has_its_zeros(article, monkeypatch):
-    if connection.vendor != "sqlite":
-        pytest.skip("only SQLite keeps times as texts")
     article.lock()
     whole = models.Value(
         datetime.datetime(2050, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),

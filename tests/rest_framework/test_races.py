@@ -19,7 +19,14 @@ from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
 from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin
 from tests.models import Article, Desk
-from tests.support.helpers import expire, lock_row, race
+from tests.settings import DATABASE
+from tests.support.helpers import (
+    InThread,
+    expire,
+    lock_row,
+    race,
+    wait_until_blocked_or_done,
+)
 
 pytestmark = [
     pytest.mark.urls(__name__),
@@ -273,8 +280,6 @@ def atomic_requests(request, monkeypatch):
 @pytest.fixture
 def repeatable_read(monkeypatch):
     """Have the requests of this test work at this isolation level."""
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one isolation level")
     level = "repeatable read"
     if connection.vendor == "postgresql":
         from psycopg import IsolationLevel
@@ -313,35 +318,9 @@ def title_of(article):
     return Article.objects.get(pk=article.pk).title
 
 
-def in_thread(function):
-    """Start the function in a thread; return how to wait for what it returns."""
-    results, errors = [], []
-
-    def run():
-        try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-
-    def wait():
-        thread.join(60)
-        assert not thread.is_alive(), "the request hangs"
-        if errors:
-            raise errors[0]
-        return results[0]
-
-    wait.running = thread.is_alive
-    return wait
-
-
 def stalled(stop, method, url, body=None, token=None):
     """Send a request that stops; return how to let it go on, to its answer."""
-    waiting = in_thread(lambda: call(method, url, body, token))
+    waiting = InThread(lambda: call(method, url, body, token))
     assert stop.reached.wait(20) or waiting(), "it never came there"
 
     def go_on():
@@ -349,14 +328,6 @@ def stalled(stop, method, url, body=None, token=None):
         return waiting()
 
     return go_on
-
-
-def wait_until_blocked_or_done(thread):
-    pause = threading.Event()
-    for _ in range(10):
-        if not thread.running():
-            return
-        pause.wait(0.02)
 
 
 # A write that arrives too late
@@ -419,22 +390,28 @@ BEFORE_THE_FENCE = [
     ("alone-at-object", "fence"),
     ("hand-made", "object"),
 ]
+OUTSIDE_TRANSACTIONS = [False, True]
+if DATABASE == "sqlite":  # once a transaction has begun, no other writes
+    BEFORE_THE_FENCE = [case for case in BEFORE_THE_FENCE if case[1] != "fence"]
+    OUTSIDE_TRANSACTIONS = [False]
 
 
-@pytest.mark.parametrize(("view", "stage"), BEFORE_THE_FENCE)
+@pytest.mark.parametrize("atomic_requests", OUTSIDE_TRANSACTIONS, indirect=True)
 @pytest.mark.parametrize(
-    ("method", "other_is"),
-    [("patch", "done"), ("patch", "editing"), ("delete", "done")],
+    ("view", "stage", "method", "other_is"),
+    [
+        (view, stage, method, other_is)
+        for view, stage in BEFORE_THE_FENCE
+        for method, other_is in (
+            ("patch", "done"),
+            ("patch", "editing"),
+            *([] if view == "hand-made" else [("delete", "done")]),
+        )
+    ],
 )
 def test_a_write_that_stalls_before_its_fence_changes_nothing(
     article, stop_at, atomic_requests, view, stage, method, other_is
 ):
-    if atomic_requests and connection.vendor == "sqlite":
-        pytest.skip("SQLite's transaction has begun, and is the only one that writes")
-    if view == "hand-made" and method != "patch":
-        pytest.skip("it has PATCH alone")
-    if stage == "fence" and connection.vendor == "sqlite":
-        pytest.skip("SQLite's transaction has begun, and is the only one that writes")
     token = acquire(article)
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at(stage), method, url, {"title": "Stale"}, token)
@@ -458,8 +435,6 @@ def test_a_write_without_a_token_that_stalls_is_refused_under_a_lock(
     article, stop_at, view, stage
 ):
     stage = "acquire" if stage == "fence" else stage
-    if stage == "acquire" and connection.vendor == "sqlite":
-        pytest.skip("SQLite's transaction has begun, and is the only one that writes")
     go_on = stalled(stop_at(stage), "patch", f"/{view}/{article.pk}/", {"title": "x"})
     token = LockToken.objects.take_over(article).token_str
     body = {"title": "Fresh"}
@@ -541,9 +516,9 @@ def test_whoever_takes_over_waits_for_the_write(article, stop_at, view, has_toke
     def take_over():
         return LockToken.objects.take_over(article).token_str, title_of(article)
 
-    taking = in_thread(take_over)
+    taking = InThread(take_over)
     wait_until_blocked_or_done(taking)
-    assert taking.running()
+    assert taking.is_running()
     assert title_of(article) == "First"
     assert go_on().status_code == 200
     new, seen = taking()
@@ -562,7 +537,7 @@ def test_whoever_locks_during_a_write_with_an_expired_token_does_not_get_it(
     expire(article)
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "patch", url, {"title": "Saved"}, token)
-    asking = in_thread(lambda: call("post", f"/mixed/{article.pk}/lock/"))
+    asking = InThread(lambda: call("post", f"/mixed/{article.pk}/lock/"))
     wait_until_blocked_or_done(asking)
     assert go_on().status_code == 200
     answer = asking()
@@ -577,7 +552,7 @@ def test_whoever_locks_during_a_write_without_a_token_gets_it_afterwards(
 ):
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "patch", url, {"title": "Saved"})
-    asking = in_thread(lambda: call("post", f"/mixed/{article.pk}/lock/"))
+    asking = InThread(lambda: call("post", f"/mixed/{article.pk}/lock/"))
     wait_until_blocked_or_done(asking)
     seen_before = title_of(article)
     assert go_on().status_code == 200
@@ -596,7 +571,7 @@ def test_another_write_without_a_token_waits_or_is_refused(
     token = acquire(article) if has_token else None
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "patch", url, {"title": "Saved"}, token)
-    other = in_thread(lambda: call("patch", url, {"title": "Another's"}))
+    other = InThread(lambda: call("patch", url, {"title": "Another's"}))
     wait_until_blocked_or_done(other)
     assert title_of(article) == "First"
     assert go_on().status_code == 200
@@ -615,9 +590,9 @@ def test_a_release_waits_for_a_write_with_the_same_token(article, stop_at, view)
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "patch", url, {"title": "Saved"}, token)
     route = f"/mixed/{article.pk}/lock/"
-    releasing = in_thread(lambda: call("delete", route, None, token))
+    releasing = InThread(lambda: call("delete", route, None, token))
     wait_until_blocked_or_done(releasing)
-    assert releasing.running()
+    assert releasing.is_running()
     assert go_on().status_code == 200
     assert releasing().status_code == 204
     assert title_of(article) == "Saved"
@@ -629,9 +604,9 @@ def test_whoever_takes_over_waits_for_a_deletion(article, stop_at, view):
     token = acquire(article)
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "delete", url, None, token)
-    taking = in_thread(lambda: LockToken.objects.take_over(article))
+    taking = InThread(lambda: LockToken.objects.take_over(article))
     wait_until_blocked_or_done(taking)
-    assert taking.running()
+    assert taking.is_running()
     assert Article.objects.exists()
     assert go_on().status_code == 204
     assert taking()
@@ -648,7 +623,7 @@ def test_who_comes_during_a_deletion_is_refused_or_finds_nothing(
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "delete", url, None, token)
     there = f"/mixed/{article.pk}/lock/" if method == "post" else url
-    other = in_thread(lambda: call(method, there, {} if method == "post" else None))
+    other = InThread(lambda: call(method, there, {} if method == "post" else None))
     wait_until_blocked_or_done(other)
     assert go_on().status_code == 204
     answer = other()
@@ -667,7 +642,7 @@ def test_a_write_that_is_undone_has_let_nobody_in(article, stop_at, monkeypatch,
     # Django's test client raises what fails in anybody's request.
     calm = APIClient(raise_request_exception=False)
     route = f"/mixed/{article.pk}/lock/"
-    asking = in_thread(lambda: call("post", route, client=calm))
+    asking = InThread(lambda: call("post", route, client=calm))
     wait_until_blocked_or_done(asking)
 
     def fail(self, *args, **options):
@@ -702,6 +677,7 @@ def test_of_many_writes_without_a_token_none_is_lost(atomic_requests, view):
     assert not lock_row(article).exists()
 
 
+@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one isolation level")
 @pytest.mark.parametrize("view", COUNTING)
 @pytest.mark.parametrize("has_token", [True, False])
 def test_of_many_writes_under_repeatable_read_none_is_lost(

@@ -81,26 +81,45 @@ def race(*functions):
     return results
 
 
-def in_thread(function):
-    """Start the function in a thread; return how to wait for what it returns."""
-    result = []
+class InThread:
+    """A function that runs in a thread. Call this to wait for what it returns."""
 
-    def run():
+    def __init__(self, function):
+        self.results, self.errors = [], []
+        self.asking_since = None
+        self.thread = threading.Thread(target=self._run, args=(function,))
+        self.thread.start()
+
+    def _run(self, function):
         try:
-            result.append(function())
+            with connection.execute_wrapper(self._ask):
+                self.results.append(function())
+        except BaseException as error:
+            self.errors.append(error)
         finally:
-            connection.close()
+            connections.close_all()
 
-    thread = threading.Thread(target=run)
-    thread.start()
+    def _ask(self, execute, *args):
+        self.asking_since = time.monotonic()
+        try:
+            return execute(*args)
+        finally:
+            self.asking_since = None
 
-    def wait():
-        thread.join(30)
-        assert not thread.is_alive()
-        return result[0]
+    def is_running(self):
+        return self.thread.is_alive()
 
-    wait.running = thread.is_alive
-    return wait
+    def is_blocked(self):
+        """Whether the database lets the thread wait."""
+        since = self.asking_since
+        return since is not None and time.monotonic() - since > 0.03
+
+    def __call__(self):
+        self.thread.join(60)
+        assert not self.is_running(), "the thread hangs"
+        if self.errors:
+            raise self.errors[0]
+        return self.results[0]
 
 
 def wait_until(condition, seconds=15):
@@ -111,13 +130,12 @@ def wait_until(condition, seconds=15):
         time.sleep(0.01)
 
 
-def wait_until_blocked_or_done(taking):
+def wait_until_blocked_or_done(thread):
     """Give the other thread the time to run into the row's lock."""
-    pause = threading.Event()
-    for _ in range(20):
-        if not taking.running():
-            return
-        pause.wait(0.02)
+    deadline = time.monotonic() + 5
+    while thread.is_running() and not thread.is_blocked():
+        assert time.monotonic() < deadline, "it is neither blocked nor done"
+        time.sleep(0.002)
 
 
 def new_session():
