@@ -1,3 +1,4 @@
+import gc
 from contextvars import copy_context
 from functools import wraps
 
@@ -19,6 +20,7 @@ def pytest_collection_modifyitems(config, items):
         for item in items
         if any(DATABASE not in mark.args for mark in item.iter_markers("only_on"))
     }
+    gc.freeze()  # what is there now stays: no collection needs to look at it
     if out:
         config.hook.pytest_deselected(items=[*out])
         items[:] = [item for item in items if item not in out]

@@ -20,7 +20,7 @@ def database(name: str) -> dict[str, object]:
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;",
             },
             "TEST": {"NAME": path.with_stem(f"test_{path.stem}")},
         }

@@ -201,6 +201,7 @@ def test_the_manager_s_method_returns_how_many():
     assert LockToken.objects.count() == 0
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_a_lock_that_is_just_being_saved_under_is_left_alone():
     article, other = locked_articles(2, seconds_ago=1)
@@ -231,6 +232,7 @@ def test_a_lock_that_is_just_being_saved_under_is_left_alone():
     assert article.title == "saved"
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_it_never_removes_a_lock_that_somebody_has_just_renewed_or_acquired():
     article = Article.objects.create()

@@ -345,6 +345,7 @@ def assert_in(language, translated, english):
     return known
 
 
+@pytest.mark.matrix
 @pytest.mark.django_db
 @pytest.mark.urls("tests.support.admin_site")
 @pytest.mark.parametrize("language", LANGUAGES)

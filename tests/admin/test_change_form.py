@@ -941,6 +941,7 @@ def test_all_rows_that_are_gone_are_added_anew_after_an_error(alice, story, rows
     assert saved(story).headline == "Now"
 
 
+@pytest.mark.race
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_a_page_does_not_show_what_its_transaction_saw_before_others_saved(
@@ -1840,6 +1841,7 @@ def test_the_history_needs_no_lock(alice, bob, story):
 # Races
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_open_at_once_one_edits(alice, bob, story):
     for _ in range(5):
@@ -1858,6 +1860,7 @@ def state_of_race(somebody, story):
     return state_of(answer)
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_two_tabs_that_open_at_once_share_the_lock(alice, story):
     alice.get("/admin/")
@@ -1872,6 +1875,7 @@ def test_two_tabs_that_open_at_once_share_the_lock(alice, story):
         assert set(tokens) == {standing_token(story)}
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_of_two_tabs_that_save_at_once_one_does(alice, story):
     other_tab = Client()
@@ -1896,6 +1900,7 @@ def test_of_two_tabs_that_save_at_once_one_does(alice, story):
         alice.cookies = other_tab.cookies = alice.cookies
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_a_late_save_and_another_who_opens_never_both_win(alice, bob, story):
     for turn in range(5):
@@ -1921,6 +1926,7 @@ def test_a_late_save_and_another_who_opens_never_both_win(alice, bob, story):
         LockToken.objects.all().delete()
 
 
+@pytest.mark.race
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_gets_the_object_while_it_is_being_saved(alice, bob, settings, story):
@@ -1940,6 +1946,7 @@ def test_nobody_gets_the_object_while_it_is_being_saved(alice, bob, settings, st
     assert not LockToken.objects.exists()
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_whoever_opens_while_an_expired_lock_saves_sees_what_was_saved(
     alice, bob, settings, story

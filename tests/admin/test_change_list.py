@@ -549,6 +549,7 @@ def test_many_left_out_are_counted(alice, bob):
     assert "and 3 more" in message
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, settings):
     """One of them is told that the other has it, or each works on what is there."""
@@ -839,6 +840,7 @@ def as_a_form_has_it(value):
     return "one\r\ntwo" if value == "one\ntwo " else value
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("kind", "place"), KINDS_AND_PLACES, ids=str)
 def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
     bob, settings, kind, place
@@ -1205,6 +1207,7 @@ def test_the_list_is_saved_under_the_locks_of_its_rows(bob, settings, stories):
     assert not LockToken.objects.exists()
 
 
+@pytest.mark.race
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_can_open_a_row_while_the_list_is_saved(alice, bob, settings, stories):

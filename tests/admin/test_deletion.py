@@ -478,6 +478,7 @@ def test_an_object_of_another_database(alice, bob, settings):
 # Races
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_an_edit_and_a_deletion_never_both_win(alice, bob):
     for _ in range(5):
@@ -494,6 +495,7 @@ def test_an_edit_and_a_deletion_never_both_win(alice, bob):
         LockToken.objects.all().delete()
 
 
+@pytest.mark.race
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_gets_the_object_while_it_is_being_deleted(alice, bob, settings, story):

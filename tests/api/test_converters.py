@@ -64,12 +64,14 @@ NASTY = [
 ]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("key", NASTY)
 def test_a_key_goes_there_and_back(key):
     converter = ObjectKeyConverter()
     assert converter.to_python(converter.to_url(key)) == key
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("key", NASTY)
 def test_an_address_is_one_plain_segment_that_resolves_to_the_key(key):
     url = reverse("lock_tokens:list-view", args=["tests", "label", key])
@@ -107,6 +109,7 @@ def test_an_empty_key_is_a_lone_tilde():
     assert resolve(url).kwargs["object_id"] == ""
 
 
+@pytest.mark.matrix
 @pytest.mark.django_db
 @pytest.mark.parametrize("key", [key for key in NASTY if key != "x" * 256])
 def test_an_object_with_such_a_key_lives_through_a_lock(client, key):

@@ -331,6 +331,7 @@ def test_one_of_those_with_keys_of_their_own_gets_the_lock(article, dialect):
     assert sum(map(is_refused, [each for each in answers if each != won])) == RACERS - 1
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_one_of_those_without_a_key_gets_the_lock(article):
     answers = race(*[lambda: Client().post(address(article))] * RACERS)
@@ -349,6 +350,7 @@ def test_all_who_ask_with_one_key_for_an_expired_lock_get_one_token(article):
     assert all(map(is_replay, answers))
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_of_a_leaving_and_a_staying_page_the_lock_stays(article):
     """Whatever comes first: who leaves names the expiry that it knows."""
@@ -369,6 +371,7 @@ def test_of_a_leaving_and_a_staying_page_the_lock_stays(article):
         Client().delete(url)
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_of_two_that_leave_with_one_tag_one_is_too_late(article, dialect):
     first = ask(Client(), article)
@@ -383,6 +386,7 @@ def test_of_two_that_leave_with_one_tag_one_is_too_late(article, dialect):
     assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_of_two_releases_one_is_too_late(article):
     url = address(article, ask(Client(), article).json()["token"])
@@ -390,6 +394,7 @@ def test_of_two_releases_one_is_too_late(article):
     assert sorted(answer.status_code for answer in answers) == [204] + [404] * 5
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_releases_and_retries_at_once_never_fail(article):
     """Each answer is one of the documented, whatever came in between."""

@@ -581,6 +581,7 @@ def api(db, settings, monkeypatch):
     return Api(settings, monkeypatch)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("path", "method", "status", "code", "function"),
     [

@@ -364,6 +364,7 @@ def test_nobody_else_sees_the_lock_or_the_save_before_the_end(article):
     assert elsewhere(lambda: title_of(article)) == "Second"
 
 
+@pytest.mark.race
 def test_who_takes_the_lock_meanwhile_waits_and_sees_the_save(article):
     fenced, asked = threading.Event(), threading.Event()
 
@@ -384,6 +385,7 @@ def test_who_takes_the_lock_meanwhile_waits_and_sees_the_save(article):
     assert article.check_lock(token)
 
 
+@pytest.mark.race
 def test_of_many_saves_at_once_none_is_lost(level):
     for _ in range(10):
         article = Article.objects.create(title="")
@@ -402,6 +404,7 @@ def test_of_many_saves_at_once_none_is_lost(level):
         assert not lock_row(article).exists()
 
 
+@pytest.mark.race
 def test_of_a_save_without_a_token_and_one_with_an_expired_one_none_is_lost():
     for _ in range(10):
         article = Article.objects.create(title="")

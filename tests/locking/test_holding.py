@@ -286,6 +286,7 @@ def test_a_fence_is_one_statement_and_its_release_another(
         pass
 
 
+@pytest.mark.race
 def test_nobody_gets_the_lock_before_the_transaction_ends(article, token):
     expire(article)
     fenced, asked = threading.Event(), threading.Event()
@@ -307,6 +308,7 @@ def test_nobody_gets_the_lock_before_the_transaction_ends(article, token):
     assert article.check_lock(taken)
 
 
+@pytest.mark.race
 def test_of_a_save_and_a_take_over_at_once_one_comes_first(article):
     for _ in range(10):
         rename(article, "First")
@@ -810,6 +812,7 @@ def test_one_hold_can_be_used_again(article):
     assert LockToken.objects.count() == 0
 
 
+@pytest.mark.race
 def test_sixteen_jobs_at_once_have_one_winner(article):
     article.is_locked()
     barrier = threading.Barrier(16)
@@ -933,6 +936,7 @@ def test_a_decorated_method(article):
     assert not article.is_locked()
 
 
+@pytest.mark.race
 def test_calls_of_one_decorated_function_side_by_side():
     articles = [Article.objects.create() for _ in range(6)]
     articles[0].is_locked()

@@ -310,6 +310,7 @@ def test_statements_of_a_renewal_that_names_the_expiry(article):
     assert number_of_statements(renew, RenewedSinceError) == 2
 
 
+@pytest.mark.race
 @autocommit
 def test_of_two_that_know_one_expiry_one_renews(article, dialect):
     lock = LockToken.objects.acquire(article)
@@ -881,6 +882,7 @@ def test_a_wait_that_undoes_the_whole_transaction_is_no_mere_refusal(
         connection.close()
 
 
+@pytest.mark.race
 @pytest.mark.only_on(
     "mariadb", reason="elsewhere the database refuses, or shows the current row"
 )

@@ -89,6 +89,7 @@ def title(article):
 # What is undone
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("state", ["held", "expired", "free", "expired, no token"])
 @pytest.mark.parametrize("releases", [False, True])

@@ -281,6 +281,7 @@ def of_both(client, case, article, user=None):
     return outcomes
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_it_answers_as_our_own_api_does(client, settings, article, alice, case):
     settings.LOCK_TOKENS = case.settings

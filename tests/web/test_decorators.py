@@ -537,6 +537,7 @@ def test_locks_object_leaves_a_json_body_to_the_view(serve, article):
     assert answer.json() == {"a": 1}
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_two_sessions_that_ask_together_have_one_winner(serve, article):
     serve(edit)
@@ -552,6 +553,7 @@ def test_two_sessions_that_ask_together_have_one_winner(serve, article):
     assert sorted(statuses) == [200] + [403] * 5
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_two_tabs_that_ask_together_both_get_in(serve, article):
     serve(edit)
@@ -763,6 +765,7 @@ def test_holds_lock_under_atomic_requests(serve, atomic_requests, article):
     assert LockToken.objects.count() == 0
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_holds_lock_keeps_others_out_while_the_view_runs(serve, article):
     running, ended = threading.Event(), threading.Event()
@@ -1004,6 +1007,7 @@ def test_a_double_submit_is_refused(serve, article):
     assert LockToken.objects.count() == 0
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_two_submits_at_once_save_once(serve, article):
     client, token = editing(article)
@@ -1106,6 +1110,7 @@ def test_an_error_of_another_lock_in_the_view_is_no_refusal_of_this_one(
         client.post(url_of(article))
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_nobody_takes_the_lock_while_the_view_saves(serve, article):
     client = editor_of(article)

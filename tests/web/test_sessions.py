@@ -709,6 +709,7 @@ def test_release_session_locks_can_be_called_by_the_project(article, session):
 # Requests side by side
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_two_requests_that_come_in_together_share_the_lock(article, session):
     article.is_locked()
@@ -729,6 +730,7 @@ def test_two_requests_that_come_in_together_share_the_lock(article, session):
     assert LockToken.objects.count() == 0
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_two_requests_that_heal_a_void_token_together_share_the_new_lock(
     article, session
@@ -748,6 +750,7 @@ def test_two_requests_that_heal_a_void_token_together_share_the_new_lock(
     assert lock_for_session(article, same_session(session))["token"] == tokens[0]
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_two_sessions_that_come_in_together_have_one_winner(article):
     article.is_locked()
