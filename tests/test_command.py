@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from lock_tokens.exceptions import InvalidToken
 from lock_tokens.holding import fence
 from lock_tokens.models import LockToken
-from tests.helpers import age, expire, race
 from tests.models import Article
+from tests.support.helpers import age, expire, race
 
 HOUR = 3600
 
@@ -203,6 +203,7 @@ def test_the_manager_s_method_returns_how_many():
     assert LockToken.objects.count() == 0
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_a_lock_that_is_just_being_saved_under_is_left_alone():
     article, other = locked_articles(2, seconds_ago=1)
@@ -233,6 +234,7 @@ def test_a_lock_that_is_just_being_saved_under_is_left_alone():
     assert article.title == "saved"
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_it_never_removes_a_lock_that_somebody_has_just_renewed_or_acquired():
     article = Article.objects.create()

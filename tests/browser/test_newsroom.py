@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+pytestmark = [pytest.mark.example, pytest.mark.any_database]
+
 pytest.importorskip("rest_framework", reason="the example has an API of it")
 
 SAVED = "Saved. Others can edit the article again."
