@@ -135,14 +135,16 @@
     return { app_label, model, object_id, url };
   }
 
+  /** Signing in, in any tab, changes the cookie. */
+  function csrf() {
+    const found = csrfCookie && `; ${document.cookie}`.split(`; ${csrfCookie}=`)[1];
+    const cookie = found && decodeURIComponent(found.split(";")[0]);
+    return { cookie, token: cookie || csrfToken };
+  }
+
   /** @returns {Record<string, string>} */
   function csrf_headers() {
-    let token = csrfToken;
-    if (csrfCookie) {
-      // Read anew each time: signing in, in any tab, changes it.
-      const found = `; ${document.cookie}`.split(`; ${csrfCookie}=`)[1];
-      token = found ? decodeURIComponent(found.split(";")[0]) : token;
-    }
+    const { token } = csrf();
     return csrfHeader && token ? { [csrfHeader]: token } : {};
   }
 
@@ -195,7 +197,7 @@
       if (answer.data.csrf_token && again) {
         // Of two cookies of that name this one may not be the server's.
         csrfCookie = "";
-        script.dataset.csrfToken = csrfToken = answer.data.csrf_token;
+        csrfToken = answer.data.csrf_token;
         return request(method, url, options, false);
       }
       return answer;
@@ -615,6 +617,6 @@
     },
   };
 
-  Object.assign(window, { LockTokens, lock_tokens: { Token } });
+  Object.assign(window, { LockTokens, lock_tokens: { Token, _csrf: csrf } });
   document.dispatchEvent(new CustomEvent("lock_tokens.clientready"));
 })();
