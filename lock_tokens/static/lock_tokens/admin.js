@@ -15,14 +15,14 @@
 (() => {
   "use strict";
 
-  const page = /** @type {any} */ (window);
-  if (page.lock_tokens_admin) return; // the page loads this script twice
-  page.lock_tokens_admin = true;
+  const globals = /** @type {any} */ (window);
+  if (globals.lock_tokens_admin) return; // the page loads this script twice
+  globals.lock_tokens_admin = true;
 
   // Milliseconds
   const PROVEN = 5000; // a lock that was seen so recently is not asked about again
-  const SAVING = 10000; // a save takes no longer; it ends the lock, which is no news then
-  const SLOW = 700; // after this the page says that something is going on
+  const SAVING = 10000; // a save is answered in this time; meanwhile a lost lock is no news
+  const SLOW = 700; // after this the page says that it is saving
   const ANSWER = 250; // other tabs answer in this time
 
   /**
@@ -33,29 +33,32 @@
    */
 
   /**
-   * `renews`: the page may have its lock, and the client renews it. `can_save`: Save is enabled.
-   * `lost`: the page has no lock, and watches the object's. `alarms`: the bar is red.
-   * `locked`: the object is locked elsewhere, and may become free.
+   * The states of a page. The templates name what each of them shows.
+   *
+   * `renews`: the page has its lock or may have it, and the client goes on renewing it.
+   * `can_save`: Save is enabled. `lost`: the page has no lock, and watches the object instead.
+   * `locked`: somebody has the lock, and may release it. `alarms`: the bar is red.
+   *
    * @type {Record<string, {renews?: boolean, can_save?: boolean, lost?: boolean,
-   *   alarms?: boolean, locked?: boolean}>}
+   *   locked?: boolean, alarms?: boolean}>}
    */
   const STATES = {
     held: { renews: true, can_save: true },
-    // Nobody knows whether the page still has its lock.
-    offline: { renews: true },
+
+    offline: { renews: true }, // the server does not answer
     server: { renews: true }, // it has a problem
-    signed_out: { renews: true },
-    // Another user has the lock, or this user elsewhere, or another tab of this browser.
-    taken: { lost: true, alarms: true, locked: true },
-    mine: { lost: true, alarms: true, locked: true },
-    tab: { lost: true, alarms: true, locked: true },
-    // Nobody has it.
-    ended: { lost: true, alarms: true },
-    deleted: { lost: true, alarms: true },
-    out: { lost: true, alarms: true }, // signed out
+    signed_out: { renews: true }, // the lock may still be there
+
+    taken: { lost: true, locked: true, alarms: true }, // by another user
+    mine: { lost: true, locked: true, alarms: true }, // this user has the lock elsewhere
+    tab: { lost: true, locked: true, alarms: true }, // another tab of this browser has it
+
+    ended: { lost: true, alarms: true }, // nobody has it
+    deleted: { lost: true, alarms: true }, // the object
+    out: { lost: true, alarms: true }, // signed out, and the lock has ended
     back: { lost: true }, // signed in again
-    freed: { lost: true }, // it was taken, and its holder has finished
-    free: {}, // the same on a page to read
+    freed: { lost: true }, // whoever had it has finished
+    free: {}, // the same, on a page to read
   };
 
   // What is shown
@@ -100,7 +103,7 @@
     if (!holder.locked_at) return;
     for (const button of /** @type {HTMLButtonElement[]} */ (all("[name=_take_over]"))) {
       const details = button.closest("details");
-      // An open question names the holder before this one, so it has to be asked again.
+      // An open question to take over is about the holder before.
       if (details && !is_same_time(button.value, holder.locked_at)) details.open = false;
       button.value = holder.locked_at;
     }
@@ -238,26 +241,15 @@
       );
     }
 
-    /** @param {string} name */
-    #hidden_field(name) {
+    /** @param {"lock_token" | "csrfmiddlewaretoken"} name */
+    hidden_field(name) {
       const field = this.element?.querySelector(`input[name=${name}]`);
       return /** @type {HTMLInputElement | null | undefined} */ (field);
     }
 
-    get lock_token_field() {
-      return this.#hidden_field("lock_token");
-    }
-
-    /** @param {string} value */
-    add_lock_token(value) {
-      const field = document.createElement("input");
-      Object.assign(field, { type: "hidden", name: "lock_token", value });
-      this.element?.append(field);
-    }
-
     /** @param {string | null | undefined} token */
     set_csrf_token(token) {
-      const field = this.#hidden_field("csrfmiddlewaretoken");
+      const field = this.hidden_field("csrfmiddlewaretoken");
       if (field && token) field.value = token;
     }
 
@@ -312,8 +304,8 @@
   /** Asks before somebody leaves a page with changes that are not saved. */
   class UnsavedChanges {
     #form;
-    #before = /** @type {string | null} */ (null); // contents(), before anything was typed
-    #changed = false; // whatever the contents are
+    #before = /** @type {string | null} */ (null); // the contents before anything was typed
+    #changed = false; // there are changes, whatever the contents are now
     sending = false; // by a button that sends what was typed
 
     /** @param {Form} form */
@@ -336,7 +328,7 @@
       }
       for (const event of ["formset:added", "formset:removed"]) {
         this.#form.element?.addEventListener(event, () => {
-          // Before that the admin's scripts do it, while they make the page.
+          // Until then it is the admin's own scripts, which build the page.
           if (this.#before !== null) this.#changed = true;
         });
       }
@@ -416,8 +408,8 @@
   }
 
   /**
-   * Ask for this page again, to see whether its user is signed in. Only GET locks the object; it
-   * also brings a new CSRF token.
+   * Ask for this page again, to see whether the user is signed in. Unlike HEAD, GET locks the
+   * object and brings a new CSRF token.
    * @param {string} url
    * @param {"HEAD" | "GET"} [method]
    * @returns {Promise<{problem: "" | "out" | "offline" | "server", csrf_token?: string | null}>}
@@ -440,7 +432,8 @@
 
   /** @param {HTMLElement} config */
   function start(config) {
-    const client = page.LockTokens;
+    const client = globals.LockTokens;
+    const get_csrf = globals.lock_tokens._csrf; // cookie: as far as scripts can read it; token
     const { state: kind = "", task, token = "", url = "", user } = config.dataset;
     const object = [config.dataset.appLabel, config.dataset.model, config.dataset.objectId];
     const topic = object.join("/");
@@ -456,22 +449,22 @@
     const tabs = new OtherTabs(topic, on_message_of_tab);
     const title = document.title;
 
-    // The holder whom the server has shown, by the state and the time of the lock
+    // Who has the lock, as the server has shown it
     const first_state = get_first_state();
     const first_locked_at = all("[name=_take_over]")[0]?.getAttribute("value") || null;
 
     let now = first_state; // one of STATES
     let watching = false;
-    let settling = false; // what the client says is about a lock that is not wanted
+    let settling = false; // the client's events are about a lock that goes back
     let probing = false;
     let proven = 0; // when the page was last seen to have its lock
-    let sent = 0; // when the form was
-    let asking = false; // whether the form can be sent
+    let asking = false; // the page asks whether the form can be saved
     let asking_shown = false;
-    let asked = false; // and it can
     let submitter = /** @type {HTMLElement | null} */ (null);
-    let news_timer = 0; // for a loss that is no news yet
-    let news_of_loss = /** @type {(() => void) | null} */ (null);
+    let sending = false; // the answer was yes
+    let sent = 0; // when the form was sent
+    let loss_timer = 0;
+    let tell_loss = /** @type {(() => void) | null} */ (null); // when the timer ends
     let finding_out = /** @type {Promise<void> | null} */ (null); // why the lock is not renewed
 
     // States
@@ -483,9 +476,11 @@
       return seen?.dataset.lockWhen?.split(" ")[0] ?? "freed";
     }
 
+    const get_note = () => (STATES[now].lost ? "lost" : tabs.are_there ? "shared" : "alone");
+
     function show() {
       show_state(asking_shown ? "asking" : now);
-      show_note(STATES[now].lost ? "lost" : tabs.are_there ? "shared" : "alone");
+      show_note(get_note());
       get_bar()?.classList.toggle("lock-bar-lost", Boolean(STATES[now].alarms));
       config.dataset.now = now;
       document.title = now === "free" ? `${config.dataset.freeTitle} – ${title}` : title;
@@ -505,7 +500,7 @@
 
     /** @param {Holder} holder */
     function state_by_holder({ locked_by, locked_at }) {
-      // About the lock that the server has shown, it knows better than a name tells.
+      // The server knows more about the lock that it has shown than a name tells.
       const known = is_same_time(locked_at, first_locked_at) ? first_state : "";
       if (known === "taken" || known === "mine") return known;
       if (locked_by === null || locked_by !== user) return "taken";
@@ -522,7 +517,7 @@
         if (holder === null) tell("deleted");
         else if (holder.locked) {
           const by_holder = state_by_holder(holder);
-          // The other tab in which the user signed in may show this, too. Both can share its lock.
+          // The user may have opened this in the tab to sign in. Both tabs can share its lock.
           tell(by_holder !== "taken" && now === "back" ? "back" : by_holder, holder);
         } else if (reads) tell("free");
         else if (STATES[now].locked) tell("freed");
@@ -532,18 +527,18 @@
     /** @param {string} type */
     function on_message_of_tab(type) {
       if (type === "hello" && STATES[now].renews) tabs.tell("here");
-      show();
+      show_note(get_note());
     }
 
     // Saving
 
     /** @param {SubmitEvent} event before other scripts see it */
     function before_submit(event) {
-      if (event.target !== form.element || asked) return;
+      if (event.target !== form.element || sending) return;
       const button = event.submitter;
       const goes_on = button !== null && is_ours(button);
       // Signing in again, in any tab, makes the token of the form's own field invalid.
-      const { cookie } = page.lock_tokens._csrf();
+      const { cookie } = get_csrf();
       const recent = navigator.onLine && Date.now() - proven < PROVEN;
       const proof = now === "held" && recent && cookie;
       const again = Date.now() - sent < SAVING;
@@ -581,7 +576,7 @@
     async function go_on() {
       asking = true;
       show_answer("");
-      const { cookie } = page.lock_tokens._csrf();
+      const { cookie } = get_csrf();
       const { problem, csrf_token } = await probe(url, cookie ? "HEAD" : "GET");
       asking = false;
       if (problem === "out") {
@@ -596,11 +591,11 @@
 
     function send() {
       if (!form.element) return;
-      if (now === "held") form.set_csrf_token(page.lock_tokens._csrf().token);
-      asked = true;
+      if (now === "held") form.set_csrf_token(get_csrf().token);
+      sending = true;
       // The form may have a field of that name.
       HTMLFormElement.prototype.requestSubmit.call(form.element, submitter);
-      asked = false;
+      sending = false;
     }
 
     /** @param {SubmitEvent} event after other scripts have seen it */
@@ -650,17 +645,17 @@
       // A save ends the lock. That is no news while its answer is on the way.
       const wait = Math.max(0, sent + SAVING - Date.now());
       const was_signed_out = now === "signed_out";
-      news_of_loss = () => {
-        news_of_loss = null;
-        finding_out = tell_loss(detail, was_signed_out);
+      tell_loss = () => {
+        tell_loss = null;
+        finding_out = find_out_loss(detail, was_signed_out);
       };
-      clearTimeout(news_timer);
-      if (wait) news_timer = window.setTimeout(() => news_of_loss?.(), wait);
-      else news_of_loss();
+      clearTimeout(loss_timer);
+      if (wait) loss_timer = window.setTimeout(() => tell_loss?.(), wait);
+      else tell_loss();
     }
 
     /** @type {(detail: Holder & {reason: string}, was_signed_out: boolean) => Promise<void>} */
-    async function tell_loss(detail, was_signed_out) {
+    async function find_out_loss(detail, was_signed_out) {
       if (detail.reason === "deleted") tell("deleted");
       else if (detail.locked_at) tell(state_by_holder(detail), detail);
       else if (detail.reason !== "ended") tell("freed", detail);
@@ -683,8 +678,7 @@
 
     /** Return the token that this page had when a browser that goes back left it. */
     function get_earlier_token() {
-      const is_answer = kind === "again" || config.hasAttribute("data-bound");
-      return is_answer ? undefined : history.state?.lock_token;
+      return shows_unsaved_text ? undefined : history.state?.lock_token;
     }
 
     /**
@@ -693,7 +687,7 @@
      * keeps the token that it was typed with.
      */
     async function choose_token() {
-      const field = form.lock_token_field;
+      const field = form.hidden_field("lock_token");
       const fresh = field?.value || token;
       const earlier = get_earlier_token();
       if (!field || !earlier || earlier === fresh || !form.is_filled_in()) return fresh;
@@ -720,8 +714,7 @@
         renew: renew !== "false",
         leave: leave !== "false",
       };
-      // Do not wait between these, so that the client releases the lock from here on if the
-      // page is left.
+      // Do not wait between the two: from here on the lock is released when the page is left.
       client.register_existing_lock_token(...object, chosen);
       client.hold_lock(...object, undefined, options);
     }
@@ -765,14 +758,20 @@
       if (!persisted) return;
       sent = 0;
       changes.sending = asking = asking_shown = false;
-      clearTimeout(news_timer);
-      news_of_loss?.();
+      clearTimeout(loss_timer);
+      tell_loss?.();
       if (holds) tabs.open();
       show();
     }
 
-    // Templates cannot add a field to Django's own form to delete.
-    if (task === "delete") form.add_lock_token(token);
+    // The start
+
+    if (task === "delete") {
+      // Templates cannot add a field to Django's own form.
+      const field = document.createElement("input");
+      Object.assign(field, { type: "hidden", name: "lock_token", value: token });
+      form.element?.append(field);
+    }
     show_live_parts();
     for (const button of all("[data-lock-do=copy]")) {
       button.addEventListener("click", () => copy(button));
@@ -782,7 +781,7 @@
     window.addEventListener("focus", look_for_sign_in);
     document.addEventListener("visibilitychange", look_for_sign_in);
     if (form.element && !reads) {
-      // In the first phase before all other scripts, in the last one after them.
+      // Before all other scripts, and after them
       window.addEventListener("submit", before_submit, true);
       window.addEventListener("submit", after_submit);
     }
@@ -800,6 +799,6 @@
     else if (config) start(config);
   }
 
-  if (page.LockTokens) begin();
+  if (globals.LockTokens) begin();
   else document.addEventListener("lock_tokens.clientready", begin, { once: true });
 })();
