@@ -206,9 +206,8 @@
   /** @param {Field} field */
   function text_of(field) {
     if (field instanceof HTMLSelectElement) {
-      return chosen_options(field)
-        .map((option) => option.text.trim())
-        .join(", ");
+      const texts = chosen_options(field).map((option) => option.text.trim());
+      return texts.join(", ");
     }
     const ticked = field instanceof HTMLInputElement && field.checked;
     if (field.type === "checkbox") return ticked ? "[x]" : "[ ]";
@@ -360,7 +359,7 @@
     };
   }
 
-  /** Knows the other tabs of this browser that have the object's lock. */
+  /** Knows whether other tabs of this browser have the object's lock, too. */
   class OtherTabs {
     #topic;
     #on_message;
@@ -368,10 +367,7 @@
     #others = /** @type {Set<string>} */ (new Set());
     #channel = /** @type {BroadcastChannel | undefined} */ (undefined);
 
-    /**
-     * @param {string} topic
-     * @param {(type: string) => void} on_message
-     */
+    /** @param {string} topic @param {(type: string) => void} on_message */
     constructor(topic, on_message) {
       this.#topic = topic;
       this.#on_message = on_message;
@@ -433,7 +429,7 @@
   /** @param {HTMLElement} config */
   function start(config) {
     const client = globals.LockTokens;
-    const get_csrf = globals.lock_tokens._csrf; // cookie: as far as scripts can read it; token
+    const get_csrf = globals.lock_tokens._csrf; // gives the token, and the cookie if it can be read
     const { state: kind = "", task, token = "", url = "", user } = config.dataset;
     const object = [config.dataset.appLabel, config.dataset.model, config.dataset.objectId];
     const topic = object.join("/");
@@ -448,6 +444,8 @@
     const changes = new UnsavedChanges(form);
     const tabs = new OtherTabs(topic, on_message_of_tab);
     const title = document.title;
+    // The page had this token when it was left, if the browser comes back to it.
+    const earlier = shows_unsaved_text ? undefined : history.state?.lock_token;
 
     // Who has the lock, as the server has shown it
     const first_state = get_first_state();
@@ -455,16 +453,16 @@
 
     let now = first_state; // one of STATES
     let watching = false;
-    let settling = false; // the client's events are about a lock that goes back
+    let settling = false; // the page gives a lock back, and the client's events are about that
     let probing = false;
     let proven = 0; // when the page was last seen to have its lock
     let asking = false; // the page asks whether the form can be saved
     let asking_shown = false;
     let submitter = /** @type {HTMLElement | null} */ (null);
-    let sending = false; // the answer was yes
+    let sending = false; // the form may pass without asking
     let sent = 0; // when the form was sent
     let loss_timer = 0;
-    let tell_loss = /** @type {(() => void) | null} */ (null); // when the timer ends
+    let tell_loss = /** @type {(() => void) | null} */ (null); // called when the timer ends
     let finding_out = /** @type {Promise<void> | null} */ (null); // why the lock is not renewed
 
     // States
@@ -676,11 +674,6 @@
 
     // Holding the lock
 
-    /** Return the token that this page had when a browser that goes back left it. */
-    function get_earlier_token() {
-      return shows_unsaved_text ? undefined : history.state?.lock_token;
-    }
-
     /**
      * A browser that comes back to this page may fill in what was typed here under an earlier
      * lock. A save with the new lock would overwrite what others wrote between. So that text
@@ -689,7 +682,6 @@
     async function choose_token() {
       const field = form.hidden_field("lock_token");
       const fresh = field?.value || token;
-      const earlier = get_earlier_token();
       if (!field || !earlier || earlier === fresh || !form.is_filled_in()) return fresh;
       settling = true;
       await new Promise((resolve) => setTimeout(resolve, ANSWER));
@@ -724,8 +716,8 @@
       on("renewed", on_held);
       on("uncertain", on_uncertain);
       on("lost", on_lost);
-      // A browser may fill in what was typed until pageshow. It matters with an earlier token.
-      if (document.readyState === "complete" || !get_earlier_token()) hold();
+      // Until pageshow a browser may not have filled in what was typed under an earlier lock.
+      if (document.readyState === "complete" || !earlier) hold();
       else window.addEventListener("pageshow", hold, { once: true });
     }
 
