@@ -78,7 +78,7 @@
     failures = 0; // in a row
     timer = 0;
     /** @type {Promise<Token | null> | null} */
-    pending = null; // the request in progress; there is one at a time
+    pending = null; // the request in progress
     /** @type {RequestInit} */
     farewell = {};
 
@@ -135,7 +135,7 @@
     return { app_label, model, object_id, url };
   }
 
-  /** Signing in, in any tab, changes the cookie. */
+  /** Also for admin.js. Signing in, in any tab, changes the cookie. */
   function csrf() {
     const found = csrfCookie && `; ${document.cookie}`.split(`; ${csrfCookie}=`)[1];
     const cookie = found && decodeURIComponent(found.split(";")[0]);
