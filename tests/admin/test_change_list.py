@@ -841,7 +841,7 @@ def as_a_form_has_it(value):
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize(("kind", "place"), KINDS_AND_PLACES, ids=str)
+@pytest.mark.parametrize(("kind", "lock_key"), KINDS_AND_PLACES, ids=str)
 def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
     bob, settings, kind, lock_key
 ):
