@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from django.template import Context
 
 from lock_tokens import settings
-from lock_tokens.locking.info import display_name
 from lock_tokens.locking.object_keys import find_object
 from lock_tokens.models import LockToken
 from lock_tokens.web.client_config import get_base_url, get_csrf, get_nonce
@@ -85,14 +84,10 @@ def page_of(
         model_name=str(model._meta.model_name),
         object_id=str(object_id),
         token=token or None,
-        verbose_name=str(model._meta.verbose_name),
-        object_name=str(obj or ""),
-        user_name=display_name(user) or "",
         user=user,
         url=request.get_full_path() if request else "",
         request=request,
         obj=obj,
-        bound=request is not None and request.method == "POST",
     )
     if obj is not None and not token:
         page.holder = LockToken.objects.info(obj)

@@ -15,13 +15,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from lock_tokens.locking.lock_token import LockToken
-from lock_tokens.sessions import lock_for_session
-from lock_tokens.web.lock_page import LockPage
-from lock_tokens.web.request_tokens import form_token, own_or_session_token
 
 from .checks import LockableModelAdminChecks
-from .differences import new_page
 from .request_locks import held, holds, skipped_message
+from .visit import visit_of
 
 
 class LockingModelAdmin(ModelAdmin):  # type: ignore[type-arg]
@@ -58,8 +55,8 @@ class LockingModelAdmin(ModelAdmin):  # type: ignore[type-arg]
 
         Raises ``PermissionDenied`` then.
         """
-        page = get_lock_page(request)
-        if not change or (page and page.fenced) or holds(request, obj):
+        visit = visit_of(request)
+        if not change or (visit and visit.fenced) or holds(request, obj):
             super().save_model(request, obj, form, change)
             return
         with held(request) as locks:
@@ -94,45 +91,3 @@ class LockingModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             )
             return None
         return obj
-
-    def lock_for_page(self, request: HttpRequest, obj: models.Model) -> str:
-        """Lock the object for a page that shows it now, and return the token.
-
-        Raises ``AlreadyLockedError`` when another live lock stands.
-        """
-        held = lock_for_session(
-            obj,
-            request.session,
-            force_new=True,
-            timeout=self.lock_timeout,
-            user=request.user,
-        )
-        return held["token"]
-
-    def set_lock_page(
-        self, request: HttpRequest, obj: models.Model, state: str, **more: Any
-    ) -> LockPage:
-        """Note what this request's page is told of the lock; ``more`` are its fields."""
-        page = new_page(self, request, obj, state)
-        for name, value in more.items():
-            setattr(page, name, value)
-        request._lock_page = page  # type: ignore[attr-defined]
-        return page
-
-
-def sent_token(request: HttpRequest, obj: models.Model) -> str:
-    """Return the token of the form that was sent, else the session's; empty if none."""
-    return own_or_session_token(form_token(request), request, obj)
-
-
-def is_prefetch(request: HttpRequest) -> bool:
-    """Say whether nobody sees the page yet.
-
-    Answered with an error, the browser asks again when somebody does.
-    """
-    return "prefetch" in request.headers.get("Sec-Purpose", "")
-
-
-def get_lock_page(request: HttpRequest) -> LockPage | None:
-    """Return what this request's page is told of its lock; ``None`` without one."""
-    return getattr(request, "_lock_page", None)

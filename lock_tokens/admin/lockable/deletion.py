@@ -22,9 +22,10 @@ from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.sessions import forget, infos_of_others
 from lock_tokens.web.lock_page import HELD
 
-from .base import LockingModelAdmin, get_lock_page, is_prefetch, sent_token
+from .base import LockingModelAdmin
 from .helpers import wrap
 from .request_locks import described, holds
+from .visit import Visit, is_prefetch, visit_of
 
 
 class DeletionLocks(LockingModelAdmin):
@@ -43,11 +44,11 @@ class DeletionLocks(LockingModelAdmin):
             return super().delete_view(request, object_id, extra_context)
         if is_prefetch(request):
             return HttpResponse(status=503)
+        visit = Visit(self, request, obj)
         try:
             if request.method == "POST":
-                return self._delete(request, obj, object_id, extra_context)
-            token = self.lock_for_page(request, obj)
-            self.set_lock_page(request, obj, HELD, token=token)
+                return self._delete(visit, object_id, extra_context)
+            visit.set_page(HELD, token=visit.lock())
             return super().delete_view(request, object_id, extra_context)
         except AlreadyLockedError as error:
             message = _("Not deleted: %(what)s.") % {"what": described(obj, error)}
@@ -62,23 +63,18 @@ class DeletionLocks(LockingModelAdmin):
         return HttpResponseRedirect(self._way_back(request, obj))
 
     def _delete(
-        self,
-        request: HttpRequest,
-        obj: models.Model,
-        object_id: str,
-        extra_context: dict[str, Any] | None,
+        self, visit: Visit, object_id: str, extra_context: dict[str, Any] | None
     ) -> HttpResponseBase:
-        lock_key = LockToken.objects.key_of(obj)
+        lock_key = LockToken.objects.key_of(visit.obj)
         # Not a new lock: others may have edited the object since the question.
-        token = sent_token(request, obj)
-        with fence(obj, token, timeout=self.lock_timeout) as fenced:
-            page = self.set_lock_page(
-                request, obj, HELD, token=fenced.token, fenced=True
-            )
-            response = super().delete_view(request, object_id, extra_context)
-            fenced.release = not page.shown and response.status_code < 400
+        token = visit.sent_token()
+        with fence(visit.obj, token, timeout=self.lock_timeout) as fenced:
+            visit.set_page(HELD, token=fenced.token)
+            visit.fenced = True
+            response = super().delete_view(visit.request, object_id, extra_context)
+            fenced.release = not visit.shown and response.status_code < 400
         if fenced.release:
-            forget(lock_key, request.session)
+            forget(lock_key, visit.request.session)
         return response
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -95,11 +91,11 @@ class DeletionLocks(LockingModelAdmin):
         self, request: HttpRequest, context: dict[str, Any]
     ) -> HttpResponse:
         response = super().render_delete_form(request, context)
-        page = get_lock_page(request)
-        if page is None:
+        visit = visit_of(request)
+        if visit is None:
             return response
-        page.shown = True
-        return wrap(response, "lock_tokens/admin/delete_confirmation.html", page)
+        visit.shown = True
+        return wrap(response, "lock_tokens/admin/delete_confirmation.html", visit.page)
 
     def _way_back(self, request: HttpRequest, obj: models.Model) -> str:
         if not self.has_view_or_change_permission(request, obj):

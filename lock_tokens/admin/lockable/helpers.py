@@ -1,13 +1,10 @@
-"""A ModelAdmin for one request, that may do less than the one it is a copy of.
-
-What a copy must not do it has as attributes of its own. They come before any method, also
-one that a subclass has overridden without asking ``super()``.
-"""
+"""Smaller tools of the pages, by what they work on."""
 
 from __future__ import annotations
 
 import re
 from copy import copy
+from functools import cache
 from typing import Any, TypeVar
 
 from django.contrib.admin import ModelAdmin
@@ -21,35 +18,56 @@ from lock_tokens.web.lock_page import LockPage
 A = TypeVar("A", bound="ModelAdmin[Any]")
 
 
-def read_only(model_admin: A) -> A:
-    """Return a copy whose change page is Django's own for those who may only look."""
-    reader: Any = copy(model_admin)
-    reader.has_change_permission = lambda request, obj=None: False
-    reader.has_view_permission = lambda request, obj=None: True
-    return reader  # type: ignore[no-any-return]
+# A ModelAdmin that may do less
 
 
-def never_saving(model_admin: A) -> A:
-    """Return a copy whose change page answers every POST with the form as it was sent."""
-    asking: Any = copy(model_admin)
+def copy_with(part: type, model_admin: A) -> A:
+    """Return a copy for one request, of a class with ``part`` before all others.
 
-    def get_form(*args: Any, **kwargs: Any) -> type:
-        form: Any = model_admin.get_form(*args, **kwargs)
+    The methods of ``part`` also replace those that the project has overridden, on the
+    class or on the object.
+    """
+    reduced: Any = copy(model_admin)
+    for name in vars(part):
+        vars(reduced).pop(name, None)
+    reduced.__class__ = _class_with(part, type(model_admin))
+    return reduced  # type: ignore[no-any-return]
+
+
+@cache
+def _class_with(part: type, base: type) -> type:
+    return type(base.__name__, (part, base), {"__module__": base.__module__})
+
+
+class ReadOnly:
+    """Its change page is Django's own for users who may only look."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+
+class NeverSaving:
+    """Its change page answers every POST with the form as it was sent."""
+
+    def get_form(self, *args: Any, **kwargs: Any) -> type:
+        form: Any = super().get_form(*args, **kwargs)  # type: ignore[misc]
         asked = type(form)(form.__name__, (form,), {"is_valid": is_never_valid})
         asked.base_fields = form.base_fields  # as get_form() may have changed them
         return asked  # type: ignore[no-any-return]
 
-    def get_actions(request: Any, action_location: Any = None) -> dict[str, Any]:
+    def get_actions(self, request: Any, action_location: Any = None) -> dict[str, Any]:
         return {}  # the buttons of a form that was refused are none of Django's actions
-
-    asking.get_form = get_form
-    asking.get_actions = get_actions
-    return asking  # type: ignore[no-any-return]
 
 
 def is_never_valid(form: Any) -> bool:
-    """Find the errors that there are, for the page, and let nothing be saved."""
+    """Find the errors, for the page to show, and let nothing be saved."""
     return form.errors is None
+
+
+# Responses
 
 
 def context_of(response: HttpResponseBase) -> dict[str, Any]:
@@ -77,15 +95,17 @@ def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
     return response
 
 
-#: The form's names for what our buttons ask.
+# Buttons
+
+#: The names of our buttons.
 LOCK_AGAIN = "_lock_again"
 TAKE_OVER = "_take_over"
 
-# Django's.
+#: Those of Django's.
 SAVE_AS_NEW = "_saveasnew"
 SAVE_BUTTONS = {"_save", "_continue", "_addanother"}
 OWN_BUTTONS = {*SAVE_BUTTONS, SAVE_AS_NEW, LOCK_AGAIN, TAKE_OVER}
-NO_BUTTONS = {"_popup", "_to_field", "_source_model", "_selected_action"}
+HIDDEN_FIELDS = {"_popup", "_to_field", "_source_model", "_selected_action"}
 
 
 def is_plain_save(request: HttpRequest) -> bool:
@@ -94,8 +114,11 @@ def is_plain_save(request: HttpRequest) -> bool:
         name
         for name in request.POST
         if name.startswith("_") and not name.startswith("_lock_")
-    } - NO_BUTTONS
+    } - HIDDEN_FIELDS
     return TOKEN_FIELD in request.POST and bool(buttons) and buttons <= SAVE_BUTTONS
+
+
+# The rows of inlines
 
 
 def show_all_rows(formset: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
@@ -16,8 +17,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_protect
 
 from lock_tokens.refusals import submitted_fields
-
-from .differences import login_url
 
 SIGNED_OUT = "signed_out"
 DELETED = "deleted"
@@ -88,3 +87,8 @@ def nothing_saved(
     )
     add_never_cache_headers(response)
     return response
+
+
+def login_url(site: str, path: str) -> str:
+    """Return where to sign in to the admin, and come back to ``path``."""
+    return f"{reverse('admin:login', current_app=site)}?{urlencode({'next': path})}"
