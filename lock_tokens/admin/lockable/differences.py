@@ -48,9 +48,9 @@ def differences(current: models.Model, form: Any, formsets: Any) -> list[Differe
 
 
 def files_of(request: HttpRequest, form: Any) -> list[str]:
-    """Return of which fields a file was sent, which no page can have chosen already.
+    """Return the labels of the fields with a file, which the user must choose again.
 
-    Also with the form that this one comes from, where no file was chosen again.
+    The form names those of the form before it, if the user chose no file again.
     """
     labels = {form.add_prefix(name): str(form[name].label) for name in form.fields}
     sent = [labels.get(name, name) for name in request.FILES]
@@ -58,7 +58,7 @@ def files_of(request: HttpRequest, form: Any) -> list[str]:
 
 
 def is_same_text(saved: Any, bound_field: Any) -> bool:
-    """Say whether only the line ends differ, which browsers make their own."""
+    """Say whether at most the line ends differ, which browsers change."""
     sent = bound_field.data
     return (
         isinstance(saved, str)
@@ -68,7 +68,7 @@ def is_same_text(saved: Any, bound_field: Any) -> bool:
 
 
 def saved_value(current: models.Model, name: str, form: Any) -> str:
-    """Return, for reading, what is saved in a field of a form."""
+    """Return what is saved in a field of a form, as text to read."""
     model_field = {
         found.name: found
         for found in (*current._meta.fields, *current._meta.many_to_many)
@@ -85,7 +85,7 @@ def saved_value(current: models.Model, name: str, form: Any) -> str:
 def differ(
     one: models.Model, other: models.Model, except_for: Container[str] = ()
 ) -> bool:
-    """Say whether two readings of a row differ, but for the fields of these names.
+    """Say whether two readings of a row differ, not counting ``except_for``.
 
     Columns that ``one`` was read without are not compared.
     """

@@ -59,7 +59,7 @@ class NeverSaving:
         return asked  # type: ignore[no-any-return]
 
     def get_actions(self, request: Any, action_location: Any = None) -> dict[str, Any]:
-        return {}  # the buttons of a form that was refused are none of Django's actions
+        return {}  # the buttons of a refused form are not actions
 
 
 def is_never_valid(form: Any) -> bool:
@@ -71,7 +71,7 @@ def is_never_valid(form: Any) -> bool:
 
 
 def context_of(response: HttpResponseBase) -> dict[str, Any]:
-    """Return the context of a page that is not rendered yet, to be read and changed."""
+    """Return the context of a page that is not rendered yet. It may be changed."""
     context = getattr(response, "context_data", None)
     return context if isinstance(context, dict) else {}
 
@@ -83,10 +83,10 @@ def formsets_of(response: Any) -> list[Any]:
 
 
 def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
-    """Let ``template`` add its blocks to the template that the page would have had.
+    """Let ``template`` add its blocks to the template of the page.
 
-    Which may be Django's, or the project's own for this model: ``template`` extends
-    ``lock_base``. A page that is rendered already is left alone.
+    ``template`` extends that one as ``lock_base``: Django's, or the project's own. A page
+    that is rendered already stays as it is.
     """
     if isinstance(response, TemplateResponse) and not response.is_rendered:
         base = response.resolve_template(response.template_name)
@@ -109,7 +109,7 @@ HIDDEN_FIELDS = {"_popup", "_to_field", "_source_model", "_selected_action"}
 
 
 def is_plain_save(request: HttpRequest) -> bool:
-    """Say whether a page of ours was sent by a button of Django's, and no other's."""
+    """Say whether a page of ours was sent by a button of Django's, and no other."""
     buttons = {
         name
         for name in request.POST
@@ -122,7 +122,7 @@ def is_plain_save(request: HttpRequest) -> bool:
 
 
 def show_all_rows(formset: Any) -> None:
-    """Have an inline show each row that was sent, also of one that is deleted since."""
+    """Have an inline show each row that was sent, even if it was deleted since."""
     instances = [getattr(form, "instance", None) for form in formset.initial_forms]
     formset._queryset = [
         row if row is not None and row.pk else None for row in instances
@@ -130,7 +130,7 @@ def show_all_rows(formset: Any) -> None:
 
 
 def has_gone_rows(formsets: list[Any]) -> bool:
-    """Say whether a row that was sent as one that is there is not."""
+    """Say whether a row is gone that the form sent as an existing one."""
     return any(gone_rows(formset) for formset in formsets)
 
 
@@ -144,9 +144,9 @@ def gone_rows(formset: Any) -> list[int]:
 
 
 def with_gone_rows_as_new(data: QueryDict, formsets: list[Any]) -> QueryDict:
-    """Return what was sent, with rows that are gone as rows to be added.
+    """Return what was sent, with each row that is gone as a row to add.
 
-    Those that were to be deleted are left out.
+    Rows that are gone and were to be deleted anyway are skipped.
     """
     renewed = data.copy()
     for formset in formsets:
