@@ -89,10 +89,7 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
             return name_of_object(lock)
         return format_html('<a href="{}">{}</a>', lock.found_url, name_of_object(lock))
 
-    @display(
-        description=gettext_lazy("type"),
-        ordering="locked_object_content_type",
-    )
+    @display(description=gettext_lazy("type"), ordering="locked_object_content_type")
     def locked_object_type(self, lock: LockToken) -> str:
         return capfirst(lock.locked_object_content_type.name)
 
@@ -140,8 +137,7 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
         """Find the locks with each of the words in the key or in the holder's name.
 
         Python compares the names, not the database: the user model may be in another
-        database, and its columns are not known. There are few holders, no more
-        than people who edit right now.
+        database, and its columns are not known. There are few holders.
         """
         may_have_duplicates = False
         words = search_term.split()
@@ -162,17 +158,13 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         words = {"title": _("Release the lock?"), "subtitle": ONLY_THE_LOCK}
+        context = {**words, **(extra_context or {})}
         try:
-            return super().delete_view(
-                request, object_id, {**words, **(extra_context or {})}
-            )
+            return super().delete_view(request, object_id, context)
         except UnlockForbiddenError:
             return self._it_has_ended(request)
 
-    @action(
-        permissions=["delete"],
-        description=gettext_lazy("Release selected locks"),
-    )
+    @action(permissions=["delete"], description=gettext_lazy("Release selected locks"))
     def delete_selected(
         self, request: HttpRequest, queryset: models.QuerySet[LockToken]
     ) -> HttpResponse | None:
@@ -189,9 +181,8 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
                 "%(count)d locks were released.",
                 len(released),
             )
-            self.message_user(
-                request, text % {"count": len(released)}, messages.SUCCESS
-            )
+            text %= {"count": len(released)}
+            self.message_user(request, text, messages.SUCCESS)
         left = set(request.POST.getlist(ACTION_CHECKBOX_NAME)) - released
         if left:
             text = ngettext(
@@ -256,19 +247,15 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
     def response_delete(
         self, request: HttpRequest, obj_display: str, obj_id: int
     ) -> HttpResponse:
-        self.message_user(
-            request,
-            _("The lock on “%(object)s” was released.") % {"object": obj_display},
-            messages.SUCCESS,
-        )
+        text = _("The lock on “%(object)s” was released.") % {"object": obj_display}
+        self.message_user(request, text, messages.SUCCESS)
         return self.response_post_save_change(request, None)
 
     def _release(self, request: HttpRequest, lock: Any) -> bool:
         """Release and log; say whether the lock was still there."""
+        using = router.db_for_write(LockToken, instance=lock)
         try:
-            with transaction.atomic(
-                using=router.db_for_write(LockToken, instance=lock)
-            ):
+            with transaction.atomic(using=using):
                 self.log_deletions(request, [lock])  # type: ignore[arg-type]
                 self.delete_model(request, lock)
         except UnlockForbiddenError:

@@ -48,9 +48,10 @@ def differences(current: models.Model, form: Any, formsets: Any) -> list[Differe
 
 
 def files_of(request: HttpRequest, form: Any) -> list[str]:
-    """Return the labels of the fields with a file, which the user must choose again.
+    """Return the labels of the fields whose file the user must choose again.
 
-    The form names those of the form before it, if the user chose no file again.
+    No page can choose a file by itself. ``_lock_files`` has the labels from the page
+    before, if the user did not choose those files again there.
     """
     labels = {form.add_prefix(name): str(form[name].label) for name in form.fields}
     sent = [labels.get(name, name) for name in request.FILES]

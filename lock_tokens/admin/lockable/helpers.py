@@ -36,7 +36,8 @@ def copy_with(part: type, model_admin: A) -> A:
 
 @cache
 def _class_with(part: type, base: type) -> type:
-    return type(base.__name__, (part, base), {"__module__": base.__module__})
+    own = {"__module__": base.__module__}
+    return base if issubclass(base, part) else type(base.__name__, (part, base), own)
 
 
 class ReadOnly:
@@ -101,7 +102,7 @@ def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
 LOCK_AGAIN = "_lock_again"
 TAKE_OVER = "_take_over"
 
-#: Those of Django's.
+#: The names of Django's buttons.
 SAVE_AS_NEW = "_saveasnew"
 SAVE_BUTTONS = {"_save", "_continue", "_addanother"}
 OWN_BUTTONS = {*SAVE_BUTTONS, SAVE_AS_NEW, LOCK_AGAIN, TAKE_OVER}
@@ -109,7 +110,7 @@ HIDDEN_FIELDS = {"_popup", "_to_field", "_source_model", "_selected_action"}
 
 
 def is_plain_save(request: HttpRequest) -> bool:
-    """Say whether a page of ours was sent by a button of Django's, and no other."""
+    """Say whether a page of ours was sent by one of Django's buttons, and no other."""
     buttons = {
         name
         for name in request.POST

@@ -57,16 +57,16 @@ class ShownEncoder(DjangoJSONEncoder):
 
 def lock_aware(formset: type, request: HttpRequest, model_admin: Any) -> type:
     """Return a change list's formset class that saves only what it may."""
-    own = {"request": request, "model_admin": model_admin}
+    own = {"_lock_request": request, "_lock_admin": model_admin}
     return type(formset.__name__, (LockAwareFormSet, formset), own)
 
 
 class LockAwareFormSet:
     """The part of the formset that locks the rows, and sends back what they showed."""
 
-    request: HttpRequest
-    model_admin: Any
-    is_locked = False
+    _lock_request: HttpRequest
+    _lock_admin: Any
+    _is_locked = False
 
     def add_fields(self: Any, form: Any, index: Any) -> None:
         super().add_fields(form, index)  # type: ignore[misc]
@@ -77,9 +77,9 @@ class LockAwareFormSet:
 
     def is_valid(self: Any) -> bool:
         valid: bool = super().is_valid()  # type: ignore[misc]
-        if valid and not self.is_locked:
-            self.is_locked = True
-            lock_rows(self, self.request, self.model_admin)
+        if valid and not self._is_locked:
+            self._is_locked = True
+            lock_rows(self, self._lock_request, self._lock_admin)
         return valid
 
 
@@ -95,7 +95,7 @@ def lock_rows(formset: Any, request: HttpRequest, model_admin: Any) -> None:
             changed[form.instance] = form, shown
         else:
             pass_over(form)  # only what is saved has changed since
-    locks.acquire(list(changed), model_admin.lock_timeout, request.user)
+    locks.acquire(list(changed), model_admin.lock_timeout)
     rows = model_admin.model._base_manager.using(formset.queryset.db)
     current = current_rows(rows.all()).in_bulk([obj.pk for obj in changed])
     for obj, (form, shown) in changed.items():
@@ -107,10 +107,8 @@ def lock_rows(formset: Any, request: HttpRequest, model_admin: Any) -> None:
             }
         else:
             continue
-        message = _("Not saved: %(what)s. You entered %(entered)s.") % {
-            "what": reason,
-            "entered": entered(form, shown),
-        }
+        values = {"what": reason, "entered": entered(form, shown)}
+        message = _("Not saved: %(what)s. You entered %(entered)s.") % values
         model_admin.message_user(request, message, messages.WARNING)
         pass_over(form)
 

@@ -222,10 +222,10 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             objects = list(selected)
             # Nothing renews these locks. They end with the action, so they may be long.
             seconds = max(get_timeout(self.lock_timeout), LONG_ENOUGH)
-            locks.acquire(objects, seconds, request.user)
+            locks.acquire(objects, seconds)
             locks.skip_changed(objects)
             if locks.skipped:
-                message = skipped_message(locks.skipped.items())
+                message = skipped_message(locks.skipped)
                 self.message_user(request, message, messages.WARNING)
                 if len(locks.skipped) == len(objects):
                     return HttpResponseRedirect(request.get_full_path())
@@ -279,9 +279,9 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             super().save_model(request, obj, form, change)
             return
         with request_locks(request) as locks:
-            locks.acquire([obj], self.lock_timeout, request.user)
+            locks.acquire([obj], self.lock_timeout)
             if locks.skipped:
-                raise PermissionDenied(skipped_message(locks.skipped.items()))
+                raise PermissionDenied(skipped_message(locks.skipped))
             super().save_model(request, obj, form, change)
             locks.written = True
 

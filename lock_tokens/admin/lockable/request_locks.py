@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from typing import Any
 
-from django.contrib.sessions.backends.base import SessionBase
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models
 from django.http import HttpRequest
 from django.utils import formats, timezone
@@ -40,16 +39,14 @@ class RequestLocks:
     session had before are released too, because its pages show the old text.
     """
 
-    def __init__(self, session: SessionBase) -> None:
-        self.session = session
+    def __init__(self, request: HttpRequest) -> None:
+        self.session, self.user = request.session, request.user
         self.skipped: dict[models.Model, Any] = {}
         self.written = False
         self._acquired: dict[LockKey, str] = {}
         self._own: dict[LockKey, str] = {}  # which the session had before
 
-    def acquire(
-        self, objects: Sequence[models.Model], timeout: float | None, user: Any
-    ) -> None:
+    def acquire(self, objects: Sequence[models.Model], timeout: float | None) -> None:
         """Lock what is free or the session's own, and note the rest in ``skipped``."""
         objects = [obj for obj in objects if LockToken.objects.can_be_locked(obj)]
         infos = infos_of_others(objects, self.session)
@@ -58,7 +55,7 @@ class RequestLocks:
                 if info is not None:
                     self.skipped[obj] = info
                 else:
-                    self._acquire(obj, timeout, user)
+                    self._acquire(obj, timeout)
             except AlreadyLockedError as error:
                 self.skipped[obj] = error
 
@@ -80,7 +77,7 @@ class RequestLocks:
         lock_key = LockToken.objects.key_of(obj)
         return lock_key in self._acquired or lock_key in self._own
 
-    def _acquire(self, obj: models.Model, timeout: float | None, user: Any) -> None:
+    def _acquire(self, obj: models.Model, timeout: float | None) -> None:
         locks = LockToken.objects
         lock_key = locks.key_of(obj)
         token = get_session_token(obj, self.session)
@@ -89,7 +86,7 @@ class RequestLocks:
                 locks.renew(obj, token, timeout=timeout, extend=True)
                 self._own[lock_key] = token
                 return
-        lock = locks.acquire(obj, timeout=timeout, user=user)
+        lock = locks.acquire(obj, timeout=timeout, user=self.user)
         self._acquired[lock_key] = lock.token_str
 
     def release(self) -> None:
@@ -115,7 +112,7 @@ class RequestLocks:
 @contextmanager
 def request_locks(request: HttpRequest) -> Iterator[RequestLocks]:
     """Give the :class:`RequestLocks` of the request; its locks end with the block."""
-    locks = RequestLocks(request.session)
+    locks = RequestLocks(request)
     request._request_locks = locks  # type: ignore[attr-defined]
     try:
         yield locks
@@ -164,9 +161,9 @@ def since(moment: datetime) -> str:
     return str(formats.date_format(moment, "SHORT_DATETIME_FORMAT"))
 
 
-def skipped_message(skipped: Iterable[tuple[models.Model, Any]]) -> str:
+def skipped_message(skipped: dict[models.Model, Any]) -> str:
     """Say what was skipped, and why."""
-    pairs = list(skipped)
+    pairs = list(skipped.items())
     named = ", ".join(named_briefly(*pair) for pair in pairs[:MAX_NAMED])
     more = len(pairs) - MAX_NAMED
     if more > 0:
