@@ -32,6 +32,7 @@ class MySQLStatements(Statements):
     now = "UTC_TIMESTAMP(6)"
     later = "UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND"
     looks_first = True
+    repeats_life = True
 
     def __init__(
         self, model: type[models.Model], connection: BaseDatabaseWrapper
@@ -56,19 +57,16 @@ class MySQLStatements(Statements):
             f"SELECT {self.row} FROM {n.table}"
             f" WHERE {self.its_key} AND {n.token} IN (%s, %s)"
         )
-        self.renew_sql = self._renewal(self.later)
-        self.renew_expiring_sql = self.renew_sql + self.its_expiry
-        self.extend_sql = self._renewal(f"GREATEST({n.expires_at}, {self.later})")
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@innodb_rollback_on_timeout")
             #: Whether a statement that waits in vain undoes the whole transaction.
             self.waits_undo_all = bool(cursor.fetchone()[0])
 
     def _over_the_old(self, *, only_expired: bool) -> str:
-        """Return what makes the new row take the place of the one that stands.
+        """Return the clause that puts the new row in the place of the old one.
 
-        Which of the two tokens is there then tells which way it came in. The expiry
-        comes last: each assignment sees those before it.
+        The token that the row then has tells whether it was inserted or replaced. The
+        expiry comes last: each assignment sees those before it.
         """
         n = self.names
 
@@ -88,12 +86,12 @@ class MySQLStatements(Statements):
         ]
         return f" ON DUPLICATE KEY UPDATE {', '.join(assignments)}"
 
-    def _renewal(self, expiry: str) -> str:
+    def _renewal(self, expiry: str, condition: str = "") -> str:
         n = self.names
         return (
             f"UPDATE {n.table} SET {n.expires_at} = {expiry}"
             f" WHERE {self.its_token} AND LAST_INSERT_ID(TIMESTAMPDIFF(MICROSECOND,"
-            f" '1970-01-01 00:00:00', {expiry})) IS NOT NULL"
+            f" '1970-01-01 00:00:00', {expiry})) IS NOT NULL{condition}"
         )
 
     def acquire(self, lock: NewLock) -> Acquired | None:
@@ -121,14 +119,14 @@ class MySQLStatements(Statements):
 
     def _acquire(self, lock: NewLock) -> Acquired | None:
         condition = lock.content_type_id, lock.key
-        parameters = (*self._values(lock), *condition, lock.replacing_token)
+        parameters = (*self.values(lock), *condition, lock.replacing_token)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.acquire_sql, parameters)
             return self._read_back(lock) if cursor.rowcount else None
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it."""
-        parameters = (*self._values(lock), lock.replacing_token)
+        """Lock the object and end the lock that it had."""
+        parameters = (*self.values(lock), lock.replacing_token)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.take_over_sql, parameters)
             return cast("Acquired", self._read_back(lock))
@@ -149,55 +147,16 @@ class MySQLStatements(Statements):
             cursor.execute(
                 self.read_back_sql, (lock.content_type_id, lock.key, *tokens)
             )
-            return self._acquired(cursor.fetchone(), lock)
+            return self.acquired(cursor.fetchone(), lock)
 
-    def _acquired(self, row: tuple[Any, ...] | None, lock: NewLock) -> Acquired | None:
-        """Return what the row says if it is the new lock's, ``None`` if another's."""
-        if row is None or row[1] not in (lock.token, lock.replacing_token):
+    def life(self, seconds: float) -> float:
+        """Return microseconds."""
+        return round(seconds * 1_000_000)
+
+    def new_expiry(self, cursor: Any) -> datetime.datetime | None:
+        if not cursor.rowcount:
             return None
-        return Acquired(
-            id=row[0],
-            token=row[1],
-            locked_at=self.as_datetime(row[2]),
-            expires_at=self.as_datetime(row[3]),
-            replaced=row[1] == lock.replacing_token,
-        )
-
-    def _values(self, lock: NewLock) -> tuple[Any, ...]:
-        return (
-            lock.token,
-            lock.content_type_id,
-            lock.key,
-            round(lock.seconds * 1_000_000),
-            self.prepared_user(lock),
-        )
-
-    def renew(
-        self,
-        content_type_id: int,
-        key: str,
-        token: str,
-        seconds: float,
-        extend: bool = False,
-        expiring_at: datetime.datetime | None = None,
-    ) -> datetime.datetime | None:
-        """Move the expiry to ``seconds`` from now and return it.
-
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
-        and when the expiry is not ``expiring_at`` any more.
-        """
-        life = round(seconds * 1_000_000)
-        sql = self.extend_sql if extend else self.renew_sql
-        parameters: tuple[Any, ...] = (life, content_type_id, key, token, life)
-        if expiring_at is not None:
-            sql = self.renew_expiring_sql
-            parameters = (*parameters, self.as_parameter(expiring_at))
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            if not cursor.rowcount:
-                return None
-            expiry = EPOCH + datetime.timedelta(microseconds=cursor.lastrowid)
-        return from_utc(expiry)
+        return from_utc(EPOCH + datetime.timedelta(microseconds=cursor.lastrowid))
 
 
 class MariaDBStatements(MySQLStatements):
@@ -222,7 +181,7 @@ class MariaDBStatements(MySQLStatements):
         self.take_over_sql += returning
 
     def _acquire(self, lock: NewLock) -> Acquired | None:
-        parameters = (*self._values(lock), lock.replacing_token)
+        parameters = (*self.values(lock), lock.replacing_token)
         if lock.has_looked or (self.waits_undo_all and in_transaction(self.connection)):
             return self._insert(self.insert_sql, lock, parameters)
         try:
@@ -237,8 +196,8 @@ class MariaDBStatements(MySQLStatements):
         return self._insert(self.insert_sql, lock, parameters)
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it."""
-        parameters = (*self._values(lock), lock.replacing_token)
+        """Lock the object and end the lock that it had."""
+        parameters = (*self.values(lock), lock.replacing_token)
         return cast("Acquired", self._insert(self.take_over_sql, lock, parameters))
 
     def _insert(
@@ -246,7 +205,7 @@ class MariaDBStatements(MySQLStatements):
     ) -> Acquired | None:
         with self.connection.cursor() as cursor:
             cursor.execute(sql, parameters)
-            return self._acquired(cursor.fetchone(), lock)
+            return self.acquired(cursor.fetchone(), lock)
 
 
 def is_lock_wait_timeout(error: OperationalError) -> bool:

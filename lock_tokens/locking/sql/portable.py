@@ -54,11 +54,11 @@ class PortableStatements:
         )
 
     def is_locked(self, content_type_id: int, key: str) -> bool:
-        """Say whether a live lock stands."""
+        """Say whether the object has a live lock."""
         return self._row(content_type_id, key).filter(expires_at__gt=UTCNow()).exists()
 
     def current_token(self, content_type_id: int, key: str) -> CurrentToken | None:
-        """Return the token that stands and whether it is live; ``None`` without a lock."""
+        """Return the token of the lock, and whether it is live; ``None`` if free."""
         row = (
             self._row(content_type_id, key)
             .annotate(live=models.Q(expires_at__gt=UTCNow()))
@@ -82,7 +82,7 @@ class PortableStatements:
         return acquired._replace(replaced=bool(replaced)) if acquired else None
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it.
+        """Lock the object and end the lock that it had.
 
         Raises ``Busy`` when others were quicker again and again.
         """
@@ -127,8 +127,8 @@ class PortableStatements:
     ) -> datetime.datetime | None:
         """Move the expiry to ``seconds`` from now and return it.
 
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
-        and when the expiry is not ``expiring_at`` any more.
+        With ``extend`` a later expiry is kept. Returns ``None`` when this is not the
+        lock's token, and when the expiry is no longer ``expiring_at``.
         """
         row = self._row(content_type_id, key).filter(token_str=token)
         expiry = later(seconds)
@@ -140,7 +140,7 @@ class PortableStatements:
         return row.values_list("expires_at", flat=True).first()
 
     def release(self, content_type_id: int, key: str, token: str) -> bool:
-        """Delete the lock that this token holds; say whether there was one."""
+        """Delete the lock that has this token; say whether there was one."""
         row = self._row(content_type_id, key).filter(token_str=token)
         return row.delete()[0] > 0
 

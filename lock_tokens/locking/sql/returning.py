@@ -44,15 +44,12 @@ class ReturningStatements(Statements):
             f" WHERE {n.table}.{n.expires_at} <= {self.now}{result}"
         )
         self.take_over_sql = f"{new_row} WHERE 1 = 1{over_the_old}{result}"
-        renew = f"UPDATE {n.table} SET {n.expires_at} = %s WHERE {self.its_token}"
-        returning = f" RETURNING {n.expires_at}"
-        self.renew_sql = renew.replace("%s", self.later, 1) + returning
-        self.renew_expiring_sql = (
-            renew.replace("%s", self.later, 1) + self.its_expiry + returning
-        )
-        self.extend_sql = (
-            renew.replace("%s", f"{self.greatest}({n.expires_at}, {self.later})", 1)
-            + returning
+
+    def _renewal(self, expiry: str, condition: str = "") -> str:
+        n = self.names
+        return (
+            f"UPDATE {n.table} SET {n.expires_at} = {expiry}"
+            f" WHERE {self.its_token}{condition} RETURNING {n.expires_at}"
         )
 
     def typed(self, connection: BaseDatabaseWrapper, name: str) -> str:
@@ -68,7 +65,7 @@ class ReturningStatements(Statements):
         )
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it."""
+        """Lock the object and end the lock that it had."""
         acquired = self._insert(self.take_over_sql, lock, (lock.replacing_token,))
         return cast("Acquired", acquired)  # without a condition there is always a row
 
@@ -76,51 +73,8 @@ class ReturningStatements(Statements):
         self, sql: str, lock: NewLock, more: tuple[Any, ...]
     ) -> Acquired | None:
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                sql,
-                (
-                    lock.token,
-                    lock.content_type_id,
-                    lock.key,
-                    lock.seconds,
-                    self.prepared_user(lock),
-                    *more,
-                ),
-            )
-            row = cursor.fetchone()
-        if row is None:
-            return None
-        return Acquired(
-            id=row[0],
-            token=row[1],
-            locked_at=self.as_datetime(row[2]),
-            expires_at=self.as_datetime(row[3]),
-            replaced=row[1] == lock.replacing_token,
-        )
-
-    def renew(
-        self,
-        content_type_id: int,
-        key: str,
-        token: str,
-        seconds: float,
-        extend: bool = False,
-        expiring_at: datetime.datetime | None = None,
-    ) -> datetime.datetime | None:
-        """Move the expiry to ``seconds`` from now and return it.
-
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
-        and when the expiry is not ``expiring_at`` any more.
-        """
-        sql = self.extend_sql if extend else self.renew_sql
-        parameters: tuple[Any, ...] = (seconds, content_type_id, key, token)
-        if expiring_at is not None:
-            sql = self.renew_expiring_sql
-            parameters = (*parameters, self.as_parameter(expiring_at))
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            row = cursor.fetchone()
-        return self.as_datetime(row[0]) if row else None
+            cursor.execute(sql, (*self.values(lock), *more))
+            return self.acquired(cursor.fetchone(), lock)
 
 
 class PostgreSQLStatements(ReturningStatements):
