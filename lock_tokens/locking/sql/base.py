@@ -1,4 +1,4 @@
-"""What the dialects share: the names, and everything that is plain SQL."""
+"""What the dialects share: the names, and the statements in plain SQL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ M = TypeVar("M", bound=models.Model)
 
 
 class RowReader(Generic[M]):
-    """Knows a model's columns and their converters, once for a database."""
+    """Reads rows of a model as instances, with the ORM's converters."""
 
     def __init__(self, model: type[M], connection: BaseDatabaseWrapper) -> None:
         self.model = model
@@ -84,14 +84,14 @@ def quoted_names(model: type[models.Model], connection: BaseDatabaseWrapper) -> 
 
 
 class Statements:
-    """What the dialects share: everything that is plain SQL."""
+    """The statements that are plain SQL, and what the dialects fill in."""
 
     #: SQL of the clock, and of the clock plus a number of seconds given as a parameter.
     now: str
     later: str
     #: Whether a renewal needs the life of the lock a second time, after the token.
     repeats_life = False
-    #: Whether an acquire inside a transaction looks first whether the object is free.
+    #: Whether an acquire inside a transaction first looks whether the object is free.
     looks_first = False
     #: SQL function that gives the greater of two values.
     greatest = "GREATEST"
@@ -125,10 +125,10 @@ class Statements:
         raise NotImplementedError
 
     def _prepare_live_lock(self, connection: BaseDatabaseWrapper) -> None:
-        """Write the statement that reads a live lock, and its holder with it.
+        """Write the statement that reads a live lock together with its holder.
 
-        The holder is joined unless users live in another database or in several tables;
-        then ``LockToken.holder()`` looks it up.
+        If the users are in another database or in several tables, ``LockToken.holder()``
+        reads the holder later.
         """
         n = self.names
         self.locks: RowReader[Any] = RowReader(self.model, connection)
@@ -149,7 +149,7 @@ class Statements:
         )
 
     def live_lock(self, content_type_id: int, key: str) -> Any:
-        """Return the live lock with its holder, ``None`` when there is none."""
+        """Return the live lock with its holder; ``None`` when there is none."""
         connection = self.connection
         with connection.cursor() as cursor:
             cursor.execute(self.live_lock_sql, (content_type_id, key))
@@ -192,7 +192,7 @@ class Statements:
         return connections[self.alias]
 
     def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
-        """Return what the driver gave for a datetime column as the project wants it."""
+        """Return a datetime of the driver in the form that the settings ask for."""
         return from_utc(value.replace(tzinfo=UTC))
 
     def as_parameter(self, value: datetime.datetime) -> Any:

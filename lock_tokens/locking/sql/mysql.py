@@ -19,13 +19,13 @@ LOCK_WAIT_TIMEOUT = 1205
 
 
 class MySQLStatements(Statements):
-    """MySQL: an upsert that changes an expired row alone, and reads back what it did.
+    """MySQL: an upsert that changes only an expired row, and then reads the row back.
 
-    ``ON DUPLICATE KEY UPDATE``, not INSERT IGNORE, which hides other errors too. And
-    not DELETE and INSERT, nor REPLACE: those lock the gaps between the keys, so that a
-    neighbouring lock in an open transaction would be waited for.
+    It is ``ON DUPLICATE KEY UPDATE``. INSERT IGNORE would hide other errors too. DELETE
+    and INSERT, or REPLACE, would lock the gaps between the keys: they would wait for a
+    neighbouring lock in an open transaction.
 
-    An UPDATE here has no ``RETURNING``, so a renewal's new expiry comes back through
+    An UPDATE has no ``RETURNING`` here. A renewal's new expiry comes back through
     ``LAST_INSERT_ID(expression)``, in microseconds since 1970.
     """
 
@@ -45,8 +45,8 @@ class MySQLStatements(Statements):
         )
         values = f"{self.now}, %s, %s, %s, {self.now}, {self.later}, %s"
         self.row = f"{n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
-        # The condition keeps a refusal from waiting for a live row that its holder is
-        # saving under.
+        # With the condition, a refusal does not wait for a live row while its holder is
+        # saving.
         self.acquire_sql = (
             f"INSERT INTO {n.table} {columns} SELECT {values} FROM DUAL"
             f" WHERE NOT EXISTS ({self.live_sql}){self._over_the_old(only_expired=True)}"
@@ -59,7 +59,7 @@ class MySQLStatements(Statements):
         )
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@innodb_rollback_on_timeout")
-            #: Whether a statement that waits in vain undoes the whole transaction.
+            #: Whether a lock wait timeout undoes the whole transaction.
             self.waits_undo_all = bool(cursor.fetchone()[0])
 
     def _over_the_old(self, *, only_expired: bool) -> str:
@@ -97,10 +97,10 @@ class MySQLStatements(Statements):
     def acquire(self, lock: NewLock) -> Acquired | None:
         """Lock a free object, or replace its expired lock; ``None`` when it is held.
 
-        Raises ``Busy`` when a transaction had the row throughout the wait.
+        Raises ``Busy`` when another transaction kept the row until the wait ended.
         """
-        # The statement locks the row that it meets. In a transaction that lasts, and
-        # would keep the holder from renewing: look first.
+        # The statement locks the row that it meets until the transaction ends. The holder
+        # could not renew for so long: look first.
         if (
             in_transaction(self.connection)
             and not lock.has_looked
@@ -132,9 +132,9 @@ class MySQLStatements(Statements):
             return cast("Acquired", self._read_back(lock))
 
     def _one_transaction(self) -> AbstractContextManager[None]:
-        """Return the caller's transaction, or one of ours.
+        """Return the caller's transaction, or a new one.
 
-        So that nobody takes the lock over before it is read back. Not
+        In it, nobody can take the lock over before it is read back. Do not use
         ``atomic(savepoint=False)`` for both: a refusal would condemn the caller's.
         """
         if in_transaction(self.connection):
@@ -160,11 +160,11 @@ class MySQLStatements(Statements):
 
 
 class MariaDBStatements(MySQLStatements):
-    """MariaDB: the same, with ``RETURNING`` on what is inserted.
+    """MariaDB: as MySQL, with ``RETURNING`` on the insert.
 
-    The insert has plain VALUES. One from a SELECT takes, under the default
-    ``innodb_autoinc_lock_mode`` of 1, a lock on the whole table until it ends: an
-    acquire that waits for one row would keep everybody from every other.
+    The insert has plain VALUES. Under the default ``innodb_autoinc_lock_mode`` of 1, an
+    insert from a SELECT locks the whole table until it ends: an acquire that waits for
+    one row would block all others.
     """
 
     def __init__(
@@ -189,8 +189,8 @@ class MariaDBStatements(MySQLStatements):
         except OperationalError as error:
             if not is_lock_wait_timeout(error):
                 raise
-        # Somebody's transaction has the row. A live lock is a refusal at once; whether
-        # an expired one is being renewed or released, only its end will tell.
+        # Another transaction has the row. If the lock is live, refuse at once. If it has
+        # expired, wait: the other transaction may renew or release it.
         if self.is_locked(lock.content_type_id, lock.key):
             return None
         return self._insert(self.insert_sql, lock, parameters)
@@ -209,5 +209,5 @@ class MariaDBStatements(MySQLStatements):
 
 
 def is_lock_wait_timeout(error: OperationalError) -> bool:
-    """Whether the database gave up waiting for a row."""
+    """Whether the database stopped waiting for a row."""
     return bool(error.args) and error.args[0] == LOCK_WAIT_TIMEOUT

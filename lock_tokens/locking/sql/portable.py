@@ -1,8 +1,8 @@
-"""The lock's operations through the ORM, for databases without a dialect of their own.
+"""The operations through Django's ORM, for databases without a dialect here.
 
-More statements than in the dialects, the same rules: the insert on the unique key
-decides, an expired row is deleted by a condition on the database's clock, and renew and
-release are judged by the row count.
+They take more statements than the dialects. The rules are the same: the insert on the
+unique key decides, an expired row is deleted by a condition on the database's clock, and
+the row count tells whether a renewal or a release succeeded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.db.models.functions import Greatest
 from ..fields import UTCDateTimeField, UTCNow
 from .rows import Acquired, Busy, CurrentToken, NewLock
 
-# Everybody who takes over at the same moment may come in between once.
+# Everybody who takes over at the same moment may win once before us.
 TAKE_OVERS = 200
 
 
@@ -26,7 +26,7 @@ def later(seconds: float) -> models.Func:
 
 
 class SixDigits(models.Func):
-    """A time as the column has it: on SQLite a text, which may not lack its zeros."""
+    """A time as the column has it: on SQLite, text with all six digits."""
 
     template = "%(expressions)s"
     arity = 1
@@ -84,7 +84,7 @@ class PortableStatements:
     def take_over(self, lock: NewLock) -> Acquired:
         """Lock the object and end the lock that it had.
 
-        Raises ``Busy`` when others were quicker again and again.
+        Raises ``Busy`` when others were faster each time.
         """
         for _attempt in range(TAKE_OVERS):
             with transaction.atomic(using=self.alias):

@@ -28,7 +28,7 @@ class ReturningStatements(Statements):
             f" {self.typed(connection, 'locked_object_id')}, {self.now}, {self.later},"
             f" {self.typed(connection, 'locked_by')}"
         )
-        # Which of the two tokens comes back tells which way the row came in.
+        # The token that comes back tells whether the row was inserted or replaced.
         over_the_old = (
             f" ON CONFLICT ({n.content_type}, {n.object_id}) DO UPDATE SET"
             f" {n.id} = excluded.{n.id}, {n.created} = excluded.{n.created},"
@@ -37,8 +37,8 @@ class ReturningStatements(Statements):
             f" {n.locked_by} = excluded.{n.locked_by}"
         )
         result = f" RETURNING {n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
-        # The first condition keeps a refusal from writing (or waiting for) the live
-        # row, the second decides when two of these statements meet.
+        # With the first condition, a refusal neither writes the live row nor waits for
+        # it. The second decides when two of these statements meet.
         self.acquire_sql = (
             f"{new_row} WHERE NOT EXISTS ({self.live_sql}){over_the_old}"
             f" WHERE {n.table}.{n.expires_at} <= {self.now}{result}"
@@ -67,7 +67,9 @@ class ReturningStatements(Statements):
     def take_over(self, lock: NewLock) -> Acquired:
         """Lock the object and end the lock that it had."""
         acquired = self._insert(self.take_over_sql, lock, (lock.replacing_token,))
-        return cast("Acquired", acquired)  # without a condition there is always a row
+        return cast(
+            "Acquired", acquired
+        )  # there is no condition, so there is always a row
 
     def _insert(
         self, sql: str, lock: NewLock, more: tuple[Any, ...]
@@ -86,7 +88,7 @@ class PostgreSQLStatements(ReturningStatements):
         return f"CAST(%s AS {field.db_type(connection)})"
 
     def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
-        # Django has told the driver of USE_TZ and TIME_ZONE.
+        # Django has told the driver about USE_TZ and TIME_ZONE.
         return value
 
 
