@@ -10,9 +10,9 @@ from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
-from django.urls import URLResolver, get_resolver
+from django.urls import get_resolver
 
-from .permissions import allow_any, get_permission
+from .permissions import allow_any, get_permission, includes_api
 from .settings import DEFAULTS, MAX_TIMEOUT, find_middleware, is_timeout
 
 # Forbidden, the published package's Conflict, and WebDAV's Locked.
@@ -132,14 +132,6 @@ def check_api_is_not_open(
             id="lock_tokens.W003",
         )
     ]
-
-
-def includes_api(resolver: URLResolver) -> bool:
-    return resolver.app_name == "lock_tokens" or any(
-        includes_api(pattern)
-        for pattern in resolver.url_patterns
-        if isinstance(pattern, URLResolver)
-    )
 
 
 def _is_model(label: str) -> bool:

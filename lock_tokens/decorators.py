@@ -15,31 +15,30 @@ through Django's ``method_decorator``.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction
 from django.db import models
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 
-from .exceptions import AlreadyLockedError, InvalidToken
-from .holding import afence, fence
+from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
+from .holding import fence
+from .locking.object_keys import find_object, key_field
+from .locking.renewal import HeldLock, in_thread, renewing
 from .models import LockToken
-from .places import Place
-from .refusals import DEFAULT_TEMPLATE
-from .renewal import HeldLock, arenewing, finished, renewing
-from .request_tokens import (
+from .refusals import DEFAULT_TEMPLATE, refuse, submitted_fields
+from .sessions import forget
+from .web.request_tokens import (
     forget_token,
     lock_for_request,
     own_or_session_token,
     page_token,
 )
-from .sessions import forget
-from .targets import GetObjectId, Response, Target
 
 View = Callable[..., Any]
 Release = bool | Callable[[HttpResponseBase], bool]
@@ -72,46 +71,20 @@ def locks_object(
     """
     target = Target(model, get_object_id, template, response)
 
-    def acquire(
-        request: HttpRequest, args: Any, kwargs: Any
-    ) -> HttpResponseBase | None:
-        if request.method == "OPTIONS":
-            return None  # asks what the view can do, not to do it
-        try:
-            obj = target.get_object(request, args, kwargs)
-            request.lock_token = lock_for_request(request, obj, force_new)  # type: ignore[attr-defined]
-        except Http404 as error:
-            return target.missing(request, error)
-        except (AlreadyLockedError, InvalidToken) as error:
-            return target.refuse(request, error)
-        return None
+    @contextmanager
+    def locked(request: HttpRequest, args: Any, kwargs: Any) -> Iterator[_Visit]:
+        visit = _Visit()
+        if request.method != "OPTIONS":  # which asks what the view can do
+            try:
+                obj = target.get_object(request, args, kwargs)
+                request.lock_token = lock_for_request(request, obj, force_new)  # type: ignore[attr-defined]
+            except Http404 as error:
+                visit.answer = target.missing(request, error)
+            except (AlreadyLockedError, InvalidToken) as error:
+                visit.answer = target.refuse(request, error)
+        yield visit
 
-    def decorator(view: View) -> View:
-        if iscoroutinefunction(view):
-
-            @wraps(view)
-            async def asynchronous(
-                request: HttpRequest, *args: Any, **kwargs: Any
-            ) -> HttpResponseBase:
-                refusal = await sync_to_async(acquire)(request, args, kwargs)
-                if refusal is not None:
-                    return refusal
-                return await view(request, *args, **kwargs)  # type: ignore[no-any-return]
-
-            return asynchronous
-
-        @wraps(view)
-        def wrapper(
-            request: HttpRequest, *args: Any, **kwargs: Any
-        ) -> HttpResponseBase:
-            refusal = acquire(request, args, kwargs)
-            if refusal is not None:
-                return refusal
-            return view(request, *args, **kwargs)  # type: ignore[no-any-return]
-
-        return wrapper
-
-    return decorator
+    return lambda view: within(locked, view)
 
 
 def holds_lock_on_object(
@@ -133,74 +106,37 @@ def holds_lock_on_object(
     """
     target = Target(model, get_object_id, template, response)
 
-    def acquire(
-        request: HttpRequest, args: Any, kwargs: Any
-    ) -> tuple[HeldLock, bool] | HttpResponseBase:
+    @contextmanager
+    def held(request: HttpRequest, args: Any, kwargs: Any) -> Iterator[_Visit]:
+        visit = _Visit()
         try:
             obj = target.get_object(request, args, kwargs)
             before = own_or_session_token(page_token(request), request, obj)
             lock_token = lock_for_request(request, obj, force_new)
         except Http404 as error:
-            return target.missing(request, error)
+            visit.answer = target.missing(request, error)
         except (AlreadyLockedError, InvalidToken) as error:
-            return target.refuse(request, error)
+            visit.answer = target.refuse(request, error)
+        if visit.answer is not None:
+            yield visit
+            return
         request.lock_token = lock_token  # type: ignore[attr-defined]
         token = lock_token["token"]
-        held = HeldLock(LockToken.objects.place_of(obj), token, None)
-        return held, keep_held and token == before
+        lock = HeldLock(LockToken.objects.key_of(obj), token, None)
+        raised = True
+        try:
+            with renewing(lock):
+                yield visit
+            raised = False
+        finally:
+            if not (keep_held and token == before):
+                lock.give_up()
+                # With the request's transaction undone, a lock from before still stands.
+                is_undone = raised and lock.in_transaction()
+                if hasattr(request, "session") and not is_undone:
+                    forget(lock.lock_key, request.session)
 
-    def release(request: HttpRequest, held: HeldLock, raised: bool) -> None:
-        held.give_up()
-        # With the transaction of the request undone, a lock from before still stands.
-        is_undone = raised and held.in_transaction()
-        if hasattr(request, "session") and not is_undone:
-            forget(held.place, request.session)
-
-    def decorator(view: View) -> View:
-        if iscoroutinefunction(view):
-
-            @wraps(view)
-            async def asynchronous(
-                request: HttpRequest, *args: Any, **kwargs: Any
-            ) -> HttpResponseBase:
-                acquired = await sync_to_async(acquire)(request, args, kwargs)
-                if not isinstance(acquired, tuple):
-                    return acquired
-                held, keep = acquired
-                raised = True
-                try:
-                    async with arenewing(held):
-                        answer: HttpResponseBase = await view(request, *args, **kwargs)
-                    raised = False
-                finally:
-                    if not keep:
-                        releasing = sync_to_async(release)(request, held, raised)
-                        await finished(asyncio.ensure_future(releasing))
-                return answer
-
-            return asynchronous
-
-        @wraps(view)
-        def wrapper(
-            request: HttpRequest, *args: Any, **kwargs: Any
-        ) -> HttpResponseBase:
-            acquired = acquire(request, args, kwargs)
-            if not isinstance(acquired, tuple):
-                return acquired
-            held, keep = acquired
-            raised = True
-            try:
-                with renewing(held):
-                    answer: HttpResponseBase = view(request, *args, **kwargs)
-                raised = False
-            finally:
-                if not keep:
-                    release(request, held, raised)
-            return answer
-
-        return wrapper
-
-    return decorator
+    return lambda view: within(held, view)
 
 
 def requires_lock_on_object(
@@ -233,61 +169,94 @@ def requires_lock_on_object(
         else lambda answer: release and getattr(answer, "status_code", None) in SAVED
     )
 
-    def prepare(
-        request: HttpRequest, args: Any, kwargs: Any
-    ) -> tuple[models.Model, Place, str] | HttpResponseBase:
+    @contextmanager
+    def fenced(request: HttpRequest, args: Any, kwargs: Any) -> Iterator[_Visit]:
+        visit = _Visit()
         try:
             obj = target.get_object(request, args, kwargs)
         except Http404 as error:
-            return target.missing(request, error)
+            visit.answer = target.missing(request, error)
+            yield visit
+            return
         token = own_or_session_token(page_token(request), request, obj)
-        return obj, LockToken.objects.place_of(obj), token
+        lock_key = LockToken.objects.key_of(obj)
+        with ExitStack() as stack:
+            try:
+                lock = stack.enter_context(fence(obj, token))
+            except InvalidToken as error:
+                visit.answer = target.refuse(request, error)
+                yield visit
+                return
+            request.lock_token = lock.serialize()  # type: ignore[attr-defined]
+            yield visit
+            lock.release = releases(cast("HttpResponseBase", visit.answer))
+        if lock.release:
+            forget_token(request, lock_key, lock.token)
 
-    def decorator(view: View) -> View:
-        if iscoroutinefunction(view):
+    return lambda view: within(fenced, view)
 
-            @wraps(view)
-            async def asynchronous(
-                request: HttpRequest, *args: Any, **kwargs: Any
-            ) -> HttpResponseBase:
-                prepared = await sync_to_async(prepare)(request, args, kwargs)
-                if not isinstance(prepared, tuple):
-                    return prepared
-                obj, place, token = prepared
-                async with AsyncExitStack() as stack:
-                    try:
-                        fenced = await stack.enter_async_context(afence(obj, token))
-                    except InvalidToken as error:
-                        return await sync_to_async(target.refuse)(request, error)
-                    request.lock_token = fenced.serialize()  # type: ignore[attr-defined]
-                    answer: HttpResponseBase = await view(request, *args, **kwargs)
-                    fenced.release = releases(answer)
-                if fenced.release:
-                    await sync_to_async(forget_token)(request, place, fenced.token)
-                return answer
 
-            return asynchronous
+@dataclass
+class _Visit:
+    """A request to a decorated view, and its answer: a refusal before the view runs."""
+
+    answer: HttpResponseBase | None = None
+
+
+def within(guard: Callable[..., AbstractContextManager[_Visit]], view: View) -> View:
+    """Return the view, sync or async, to run within the guard unless that refuses."""
+    if iscoroutinefunction(view):
 
         @wraps(view)
-        def wrapper(
-            request: HttpRequest, *args: Any, **kwargs: Any
-        ) -> HttpResponseBase:
-            prepared = prepare(request, args, kwargs)
-            if not isinstance(prepared, tuple):
-                return prepared
-            obj, place, token = prepared
-            with ExitStack() as stack:
-                try:
-                    fenced = stack.enter_context(fence(obj, token))
-                except InvalidToken as error:
-                    return target.refuse(request, error)
-                request.lock_token = fenced.serialize()  # type: ignore[attr-defined]
-                answer: HttpResponseBase = view(request, *args, **kwargs)
-                fenced.release = releases(answer)
-            if fenced.release:
-                forget_token(request, place, fenced.token)
-            return answer
+        async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            async with in_thread(guard(request, args, kwargs)) as visit:
+                if visit.answer is None:
+                    visit.answer = await view(request, *args, **kwargs)
+            return visit.answer
 
-        return wrapper
+        return asynchronous
 
-    return decorator
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with guard(request, args, kwargs) as visit:
+            if visit.answer is None:
+                visit.answer = view(request, *args, **kwargs)
+        return visit.answer
+
+    return wrapper
+
+
+GetObjectId = Callable[..., Any]
+Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
+
+
+class Target(NamedTuple):
+    """The object of each request to a view, and the answers that its decorator gives."""
+
+    model: type[models.Model]
+    get_object_id: GetObjectId
+    template: str
+    response: Response | None
+
+    def get_object(self, request: HttpRequest, args: Any, kwargs: Any) -> models.Model:
+        """Return the object; raise ``Http404`` when there is none."""
+        key = self.get_object_id(request, *args, **kwargs)
+        key_field(self.model)  # a composite key is a mistake of the project's
+        obj = find_object(self.model, key)
+        if obj is None:
+            raise Http404(f"No {self.model._meta.verbose_name} with this key.")
+        return obj
+
+    def missing(self, request: HttpRequest, error: Http404) -> HttpResponseBase:
+        """Answer a request about no object; only one with input needs a page of ours."""
+        if not submitted_fields(request):
+            raise error
+        return refuse(request, error, self.template)
+
+    def refuse(self, request: HttpRequest, error: LockTokensError) -> HttpResponseBase:
+        """Answer a request that may not have the lock, with the object as it is now."""
+        found = self.model._default_manager.filter(pk=error.obj.pk)
+        error.obj = found.first() or error.obj
+        if self.response is not None:
+            return self.response(request, error)
+        return refuse(request, error, self.template)

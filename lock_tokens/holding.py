@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
@@ -14,9 +13,10 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import connections, models, transaction
 
 from .exceptions import InvalidToken, UnlockForbiddenError
-from .models import LockToken, token_dict
-from .places import Place, database_of
-from .renewal import HeldLock, arenewing, finished, renewing, succeeded
+from .locking.info import token_dict
+from .locking.lock_key import LockKey, database_of
+from .locking.renewal import HeldLock, in_thread, renewing
+from .models import LockToken
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ class FencedLock:
 
 @contextlib.contextmanager
 def fence(
-    obj: models.Model | Place,
+    obj: models.Model | LockKey,
     token: str,
     *,
     release: bool = False,
@@ -70,7 +70,7 @@ def fence(
 
 @contextlib.contextmanager
 def fence_unlocked(
-    obj: models.Model | Place, *, user: Any = None
+    obj: models.Model | LockKey, *, user: Any = None
 ) -> Iterator[FencedLock]:
     """Save without a token, if nobody has locked the object.
 
@@ -86,14 +86,13 @@ def fence_unlocked(
     """
 
     locks = LockToken.objects
-    place = locks.place_of(obj)
-    acquire_lock: Callable[..., LockToken] = locks.acquire
-    if not connections[place.using].in_atomic_block:
-        locks.refuse_for_transaction(obj)
-        acquire_lock = locks.acquire_for_transaction
+    lock_key = locks.key_of(obj)
+    begins_transaction = not connections[lock_key.using].in_atomic_block
+    if begins_transaction:
+        locks.refuse_before_transaction(obj)
 
     def acquire() -> FencedLock:
-        lock = acquire_lock(obj, user=user)
+        lock, _ = locks.get_or_acquire(obj, user=user, has_looked=begins_transaction)
         return FencedLock(lock.token_str, lock.expires_at, release=True)
 
     with _fencing(obj, acquire) as fenced:
@@ -102,20 +101,20 @@ def fence_unlocked(
 
 @contextlib.contextmanager
 def _fencing(
-    obj: models.Model | Place, get_lock: Callable[[], FencedLock]
+    obj: models.Model | LockKey, get_lock: Callable[[], FencedLock]
 ) -> Iterator[FencedLock]:
-    place = LockToken.objects.place_of(obj)
+    lock_key = LockToken.objects.key_of(obj)
     with contextlib.ExitStack() as stack:
         # Where a router keeps the two apart, the object's transaction ends first.
-        for using in dict.fromkeys((place.using, database_of(obj))):
+        for using in dict.fromkeys((lock_key.using, database_of(obj))):
             stack.enter_context(transaction.atomic(using=using))
         fenced = get_lock()
         yield fenced
-        if fenced.release and not connections[place.using].needs_rollback:
+        if fenced.release and not connections[lock_key.using].needs_rollback:
             # Nobody but this transaction can have ended the lock: the object was
             # deleted with it.
             with contextlib.suppress(UnlockForbiddenError):
-                LockToken.objects.release(place, fenced.token)
+                LockToken.objects.release(lock_key, fenced.token)
 
 
 @contextlib.asynccontextmanager
@@ -132,26 +131,8 @@ async def afence(
     request has one such thread; tasks that share it also share the transaction, so
     write to the database from one task only while the block is open.
     """
-    fencing = fence(obj, token, release=release, timeout=timeout)
-    leave = sync_to_async(fencing.__exit__)
-    entering = asyncio.ensure_future(sync_to_async(fencing.__enter__)())
-    try:
-        fenced = await finished(entering)
-    except asyncio.CancelledError as error:
-        if succeeded(entering):
-            with contextlib.suppress(asyncio.CancelledError):
-                await finished(asyncio.ensure_future(leave(type(error), error, None)))
-        raise
-    try:
+    async with in_thread(fence(obj, token, release=release, timeout=timeout)) as fenced:
         yield fenced
-    except BaseException as error:
-        with contextlib.suppress(type(error)):
-            await finished(
-                asyncio.ensure_future(leave(type(error), error, error.__traceback__))
-            )
-        raise
-    else:
-        await finished(asyncio.ensure_future(leave(None, None, None)))
 
 
 class _Hold:
@@ -180,9 +161,9 @@ class _Hold:
                 " calls it with the arguments of the call."
             )
         locks = LockToken.objects
-        place = locks.place_of(self.obj)
+        lock_key = locks.key_of(self.obj)
         lock = locks.acquire(self.obj, timeout=self.timeout, user=self.user)
-        return HeldLock(place, lock.token_str, self.timeout)
+        return HeldLock(lock_key, lock.token_str, self.timeout)
 
     def _release(self, held: HeldLock, error: BaseException | None) -> None:
         if error is not None:
@@ -263,20 +244,11 @@ class ahold_lock(_Hold):
     """
 
     _held: HeldLock
-    _stack: contextlib.AsyncExitStack
 
     async def __aenter__(self) -> HeldLock:
-        acquiring = asyncio.ensure_future(sync_to_async(self._acquire)())
-        try:
-            self._held = await finished(acquiring)
-        except asyncio.CancelledError:
-            if succeeded(acquiring):
-                held = acquiring.result()
-                await finished(asyncio.ensure_future(sync_to_async(held.give_up)()))
-            raise
-        self._stack = contextlib.AsyncExitStack()
-        await self._stack.enter_async_context(arenewing(self._held))
-        return self._held
+        holding = hold_lock(self.obj, timeout=self.timeout, user=self.user)
+        self._holding = in_thread(holding)
+        return await self._holding.__aenter__()
 
     async def __aexit__(
         self,
@@ -284,11 +256,7 @@ class ahold_lock(_Hold):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            await self._stack.aclose()
-        finally:
-            releasing = sync_to_async(self._release)(self._held, error)
-            await finished(asyncio.ensure_future(releasing))
+        await self._holding.__aexit__(kind, error, traceback)
 
     def __call__(self, function: F) -> F:
         if not iscoroutinefunction(function):

@@ -13,6 +13,7 @@ from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import Http404, HttpRequest
+from django.urls import URLResolver
 from django.utils.module_loading import import_string
 
 from . import settings
@@ -95,3 +96,12 @@ def get_permission() -> Permission:
     if not callable(permission):
         raise TypeError(f"{permission!r} cannot be called.")
     return permission  # type: ignore[no-any-return]
+
+
+def includes_api(resolver: URLResolver) -> bool:
+    """Say whether the JSON API is below this part of the URLconf."""
+    return resolver.app_name == "lock_tokens" or any(
+        includes_api(pattern)
+        for pattern in resolver.url_patterns
+        if isinstance(pattern, URLResolver)
+    )

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from django.apps import apps
 from django.db import models
 from django.db.models.query import ModelIterable
 
-from .fields import ObjectKeyField
-from .keys import key_field
+from .locking.fields import ObjectKeyField
+from .locking.lock_token import LockToken
+from .locking.object_keys import key_field
 
 M = TypeVar("M", bound=models.Model)
 
@@ -65,7 +65,7 @@ class LockStateIterable(ModelIterable):  # type: ignore[type-arg]
     """Gives each object its ``lock_state``, a batch with one query."""
 
     def __iter__(self) -> Iterator[Any]:
-        locks = apps.get_model("lock_tokens", "LockToken")._default_manager
+        locks = LockToken.objects
         objects = super().__iter__()
         while batch := list(islice(objects, OBJECTS_A_QUERY)):
             for obj, state in zip(batch, locks.infos(batch), strict=True):
@@ -97,10 +97,9 @@ def live_lock(
     key = KeyText(models.OuterRef("pk"), field=field)
     # By the content type's name, not its id: a queryset may be written at class
     # level, where no query can be made yet.
-    locks = apps.get_model("lock_tokens", "LockToken")
     return models.Exists(
-        locks._base_manager.filter(
-            locks._default_manager.live(),
+        LockToken._base_manager.filter(
+            LockToken.objects.live(),
             locked_object_content_type__app_label=meta.app_label,
             locked_object_content_type__model=meta.model_name,
             locked_object_id=key,

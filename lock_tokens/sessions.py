@@ -17,10 +17,10 @@ from django.utils.connection import ConnectionDoesNotExist
 from django.utils.crypto import salted_hmac
 
 from .exceptions import InvalidToken, UnlockForbiddenError
-from .info import LockInfo
+from .locking.info import LockInfo
+from .locking.lock_key import LockKey
+from .locking.tokens import is_well_formed
 from .models import LockableModel, LockToken
-from .places import Place
-from .tokens import is_well_formed
 
 # "lock_tokens:app.model:key", "lock_tokens@database:app.model:key"
 PREFIX = "lock_tokens"
@@ -29,18 +29,20 @@ logger = logging.getLogger("lock_tokens")
 OWNER_KEY = "lock_tokens_owner"
 
 
-def get_session_key(obj: models.Model | Place) -> str:
+def get_session_key(obj: models.Model | LockKey) -> str:
     """Return the key under which the session has the token of ``obj``.
 
     Raises ``ValueError`` for an object that is not saved, or whose key is composite or
     longer than 255 characters.
     """
-    place = LockToken.objects.place_of(obj)
-    database = "" if place.using == DEFAULT_DB_ALIAS else f"@{place.using}"
-    return f"{PREFIX}{database}:{place.model._meta.label_lower}:{place.key}"
+    lock_key = LockToken.objects.key_of(obj)
+    database = "" if lock_key.using == DEFAULT_DB_ALIAS else f"@{lock_key.using}"
+    return (
+        f"{PREFIX}{database}:{lock_key.model._meta.label_lower}:{lock_key.object_key}"
+    )
 
 
-def get_session_token(obj: models.Model | Place, session: SessionBase) -> str | None:
+def get_session_token(obj: models.Model | LockKey, session: SessionBase) -> str | None:
     """Return the token that the session has for ``obj``, ``None`` if it has none.
 
     Raises ``ValueError`` as :func:`get_session_key` does.
@@ -141,8 +143,8 @@ def infos_of_others(
         token = get_session_token(obj, session)
         if token is None:
             return False
-        standing = LockToken.objects.standing(obj)
-        return standing is None or standing.has(token)
+        current = LockToken.objects.current_token(obj)
+        return current is None or current.matches(token)
 
     return [
         info if info and not is_own(obj) else None
@@ -184,9 +186,9 @@ def release_session_locks(session: SessionBase) -> None:
         token = session.pop(name)
         locks = LockToken.objects.db_manager(database or None)
         try:
-            place = locks.place_of_key(apps.get_model(label), key)
-            with transaction.atomic(using=place.using):
-                locks.release(place, token)
+            lock_key = locks.key_of_pk(apps.get_model(label), key)
+            with transaction.atomic(using=lock_key.using):
+                locks.release(lock_key, token)
         except (LookupError, ValueError, UnlockForbiddenError):
             continue  # the model is gone, or the lock is
         except (DatabaseError, ConnectionDoesNotExist):
@@ -209,26 +211,28 @@ def remember(obj: models.Model, session: SessionBase, token: str) -> None:
         session[key] = token
 
 
-def forget(obj: models.Model | Place, session: SessionBase) -> None:
+def forget(obj: models.Model | LockKey, session: SessionBase) -> None:
     """Drop the token of ``obj`` from the session, without asking the database."""
     session.pop(get_session_key(obj), None)
     _forget_of_0_2_5(obj, session)
 
 
-def _token_of_0_2_5(obj: models.Model | Place, session: SessionBase) -> str | None:
+def _token_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> str | None:
     """Return the token that a session of published releases has, which lives on.
 
     Its key is ambiguous (``a_b`` + ``c`` is ``a`` + ``b_c``) and may be the project's
     own, so it is read and not written, and only for the integers that were its keys.
     """
-    place = LockToken.objects.place_of(obj)
-    token = session.get("_".join(place.about)) if place.key.isdigit() else None
+    lock_key = LockToken.objects.key_of(obj)
+    token = (
+        session.get("_".join(lock_key.about)) if lock_key.object_key.isdigit() else None
+    )
     return token if is_well_formed(token) else None
 
 
-def _forget_of_0_2_5(obj: models.Model | Place, session: SessionBase) -> None:
+def _forget_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> None:
     if _token_of_0_2_5(obj, session):
-        del session["_".join(LockToken.objects.place_of(obj).about)]
+        del session["_".join(LockToken.objects.key_of(obj).about)]
 
 
 def _owner(session: SessionBase) -> str:

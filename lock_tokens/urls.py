@@ -5,8 +5,8 @@ With or without ``namespace="lock_tokens"`` or ``namespace="lock-tokens"``.
 
 from django.urls import path, register_converter
 
-from . import views
-from .converters import ObjectKeyConverter
+from .api import views
+from .api.converters import ObjectKeyConverter
 
 register_converter(ObjectKeyConverter, "lock_tokens_key")
 

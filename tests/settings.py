@@ -20,7 +20,7 @@ def database(name: str) -> dict[str, object]:
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;",
             },
             "TEST": {"NAME": path.with_stem(f"test_{path.stem}")},
         }
@@ -43,7 +43,7 @@ DATABASES = {"default": database("lock_tokens"), "other": database("lock_tokens_
 SECRET_KEY = "for tests alone"
 USE_TZ = True
 ALLOWED_HOSTS = ["*"]
-ROOT_URLCONF = "tests.urls"
+ROOT_URLCONF = "tests.support.urls"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

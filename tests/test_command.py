@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from lock_tokens.exceptions import InvalidToken
 from lock_tokens.holding import fence
 from lock_tokens.models import LockToken
-from tests.helpers import age, expire, race
 from tests.models import Article
+from tests.support.helpers import age, expire, race
 
 HOUR = 3600
 
@@ -35,7 +35,9 @@ def locked_articles(count, seconds_ago=None):
 
 
 def still_there(articles):
-    return [LockToken.objects.standing(article) is not None for article in articles]
+    return [
+        LockToken.objects.current_token(article) is not None for article in articles
+    ]
 
 
 def statements(context, *verbs):
@@ -127,7 +129,7 @@ def test_no_batch_begins_after_the_time_limit(monkeypatch):
     assert still_there(expired) == [True] * 5
     # The clock strikes one second more each time somebody looks at it.
     clock = iter(range(100))
-    monkeypatch.setattr("lock_tokens.bulk.monotonic", lambda: next(clock))
+    monkeypatch.setattr("lock_tokens.locking.querysets.monotonic", lambda: next(clock))
     assert remove("--time-limit", "2.5", "--batch-size", "2") == (
         "Removed 4 expired locks."
     )
@@ -201,6 +203,7 @@ def test_the_manager_s_method_returns_how_many():
     assert LockToken.objects.count() == 0
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_a_lock_that_is_just_being_saved_under_is_left_alone():
     article, other = locked_articles(2, seconds_ago=1)
@@ -231,6 +234,7 @@ def test_a_lock_that_is_just_being_saved_under_is_left_alone():
     assert article.title == "saved"
 
 
+@pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_it_never_removes_a_lock_that_somebody_has_just_renewed_or_acquired():
     article = Article.objects.create()
@@ -241,7 +245,7 @@ def test_it_never_removes_a_lock_that_somebody_has_just_renewed_or_acquired():
         try:
             token = article.lock()["token"]
             for _ in range(60):
-                expire(article) if LockToken.objects.standing(article) else None
+                expire(article) if LockToken.objects.current_token(article) else None
                 try:
                     article.lock(token)
                 except InvalidToken:

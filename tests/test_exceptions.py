@@ -89,13 +89,13 @@ def test_a_void_token_s_error_carries_the_object_and_no_token(
 ):
     void = article.lock()["token"]
     article.unlock(void)
-    standing = article.lock()["token"]
+    current_token = article.lock()["token"]
     with pytest.raises(error_class) as caught:
         operation(article, void)
     assert caught.value.obj is article
     told = repr(caught.value) + repr(vars(caught.value))
     assert void not in told
-    assert standing not in told
+    assert current_token not in told
 
 
 def test_errors_survive_the_way_from_one_process_to_another(article):

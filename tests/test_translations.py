@@ -18,7 +18,8 @@ from django.utils import timezone, translation
 import lock_tokens
 from lock_tokens.admin import LockTokenAdmin
 from lock_tokens.models import LockToken
-from tests.admin_site import (
+from tests.models import Story
+from tests.support.admin_site import (
     form_of,
     list_of,
     new_site,
@@ -27,7 +28,8 @@ from tests.admin_site import (
     url_of,
     urls_of_site,
 )
-from tests.models import Story
+
+pytestmark = pytest.mark.any_database
 
 PACKAGE = Path(lock_tokens.__file__).parent
 LANGUAGES = ["de", "es", "fr"]
@@ -294,7 +296,7 @@ def listed(alice, bob, story, **language):
     return alice.get(list_of(Story), **language)
 
 
-def left_out(alice, bob, story, **language):
+def skipped(alice, bob, story, **language):
     bob.get(url_of(story))
     chosen = {"action": "shout", "_selected_action": [story.pk]}
     return alice.post(list_of(Story), chosen, follow=True, **language)
@@ -313,7 +315,7 @@ PAGES = {
     deleting: (200, ["while you decide", "You cannot delete this now"]),
     signed_out: (403, ["All that you typed is below", "You were signed out"]),
     listed: (200, [", since ", "Being edited by me"]),
-    left_out: (200, ["Left out, because somebody else is editing it"]),
+    skipped: (200, ["Left out, because somebody else is editing it"]),
 }
 
 
@@ -343,8 +345,9 @@ def assert_in(language, translated, english):
     return known
 
 
+@pytest.mark.matrix
 @pytest.mark.django_db
-@pytest.mark.urls("tests.admin_site")
+@pytest.mark.urls("tests.support.admin_site")
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.__name__)
 def test_a_page_of_the_admin_is_in_the_language(
@@ -368,7 +371,7 @@ def test_a_page_of_the_admin_is_in_the_language(
 
 
 @pytest.mark.django_db
-@pytest.mark.urls("tests.admin_site")
+@pytest.mark.urls("tests.support.admin_site")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_admin_of_the_locks_is_in_the_language(
     language, alice, story, by_browser, settings

@@ -131,9 +131,9 @@ def test_going_back_and_forth_keeps_what_the_old_table_has_room_for(old_database
     migrate("lock_tokens")
     migrate("auth")
     alice, bob = User.objects.order_by("pk")
-    place = LockToken.objects.place_of(alice)
-    LockToken.objects.acquire(place._replace(key="a text"))
-    LockToken.objects.acquire(place._replace(key="99999999999"))
+    lock_key = LockToken.objects.key_of(alice)
+    LockToken.objects.acquire(lock_key._replace(object_key="a text"))
+    LockToken.objects.acquire(lock_key._replace(object_key="99999999999"))
     migrate("lock_tokens", "0002")
     with connection.cursor() as cursor:
         cursor.execute(

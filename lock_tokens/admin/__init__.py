@@ -4,9 +4,9 @@ from django.contrib import admin
 
 from lock_tokens.models import LockToken
 
-from .change_list import LockStateFilter
-from .lock_tokens import LockTokenAdmin
+from .lock_token import LockTokenAdmin
 from .lockable import LockableModelAdmin
+from .lockable.change_list import LockStateFilter
 
 #: The name up to 0.2.5.
 LockableAdmin = LockableModelAdmin

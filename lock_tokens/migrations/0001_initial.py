@@ -3,7 +3,7 @@
 from django.db import migrations, models
 from django.utils import timezone
 
-import lock_tokens.tokens
+import lock_tokens.locking.tokens
 
 
 class Migration(migrations.Migration):
@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 (
                     "token_str",
                     models.CharField(
-                        default=lock_tokens.tokens.new_token,
+                        default=lock_tokens.locking.tokens.new_token,
                         editable=False,
                         max_length=32,
                         unique=True,

@@ -14,9 +14,9 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 from django.utils import timezone
 
-import lock_tokens.fields
+import lock_tokens.locking.fields
+import lock_tokens.locking.tokens
 import lock_tokens.models
-import lock_tokens.tokens
 from lock_tokens.settings import get_timeout
 
 
@@ -86,7 +86,7 @@ class Migration(migrations.Migration):
             model_name="locktoken",
             name="token_str",
             field=models.CharField(
-                default=lock_tokens.tokens.new_token,
+                default=lock_tokens.locking.tokens.new_token,
                 editable=False,
                 max_length=32,
                 verbose_name="token",
@@ -105,28 +105,28 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="locktoken",
             name="locked_object_id",
-            field=lock_tokens.fields.ObjectKeyField(
+            field=lock_tokens.locking.fields.ObjectKeyField(
                 max_length=255, verbose_name="key of the object"
             ),
         ),
         migrations.AlterField(
             model_name="locktoken",
             name="created",
-            field=lock_tokens.fields.UTCDateTimeField(
+            field=lock_tokens.locking.fields.UTCDateTimeField(
                 default=timezone.now, editable=False, verbose_name="created"
             ),
         ),
         migrations.AlterField(
             model_name="locktoken",
             name="locked_at",
-            field=lock_tokens.fields.UTCDateTimeField(
+            field=lock_tokens.locking.fields.UTCDateTimeField(
                 default=timezone.now, editable=False, verbose_name="locked at"
             ),
         ),
         migrations.AddField(
             model_name="locktoken",
             name="expires_at",
-            field=lock_tokens.fields.UTCDateTimeField(
+            field=lock_tokens.locking.fields.UTCDateTimeField(
                 default=lock_tokens.models.default_expiry,
                 editable=False,
                 verbose_name="expires at",

@@ -8,8 +8,8 @@ from typing import Any
 from django.db import models
 from rest_framework import serializers
 
-from ..api_actions import state
-from ..info import LockInfo
+from ..api.operations import state
+from ..locking.info import LockInfo
 from ..models import LockToken
 from .serializers import LockStateSerializer
 

@@ -6,7 +6,7 @@ import re
 
 from rest_framework.request import Request
 
-from ..api_errors import bad_request
+from ..api.errors import bad_request
 from ..refusals import TOKEN_HEADER
 
 #: Until when the lock of a write runs, as ``expires_at`` is written elsewhere.

@@ -10,12 +10,12 @@ from typing import Any
 from django.db import Error
 from rest_framework.exceptions import APIException, ErrorDetail
 
-from .. import api_errors
-from ..api_actions import void_token
-from ..api_errors import ApiError, unavailable
-from ..info import serialized
+from ..api import errors
+from ..api.errors import ApiError, unavailable
+from ..api.operations import void_token
+from ..locking.info import serialized
+from ..locking.lock_key import LockKey
 from ..models import LockToken
-from ..places import Place
 
 logger = logging.getLogger("lock_tokens")
 
@@ -64,23 +64,23 @@ def refusals() -> Iterator[None]:
 
 def locked(holder: Any) -> ApiError:
     """Another's lock stands. ``holder`` says who: a ``LockInfo``, or the refusal."""
-    error = api_errors.locked(holder)
+    error = errors.locked(holder)
     error.status = 423
     return error
 
 
-def void(place: Place | None) -> ApiError:
+def void(lock_key: LockKey | None) -> ApiError:
     """The token is void; whose lock the object has now, if it has one."""
-    error = void_token(place) if place else api_errors.not_locked()
+    error = void_token(lock_key) if lock_key else errors.not_locked()
     if error.code == "not_locked":
         error.body |= serialized(None)
     error.status = 412
     return error
 
 
-def required(place: Place | None) -> ApiError:
+def required(lock_key: LockKey | None) -> ApiError:
     """No token came where one is needed: a 423 under another's lock, else a 428."""
-    info = LockToken.objects.info(place) if place else None
+    info = LockToken.objects.info(lock_key) if lock_key else None
     if info is not None:
         return locked(info)
     return ApiError(

@@ -11,9 +11,9 @@ from django.db.transaction import TransactionManagementError
 from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import CreateModelMixin
 
-from ..keys import key_field
+from ..locking.lock_key import LockKey
+from ..locking.object_keys import key_field
 from ..models import LockToken
-from ..places import Place
 from ..querysets import LockableQuerySet
 
 
@@ -37,7 +37,7 @@ def hook(view: Any) -> Callable[[Any], models.Model | None]:
     return found
 
 
-def known_place(view: Any) -> Place | None:
+def known_place(view: Any) -> LockKey | None:
     """Return where the lock is kept, if that is known before the object is read.
 
     Then the lock comes first, and the handler reads what cannot change any more. Else
@@ -65,7 +65,7 @@ def known_place(view: Any) -> Place | None:
     if queryset.db != router.db_for_write(model) or _may_give_children(view, queryset):
         return None
     try:
-        return LockToken.objects.place_of_key(model, view.kwargs[_lookup(view)])
+        return LockToken.objects.key_of_pk(model, view.kwargs[_lookup(view)])
     except ValueError:
         return None  # no key at all
 

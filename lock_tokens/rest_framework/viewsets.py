@@ -16,9 +16,9 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from ..api_actions import Answer, acquire, get_held, get_state, release, renew
-from ..api_errors import bad_request, not_found
-from ..api_requests import get_timeout
+from ..api.errors import bad_request, not_found
+from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
+from ..api.requests import get_timeout
 from ..models import LockToken
 from .guards import LOCK_ACTIONS, guard, is_about_lock
 from .headers import sent_token
@@ -138,7 +138,7 @@ class LockableViewSetMixin:
             token = sent_token(request)
             if token is None:
                 return _response(get_state(request, obj))
-            return _response(get_held(obj, token))
+            return _response(get_by_token(obj, token))
 
     @lock.mapping.post
     def acquire_lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -17,15 +17,15 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import DestroyModelMixin
 from rest_framework.request import Request
 
-from ..api_actions import user_or_none
-from ..api_errors import unavailable
+from ..api.errors import unavailable
+from ..api.operations import user_or_none
 from ..exceptions import AlreadyLockedError, InvalidToken
-from ..fields import to_utc
-from ..fresh import may_show_the_past, read_again
 from ..holding import FencedLock, fence, fence_unlocked
-from ..keys import key_field, key_value
+from ..locking.fields import to_utc
+from ..locking.lock_key import LockKey, database_of
+from ..locking.object_keys import key_field, key_value
+from ..locking.transactions import reads_stale_snapshot, reread
 from ..models import LockToken
-from ..places import Place, database_of
 from .headers import EXPIRY_HEADER, sent_token
 from .refusals import LockRefused, locked, refusals, required, void
 from .targets import creates, get_object, has_own_hook, hook, known_place
@@ -47,9 +47,9 @@ class LockedWrite:
         self.has_begun = False
         self.is_running = False
         self._stack = ExitStack()
-        self._fenced: dict[Place, FencedLock] = {}
-        self._target: models.Model | Place | None = None
-        self._databases: dict[Place, str] = {}
+        self._fenced: dict[LockKey, FencedLock] = {}
+        self._target: models.Model | LockKey | None = None
+        self._databases: dict[LockKey, str] = {}
         self._read: list[models.Model] = []
         self._is_getting_object = False
         self._may_show_the_past = False
@@ -85,7 +85,7 @@ class LockedWrite:
 
         return inner
 
-    def lock(self, obj: models.Model | Place, *, is_second: bool = False) -> None:
+    def lock(self, obj: models.Model | LockKey, *, is_second: bool = False) -> None:
         """Hold the object's lock until the handler is done.
 
         The token of the request is for one object. A second one is only locked if it is
@@ -96,12 +96,12 @@ class LockedWrite:
         ``ValueError`` for a composite key.
         """
         token = None if is_second else self._token
-        place = _place_of(obj)
-        self._note_transactions(obj, place)
+        lock_key = _place_of(obj)
+        self._note_transactions(obj, lock_key)
         with refusals():
             if not is_second and token is None and self._is_lock_required():
-                raise required(place)
-            if place is None:  # nobody can lock it
+                raise required(lock_key)
+            if lock_key is None:  # nobody can lock it
                 if token is not None:
                     raise void(None)
                 return
@@ -112,10 +112,10 @@ class LockedWrite:
                     else fence_unlocked(obj, user=user_or_none(self.request.user))
                 )
             except InvalidToken as error:
-                raise void(place) from error
+                raise void(lock_key) from error
             except AlreadyLockedError as error:
                 raise locked(error) from error
-        self._fenced[place] = fenced
+        self._fenced[lock_key] = fenced
 
     def lock_checked(self, obj: Any) -> None:
         """:meth:`lock` an object whose permission the handler checks; read it again.
@@ -140,18 +140,18 @@ class LockedWrite:
 
     def ends_lock_of(self, obj: models.Model) -> bool:
         """Say whether nobody will hold the object's lock once this write is done."""
-        place = _place_of(obj)
-        if place is None or not self.is_running or place not in self._fenced:
+        lock_key = _place_of(obj)
+        if lock_key is None or not self.is_running or lock_key not in self._fenced:
             return False
-        return self._fenced[place].release or self._releases(place)
+        return self._fenced[lock_key].release or self._releases(lock_key)
 
     def _lock_target(self) -> None:
         """Lock the object that the request is about, if its address has one."""
-        place = known_place(self.view)
-        if place is not None:
+        lock_key = known_place(self.view)
+        if lock_key is not None:
             try:
-                self.lock(place)
-                self._target = place
+                self.lock(lock_key)
+                self._target = lock_key
             except LockRefused as refusal:
                 if refusal.status_code != 503:
                     # Who may not have the object is told that, and not of its lock.
@@ -208,29 +208,29 @@ class LockedWrite:
             return
         self._read.append(obj)
         try:
-            read_again(obj)
+            reread(obj)
         except ObjectDoesNotExist as error:
             raise Http404 from error
 
     def _is_of_its_kind(self, obj: models.Model) -> bool:
         target = self._target
-        model: Any = target.model if isinstance(target, Place) else type(target)
+        model: Any = target.model if isinstance(target, LockKey) else type(target)
         return obj._meta.concrete_model is model._meta.concrete_model
 
     def _is_lock_required(self) -> bool:
         return bool(getattr(self.view, "lock_required", False))
 
     def _note_transactions(
-        self, obj: models.Model | Place, place: Place | None
+        self, obj: models.Model | LockKey, lock_key: LockKey | None
     ) -> None:
         """Take down where the lock and the object are, and what transactions are open."""
-        if place is None:
+        if lock_key is None:
             return
-        using = self._databases[place] = database_of(obj)
-        for database in {place.using, using} - self._own_transactions:
+        using = self._databases[lock_key] = database_of(obj)
+        for database in {lock_key.using, using} - self._own_transactions:
             if not connections[database].in_atomic_block:
                 self._own_transactions.add(database)
-            elif may_show_the_past(database):
+            elif reads_stale_snapshot(database):
                 self._may_show_the_past = True
 
     def _finish(self, response: HttpResponseBase) -> None:
@@ -245,10 +245,10 @@ class LockedWrite:
                 )
             hooks: list[Any] = connections[using].run_on_commit
             self._has_hooks |= any(not is_robust for *_, is_robust in hooks)
-        for place, fenced in self._fenced.items():
-            if connections[place.using].needs_rollback:
+        for lock_key, fenced in self._fenced.items():
+            if connections[lock_key.using].needs_rollback:
                 continue
-            fenced.release = fenced.release or (is_done and self._releases(place))
+            fenced.release = fenced.release or (is_done and self._releases(lock_key))
             if not fenced.release:
                 self._expires_at = fenced.expires_at
         if (
@@ -262,13 +262,13 @@ class LockedWrite:
                 " what: call check_object_permissions() before."
             )
 
-    def _releases(self, place: Place) -> bool:
+    def _releases(self, lock_key: LockKey) -> bool:
         if getattr(self.view, "release_on_write", False):
             return True
         # With its object, the lock has come to its end.
-        return self.request.method == "DELETE" and self._is_gone(place)
+        return self.request.method == "DELETE" and self._is_gone(lock_key)
 
-    def _is_gone(self, place: Place) -> bool:
+    def _is_gone(self, lock_key: LockKey) -> bool:
         view = type(self.view)
         if (
             not has_own_hook(self.view)
@@ -276,12 +276,12 @@ class LockedWrite:
             and issubclass(view, DestroyModelMixin)
             and view.destroy is DestroyModelMixin.destroy
             and view.perform_destroy is DestroyModelMixin.perform_destroy
-            and place.model.delete is models.Model.delete
+            and lock_key.model.delete is models.Model.delete
         ):
             return True
-        model = place.model
-        rows = model._base_manager.using(self._databases[place])
-        rows = rows.filter(pk=key_value(model, place.key))
+        model = lock_key.model
+        rows = model._base_manager.using(self._databases[lock_key])
+        rows = rows.filter(pk=key_value(model, lock_key.object_key))
         return not rows.exists()
 
     def _describe(self, response: HttpResponseBase) -> None:
@@ -289,13 +289,13 @@ class LockedWrite:
             response[EXPIRY_HEADER] = to_utc(self._expires_at).isoformat()
 
 
-def _place_of(obj: models.Model | Place) -> Place | None:
+def _place_of(obj: models.Model | LockKey) -> LockKey | None:
     """Return where the lock is kept; ``None`` for a key too long to have one."""
     if isinstance(obj, models.Model):
         key_field(type(obj))  # a composite key is a mistake of the project's
         if not LockToken.objects.can_be_locked(obj):
             return None
-    return LockToken.objects.place_of(obj)
+    return LockToken.objects.key_of(obj)
 
 
 def _is_saved(obj: Any) -> bool:

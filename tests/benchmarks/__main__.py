@@ -25,7 +25,7 @@ class Choice(NamedTuple):
     environment: dict
     remark: str = ""
     #: What is not measured on it.
-    left_out: set = set()
+    skipped: set = set()
     #: How many times 0.2.5's throughput is wanted.
     goal: int = 5
 
@@ -82,7 +82,7 @@ def measure(name, options, published):
         rows = measure_rows(
             {"lock_tokens": this, "driver": this, "0.2.5": old},
             options.clients,
-            [one for one in options.operation if one not in choice.left_out],
+            [one for one in options.operation if one not in choice.skipped],
             options.seconds,
             options.rounds,
             report=lambda row: print(tables.line(tables.values(row)), flush=True),

@@ -63,14 +63,14 @@ def driver_operations(obj, token, count):
 
     The connection is the one that Django opened, so that both have the same settings.
     """
-    from lock_tokens.statements import for_database
-    from lock_tokens.statements.rows import NewLock
+    from lock_tokens.locking.sql import for_database
+    from lock_tokens.locking.sql.rows import NewLock
 
     raw = connection.connection
     statements = for_database(connection.alias)
-    place = (ContentType.objects.get_for_model(obj).pk, str(obj.pk))
+    lock_key = (ContentType.objects.get_for_model(obj).pk, str(obj.pk))
     mine = secrets.token_hex(16)
-    new_lock = NewLock(*place, mine, secrets.token_hex(16), 3600.0, None)
+    new_lock = NewLock(*lock_key, mine, secrets.token_hex(16), 3600.0, None)
 
     def prepared(method, *arguments):
         """Return a function that executes what ``method`` would, and gives the row.
@@ -87,10 +87,10 @@ def driver_operations(obj, token, count):
         return execute
 
     acquire = prepared(statements.acquire, new_lock)
-    release = prepared(statements.release, *place, mine)
-    renew = prepared(statements.renew, *place, token, 3600.0)
-    standing = prepared(statements.standing, *place)
-    is_locked = prepared(statements.is_locked, *place)
+    release = prepared(statements.release, *lock_key, mine)
+    renew = prepared(statements.renew, *lock_key, token, 3600.0)
+    current_token = prepared(statements.current_token, *lock_key)
+    is_locked = prepared(statements.is_locked, *lock_key)
 
     def acquired():
         row = acquire()
@@ -99,7 +99,7 @@ def driver_operations(obj, token, count):
     return {
         "acquire + release": lambda: acquired() and bool(retried(release, count)),
         "renew": lambda: bool(renew()),
-        "check": lambda: standing()[0] == token,
+        "check": lambda: current_token()[0] == token,
         "is_locked": lambda: is_locked() is not None,
         "refuse": lambda: not acquired(),
     }

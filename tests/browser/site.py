@@ -17,8 +17,7 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import lock_tokens
-
-from .demo import STRICT, Demo
+from tests.support.demo import STRICT, Demo
 
 Row = namedtuple("Row", "token left locked_by")
 ROOT = Path(__file__).absolute().parents[2]

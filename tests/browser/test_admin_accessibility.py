@@ -355,7 +355,7 @@ def test_the_focus_of_a_button_that_goes_is_moved_to_what_is_said(site, enter):
 # Where things stand
 
 
-def places(page, *selectors):
+def lock_keys(page, *selectors):
     """Return where these are seen, and how far the page is scrolled."""
     return [
         page.evaluate("[scrollX, scrollY]"),
@@ -386,23 +386,23 @@ def test_nothing_moves_when_the_bar_appears(site, enter, size, field):
     page.keyboard.press("End")
     page.keyboard.type(" typed ")
     seen = (field, "#id_headline", "[name=_save]", "h1 >> nth=0")
-    before = places(page, *seen)
+    before = lock_keys(page, *seen)
 
     tab = another_tab(page, key)
     until(lambda: "another tab" in page.locator(".lock-note").inner_text(), page=page)
-    assert places(page, *seen) == before
+    assert lock_keys(page, *seen) == before
     tab.close()
     page.context.set_offline(True)
     until_state(page, "offline")
     assert page.locator(".lock-bar").is_visible()
-    assert places(page, *seen) == before
+    assert lock_keys(page, *seen) == before
     page.context.set_offline(False)
     until_state(page, "held")
-    assert places(page, *seen) == before
+    assert lock_keys(page, *seen) == before
     take_over(enter("carol"), key)
     wake(page)
     until_state(page, "taken")
-    assert places(page, *seen) == before
+    assert lock_keys(page, *seen) == before
     page.keyboard.type("on")
     assert page.locator(field).input_value().endswith("typed on")
     check_it_is_not_covered(page, field)
@@ -438,11 +438,11 @@ def test_nothing_moves_when_what_is_read_becomes_free(site, enter, size):
     page.goto(change(key))
     until_kind(page, "locked")
     seen = (".field-headline", ".field-body", "h1 >> nth=0")
-    before = places(page, *seen)
+    before = lock_keys(page, *seen)
     save(holder)
     wake(page)
     until_state(page, "free")
-    assert places(page, *seen) == before
+    assert lock_keys(page, *seen) == before
     assert way_on(page, "Edit now").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     assert site.lock(key, "story") is None

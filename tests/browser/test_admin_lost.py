@@ -672,10 +672,12 @@ def test_a_refused_page_shows_inlines_and_many_to_many_and_copies_them(
         until(lambda: page.evaluate("navigator.clipboard.readText()"), page=page)
         copied = page.evaluate("navigator.clipboard.readText()")
     else:
-        place = page.locator("[data-lock-copy]:visible").first
-        place.wait_for()
-        copied = place.input_value()
-        assert place.evaluate("(e) => e === document.activeElement && e.selectionEnd")
+        lock_key = page.locator("[data-lock-copy]:visible").first
+        lock_key.wait_for()
+        copied = lock_key.input_value()
+        assert lock_key.evaluate(
+            "(e) => e === document.activeElement && e.selectionEnd"
+        )
     for text in (*MINE, "Weather", "A first remark", "And a second"):
         assert text in copied
     assert "Harbour" not in copied

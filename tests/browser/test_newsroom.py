@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+pytestmark = [pytest.mark.example, pytest.mark.any_database]
+
 pytest.importorskip("rest_framework", reason="the example has an API of it")
 
 SAVED = "Saved. Others can edit the article again."
@@ -313,7 +315,7 @@ def test_text_from_before_the_save_does_not_come_back_over_another(demo, sign_in
     assert demo.body(1) == "Saved second."
 
 
-def place(page, selector):
+def lock_key(page, selector):
     return page.locator(selector).bounding_box()
 
 
@@ -331,8 +333,8 @@ def test_who_waits_is_told_when_the_article_is_free(demo, sign_in):
     assert reading.get_by_role("link", name="Edit").count() == 0
     retry = refused.get_by_role("link", name="Try again")
     retry.focus()
-    buttons = place(refused, ".actions"), place(deleting, ".actions")
-    text = place(reading, ".body")
+    buttons = lock_key(refused, ".actions"), lock_key(deleting, ".actions")
+    text = lock_key(reading, ".body")
     for page in waiting:
         page.evaluate("window.sameDocument = true")
 
@@ -344,8 +346,8 @@ def test_who_waits_is_told_when_the_article_is_free(demo, sign_in):
     for page in waiting:
         assert page.evaluate("window.sameDocument")
         assert "Alice" not in page.inner_text("[data-watch]")
-    assert (place(refused, ".actions"), place(deleting, ".actions")) == buttons
-    assert place(reading, ".body") == text
+    assert (lock_key(refused, ".actions"), lock_key(deleting, ".actions")) == buttons
+    assert lock_key(reading, ".body") == text
     assert refused.evaluate("document.activeElement.innerText") == "Edit"
     assert reading.evaluate("document.activeElement === document.body")
     assert reading.get_by_role("status").get_by_role("link", name="Edit").is_visible()

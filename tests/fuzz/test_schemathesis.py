@@ -22,14 +22,14 @@ from django.core.servers.basehttp import WSGIRequestHandler, WSGIServer
 from django.db import connections
 from django.utils.http import http_date
 
-from lock_tokens.converters import ObjectKeyConverter
+from lock_tokens.api.converters import ObjectKeyConverter
 from lock_tokens.models import LockToken
-from tests.helpers import expire, lock_row
 from tests.models import Article, Feature, Label, Page, Plain
+from tests.support.helpers import expire, lock_row
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.urls("tests.api"),
+    pytest.mark.urls("tests.support.api"),
 ]
 
 ROOT = Path(__file__).parent.parent.parent

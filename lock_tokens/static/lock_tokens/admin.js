@@ -1,32 +1,29 @@
 // @ts-check
 /*
- * The life of a page of the admin that has a lock, or waits for one. It has no words of its
- * own: they stand in the templates, and this chooses which are seen.
+ * Follows the lock of a page of the admin, and tells the person in front of it what happens.
+ * The templates have all the words. This script chooses which of them are shown:
  *
- *   #lock-tokens                  what the server says of the page, in data- attributes
- *   data-lock-when="a b"          to be seen in the states a and b
- *   data-lock-text="locked_by"    the name of who has the lock; or locked_at, expires_at
- *   data-lock-live                is true with a script only
- *   data-lock-do="copy"           a button for the script
- *   data-lock-said="copied"       the answer to that
- *   data-lock-here                a link to this page, as it is now
- *
- * States: held, shared; offline, server, signed_out (nobody knows); taken, mine, tab, ended,
- * deleted, out (lost); freed, back (lost, and to be had again); free (a page to read).
+ *   #lock-tokens                  what the server knows about the page, in data- attributes
+ *   data-lock-when="a b"          shown in the states a and b (see STATES)
+ *   data-lock-note                a line with one part for each of: alone, shared, lost
+ *   data-lock-text="locked_by"    gets the holder's name; or locked_at, expires_at
+ *   data-lock-live                shown only if this script runs
+ *   data-lock-do="copy"           a button of this script
+ *   data-lock-said="copied"       the answer to such a button
+ *   data-lock-here                a link to the address of this page
  */
 (() => {
   "use strict";
 
-  const flag = /** @type {any} */ (window);
-  if (flag.lock_tokens_admin) return; // the script is here twice
-  flag.lock_tokens_admin = true;
+  const globals = /** @type {any} */ (window);
+  if (globals.lock_tokens_admin) return; // the page loads this script twice
+  globals.lock_tokens_admin = true;
 
-  const PROVEN = 5000; // milliseconds for which a lock that was seen is not asked about
-  const SAVING = 10000; // in which a save ends the lock, and that is no news
-  const SLOW = 700; // until it is said that something is going on
-  const ANSWER = 250; // in which other tabs have said that they are there
-  const LOST = "taken mine tab ended deleted out freed back".split(" ");
-  const DOUBT = ["offline", "server", "signed_out"];
+  // Milliseconds
+  const PROVEN = 5000; // a lock that was seen so recently is not asked about again
+  const SAVING = 10000; // a save is answered in this time; meanwhile a lost lock is no news
+  const SLOW = 700; // after this the page says that it is saving
+  const ANSWER = 250; // other tabs answer in this time
 
   /**
    * @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Field
@@ -35,210 +32,206 @@
    *   expires_at?: string | null}} Holder
    */
 
-  /** @returns {any} */
-  const client = () => flag.LockTokens;
+  /**
+   * The states of a page. The templates name what each of them shows.
+   *
+   * `renews`: the page has its lock or may have it, and the client goes on renewing it.
+   * `can_save`: Save is enabled. `lost`: the page has no lock, and watches the object instead.
+   * `locked`: somebody has the lock, and may release it. `alarms`: the bar is red.
+   *
+   * @type {Record<string, {renews?: boolean, can_save?: boolean, lost?: boolean,
+   *   locked?: boolean, alarms?: boolean}>}
+   */
+  const STATES = {
+    held: { renews: true, can_save: true },
 
-  function start() {
-    const found = document.getElementById("lock-tokens");
-    if (!found) return;
-    const config = found;
-    const { state = "", task = "", token = "", url = "" } = config.dataset;
-    const object = [config.dataset.appLabel, config.dataset.model, config.dataset.objectId];
-    const form = /** @type {HTMLFormElement | null} */ (
-      config.closest("form") ?? config.parentElement?.querySelector("form[method=post]")
-    );
-    if (form && task === "delete") {
-      // Django's own form, which templates cannot add to.
-      const field = document.createElement("input");
-      Object.assign(field, { type: "hidden", name: "lock_token", value: token });
-      form.append(field);
-    }
-    const bar = document.getElementById("lock-tokens-bar");
+    offline: { renews: true }, // the server does not answer
+    server: { renews: true }, // it has a problem
+    signed_out: { renews: true }, // the lock may still be there
+
+    taken: { lost: true, locked: true, alarms: true }, // by another user
+    mine: { lost: true, locked: true, alarms: true }, // this user has the lock elsewhere
+    tab: { lost: true, locked: true, alarms: true }, // another tab of this browser has it
+
+    ended: { lost: true, alarms: true }, // nobody has it
+    deleted: { lost: true, alarms: true }, // the object
+    out: { lost: true, alarms: true }, // signed out, and the lock has ended
+    back: { lost: true }, // signed in again
+    freed: { lost: true }, // whoever had it has finished
+    free: {}, // the same, on a page to read
+  };
+
+  // What is shown
+
+  /** @param {string} selector */
+  function all(selector) {
+    const found = document.querySelectorAll(`.lock-tokens ${selector}`);
+    return /** @type {HTMLElement[]} */ ([...found]);
+  }
+
+  const get_bar = () => document.getElementById("lock-tokens-bar");
+
+  /** @param {string | null | undefined} iso */
+  function clock(iso) {
+    const time = new Date(iso ?? NaN);
+    if (Number.isNaN(time.valueOf())) return "";
     const language = document.documentElement.lang || undefined;
-    const title = document.title;
+    /** @type {Intl.DateTimeFormatOptions} */
+    const minutes = { hour: "numeric", minute: "2-digit" };
+    const today = time.toDateString() === new Date().toDateString();
+    return today
+      ? time.toLocaleTimeString(language, minutes)
+      : time.toLocaleString(language, { month: "short", day: "numeric", ...minutes });
+  }
 
-    /** @type {string} */
-    let now = state;
+  /** @type {(one: string | null, other: string | null) => boolean} */
+  const is_same_time = (one, other) => Date.parse(one ?? "") === Date.parse(other ?? "");
 
-    // What is seen
+  /** @type {(element: HTMLElement, text: string) => void} */
+  function write(element, text) {
+    // A screen reader might read the same text out again.
+    if (text && element.textContent !== text) element.textContent = text;
+  }
 
-    /**
-     * @template {HTMLElement} [E=HTMLElement]
-     * @param {string} selector
-     * @returns {E[]}
-     */
-    function all(selector) {
-      return [...document.querySelectorAll(`.lock-tokens ${selector}`)].map(
-        (element) => /** @type {E} */ (element),
-      );
+  /** @type {(holder: Holder, somebody?: string) => void} */
+  function show_holder(holder, somebody = "") {
+    for (const element of all("[data-lock-text]")) {
+      const what = element.dataset.lockText;
+      if (what === "locked_by") write(element, holder.locked_by ?? somebody);
+      else if (what === "locked_at" || what === "expires_at") write(element, clock(holder[what]));
     }
-
-    /** @param {string | null | undefined} iso */
-    function clock(iso) {
-      const time = new Date(iso ?? NaN);
-      if (Number.isNaN(time.valueOf())) return "";
-      /** @type {Intl.DateTimeFormatOptions} */
-      const minutes = { hour: "numeric", minute: "2-digit" };
-      const today = time.toDateString() === new Date().toDateString();
-      return today
-        ? time.toLocaleTimeString(language, minutes)
-        : time.toLocaleString(language, { month: "short", day: "numeric", ...minutes });
+    if (!holder.locked_at) return;
+    for (const button of /** @type {HTMLButtonElement[]} */ (all("[name=_take_over]"))) {
+      const details = button.closest("details");
+      // An open question to take over is about the holder before.
+      if (details && !is_same_time(button.value, holder.locked_at)) details.open = false;
+      button.value = holder.locked_at;
     }
+  }
 
-    /**
-     * @param {HTMLElement} element
-     * @param {string} text
-     */
-    function write(element, text) {
-      // Not the same text again: a screen reader might read it out again.
-      if (text && element.textContent !== text) element.textContent = text;
+  /** @param {string} state */
+  function show_state(state) {
+    for (const element of all("[data-lock-when]")) {
+      if (element.parentElement?.hasAttribute("data-lock-note")) continue;
+      element.hidden = !element.dataset.lockWhen?.split(" ").includes(state);
     }
+    const bar = get_bar();
+    const news = bar?.querySelector(".lock-news:not([hidden])");
+    bar?.classList.toggle("lock-bar-shown", Boolean(news));
+  }
 
-    /** @param {Holder} holder */
-    function name_holder(holder) {
-      for (const element of all("[data-lock-text]")) {
-        const what = element.dataset.lockText;
-        if (what === "locked_by") {
-          write(element, holder.locked_by ?? config.dataset.somebody ?? "");
-        } else if (what === "locked_at" || what === "expires_at") {
-          write(element, clock(holder[what]));
-        }
-      }
-      for (const button of /** @type {HTMLButtonElement[]} */ (all("[name=_take_over]"))) {
-        if (button.value === holder.locked_at || !holder.locked_at) continue;
-        // Who is asking was shown another name.
-        const details = button.closest("details");
-        if (details && !is_same_time(button.value, holder.locked_at)) details.open = false;
-        button.value = holder.locked_at;
-      }
+  /** @param {"alone" | "shared" | "lost"} note */
+  function show_note(note) {
+    for (const element of all("[data-lock-note] > [data-lock-when]")) {
+      // Hidden by its class, a part keeps its room, so the page below does not move.
+      element.classList.toggle("lock-unseen", element.dataset.lockWhen !== note);
     }
+  }
 
-    /**
-     * @param {string | null} one
-     * @param {string | null} other
-     */
-    function is_same_time(one, other) {
-      return Date.parse(one ?? "") === Date.parse(other ?? "");
+  /** @param {string} answer to a button, or "" for none */
+  function show_answer(answer) {
+    for (const element of all("[data-lock-said]")) {
+      element.hidden = element.dataset.lockSaid !== answer;
     }
+  }
 
-    /** Show what is meant for this state, and hide what is not. */
-    function show() {
-      const busy = asking_shown ? "asking" : now;
-      for (const element of all("[data-lock-when]")) {
-        const seen = (element.dataset.lockWhen ?? "").split(" ").includes(busy);
-        if (element.parentElement?.hasAttribute("data-lock-note")) continue;
-        if (element.hidden === seen) element.hidden = !seen;
-      }
-      const news = bar?.querySelector(".lock-news:not([hidden])");
-      bar?.classList.toggle("lock-bar-shown", Boolean(news));
-      bar?.classList.toggle("lock-bar-lost", LOST.slice(0, 6).includes(now));
-      config.dataset.now = now;
-      show_note();
-      document.title = now === "free" ? `${config.dataset.freeTitle} – ${title}` : title;
-    }
+  function focus_news() {
+    const heading = get_bar()?.querySelector(".lock-news:not([hidden]) [data-lock-focus]");
+    /** @type {HTMLElement | null | undefined} */ (heading)?.focus({ preventScroll: true });
+  }
 
-    /** The line at the top keeps its size, whatever it says. */
-    function show_note() {
-      const note = LOST.includes(now) ? "lost" : peers.size ? "shared" : "alone";
-      for (const element of all("[data-lock-note] > [data-lock-when]")) {
-        element.classList.toggle("lock-unseen", element.dataset.lockWhen !== note);
-      }
-    }
-
-    /** @param {string} what of the answers to a button, or none */
-    function say(what) {
-      for (const element of all("[data-lock-said]")) {
-        element.hidden = element.dataset.lockSaid !== what;
-      }
-    }
-
+  /** Show what needs this script, with times and addresses as the browser has them. */
+  function show_live_parts() {
     for (const element of all("[data-lock-live]:not([data-lock-when])")) element.hidden = false;
     for (const element of all("time[datetime]")) {
       write(element, clock(element.getAttribute("datetime")));
     }
     for (const link of /** @type {HTMLAnchorElement[]} */ (all("a[data-lock-here]"))) {
-      link.href = location.pathname + location.search; // popups, filters
+      link.href = location.pathname + location.search; // a popup, the list's filters
     }
-    for (const button of all("[data-lock-do=copy]")) {
-      button.addEventListener("click", () => copy(button));
+  }
+
+  // The form
+
+  /** @param {Element} element */
+  const is_ours = (element) => Boolean(element.closest(".lock-tokens"));
+
+  /** @param {Element} element of the form's menu of actions (Django 6.1) */
+  const is_action = (element) => Boolean(element.closest(".actions"));
+
+  /** @param {Element | null} button that submits the form; none if a script does */
+  function is_save(button) {
+    if (!button) return true;
+    const { type, name } = /** @type {Button} */ (button);
+    const others = name === "_saveasnew" || is_ours(button) || is_action(button);
+    return /^(submit|image)$/.test(type) && !others;
+  }
+
+  /** @param {HTMLSelectElement} select */
+  function chosen_options(select) {
+    // In a filter_horizontal all options in the box of the chosen ones count.
+    const whole = select.matches(".filtered");
+    return [...select.options].filter((option) => whole || option.selected);
+  }
+
+  /**
+   * Say whether a browser has filled in what was typed here earlier.
+   * @param {Field} field
+   */
+  function has_other_value(field) {
+    if (field instanceof HTMLSelectElement) {
+      if (field.matches(".filtered, .selectfilter, .selectfilterstacked")) return false;
+      const options = [...field.options];
+      const preset = options.some((option) => option.defaultSelected);
+      if (!preset && !field.multiple) return field.selectedIndex > 0;
+      return options.some((option) => option.selected !== option.defaultSelected);
     }
-
-    // Who has the lock
-
-    /** @type {Holder & {now: string}} */
-    const first = {
-      now: state === "elsewhere" ? "mine" : state === "locked" ? "taken" : first_state(),
-      locked_by: null,
-      locked_at: all("[name=_take_over]")[0]?.getAttribute("value") || null,
-    };
-
-    function first_state() {
-      const seen = all(".lock-box [data-lock-when]:not([hidden])")[0];
-      return seen?.dataset.lockWhen?.split(" ")[0] ?? "freed";
+    if (field instanceof HTMLInputElement && /^(checkbox|radio)$/.test(field.type)) {
+      return field.checked !== field.defaultChecked;
     }
+    return field.type !== "file" && field.value !== field.defaultValue;
+  }
 
-    /** @param {Holder} holder */
-    function whose(holder) {
-      // Of the lock that the server has shown it knows better than by the name.
-      const known = is_same_time(holder.locked_at, first.locked_at) ? first.now : "";
-      if (known === "taken" || known === "mine") return known;
-      if (holder.locked_by === null || holder.locked_by !== config.dataset.user) return "taken";
-      return peers.size ? "tab" : "mine";
+  /** @param {Field} field */
+  function label_of(field) {
+    const cell = field.closest("td");
+    const row = /** @type {HTMLTableRowElement | null | undefined} */ (cell?.parentElement);
+    const heading = cell && row?.closest("table")?.tHead?.rows[0]?.cells[cell.cellIndex];
+    const legend = field.type === "radio" && field.closest("fieldset")?.querySelector("legend");
+    const label = legend || field.labels?.[0] || heading;
+    const text = label?.textContent?.trim().replace(/\s+/g, " ").replace(/\s*:$/, "");
+    return text || field.getAttribute("aria-label") || field.name;
+  }
+
+  /** @param {Field} field */
+  function text_of(field) {
+    if (field instanceof HTMLSelectElement) {
+      const texts = chosen_options(field).map((option) => option.text.trim());
+      return texts.join(", ");
     }
+    const ticked = field instanceof HTMLInputElement && field.checked;
+    if (field.type === "checkbox") return ticked ? "[x]" : "[ ]";
+    if (field.type !== "radio") return field.value;
+    return ticked ? (field.labels?.[0]?.textContent?.trim() ?? field.value) : "";
+  }
 
-    /** Follow what becomes of an object whose lock this page does not have. */
-    function watch() {
-      if (watching || !client()) return;
-      watching = true;
-      client().watch(...object, (/** @type {any} */ states) => {
-        const key = String(config.dataset.objectId);
-        const holder = states[key];
-        if (holder === undefined || now === "out") return;
-        if (holder === null) tell("deleted");
-        else if (holder.locked) {
-          const who = whose(holder);
-          // Signing in in another tab may have opened this there, too. Its lock can be shared.
-          tell(who !== "taken" && now === "back" ? "back" : who, holder);
-        } else if (reading) tell("free");
-        else if (["taken", "mine", "tab"].includes(now)) tell("freed");
-      });
+  class Form {
+    #disabled = /** @type {Set<Button>} */ (new Set()); // by this script
+
+    /** @param {HTMLFormElement | null} element */
+    constructor(element) {
+      this.element = element;
     }
-    let watching = false;
-    const reading = state === "locked" || state === "elsewhere";
-
-    /**
-     * @param {string} news
-     * @param {Holder} [holder]
-     */
-    function tell(news, holder) {
-      if (holder) name_holder(holder);
-      now = news;
-      asking_shown = false;
-      show();
-      allow(now === "held");
-      if (LOST.includes(now)) {
-        call("gone");
-        watch();
-      }
-    }
-
-    // The form
 
     /** @returns {(Field | Button)[]} */
-    const controls = () =>
-      [...(form?.querySelectorAll("input, textarea, select, button") ?? [])].map(
-        (element) => /** @type {any} */ (element),
-      );
+    #controls() {
+      const found = this.element?.querySelectorAll("input, textarea, select, button") ?? [];
+      return /** @type {any[]} */ ([...found]);
+    }
 
-    /** @param {Element} element */
-    const is_ours = (element) => Boolean(element.closest(".lock-tokens"));
-
-    /** @param {Element} element whether it is the form's action menu (Django 6.1) */
-    const is_action = (element) => Boolean(element.closest(".actions"));
-
-    /** @returns {Field[]} what a person fills in */
-    function fields() {
-      return /** @type {Field[]} */ (controls()).filter(
+    /** @returns {Field[]} that a person fills in */
+    #fields() {
+      return /** @type {Field[]} */ (this.#controls()).filter(
         (field) =>
           field.name &&
           !/^(hidden|submit|button|reset|image|password)$/.test(field.type) &&
@@ -247,51 +240,31 @@
       );
     }
 
-    /** @param {Element | null} button */
-    function saves(button) {
-      if (!button) return true; // by the form itself
-      const { type, name } = /** @type {Button} */ (button);
-      const others = name === "_saveasnew" || is_ours(button) || is_action(button);
-      return /^(submit|image)$/.test(type) && !others;
+    /** @param {"lock_token" | "csrfmiddlewaretoken"} name */
+    hidden_field(name) {
+      const field = this.element?.querySelector(`input[name=${name}]`);
+      return /** @type {HTMLInputElement | null | undefined} */ (field);
     }
 
-    const disabled = /** @type {Set<Button>} */ (new Set()); // by this script
-
-    /** @param {boolean} may whether this page can be saved */
-    function allow(may) {
-      if (may) {
-        for (const button of disabled) button.disabled = false;
-        disabled.clear();
-        return;
-      }
-      for (const button of /** @type {Button[]} */ (controls())) {
-        if (!/^(submit|image)$/.test(button.type) || !saves(button) || button.disabled) continue;
-        const focused = button === document.activeElement;
-        // Firefox would remember it over a reload.
-        if (button instanceof HTMLInputElement) button.autocomplete = "off";
-        button.disabled = true;
-        disabled.add(button);
-        if (focused) focus_news();
-      }
+    /** @param {string | null | undefined} token */
+    set_csrf_token(token) {
+      const field = this.hidden_field("csrfmiddlewaretoken");
+      if (field && token) field.value = token;
     }
 
-    function focus_news() {
-      const heading = bar?.querySelector(".lock-news:not([hidden]) [data-lock-focus]");
-      /** @type {HTMLElement | null | undefined} */ (heading)?.focus({ preventScroll: true });
+    is_filled_in() {
+      return this.#fields().some(has_other_value);
     }
 
-    /** @returns {string} what the form has now, in short */
-    function contents() {
+    /** Return all values in one string, to compare them with those at another time. */
+    contents() {
       return JSON.stringify(
-        controls().map((control) => {
+        this.#controls().map((control) => {
           if (!control.name || /^(submit|button|image|reset)$/.test(control.type)) return 0;
           if (/^(csrfmiddlewaretoken|lock_token)$|_old$/.test(control.name)) return 0;
           if (is_action(control)) return 0;
           if (control instanceof HTMLSelectElement) {
-            // Of a filter_horizontal all counts that is in its box of the chosen.
-            const whole = control.matches(".filtered");
-            const options = [...control.options].filter((option) => whole || option.selected);
-            return [control.name, options.map((option) => option.value)];
+            return [control.name, chosen_options(control).map((option) => option.value)];
           }
           const ticked = control instanceof HTMLInputElement && control.checked;
           return [control.name, control.value, ticked];
@@ -299,156 +272,280 @@
       );
     }
 
-    /** Whether a browser has filled in what was typed here earlier. */
-    function is_filled_in() {
-      return fields().some((field) => {
-        if (field instanceof HTMLSelectElement) {
-          if (field.matches(".filtered, .selectfilter, .selectfilterstacked")) return false;
-          const options = [...field.options];
-          const preset = options.some((option) => option.defaultSelected);
-          if (!preset && !field.multiple) return field.selectedIndex > 0;
-          return options.some((option) => option.selected !== option.defaultSelected);
-        }
-        if (field instanceof HTMLInputElement && /^(checkbox|radio)$/.test(field.type)) {
-          return field.checked !== field.defaultChecked;
-        }
-        return field.type !== "file" && field.value !== field.defaultValue;
+    /** Return what a person has filled in, with its labels. */
+    text() {
+      return this.#fields()
+        .map((field) => [label_of(field), text_of(field)])
+        .filter(([, text]) => text.trim())
+        .map(([label, text]) => `${label}:${text.includes("\n") ? "\n" : " "}${text}`)
+        .join("\n");
+    }
+
+    /** @param {boolean} may */
+    enable_saving(may) {
+      if (may) {
+        for (const button of this.#disabled) button.disabled = false;
+        this.#disabled.clear();
+        return;
+      }
+      for (const button of /** @type {Button[]} */ (this.#controls())) {
+        if (!is_save(button) || button.disabled) continue;
+        const focused = button === document.activeElement;
+        // Firefox would remember it over a reload.
+        if (button instanceof HTMLInputElement) button.autocomplete = "off";
+        button.disabled = true;
+        this.#disabled.add(button);
+        if (focused) focus_news();
+      }
+    }
+  }
+
+  /** Asks before somebody leaves a page with changes that are not saved. */
+  class UnsavedChanges {
+    #form;
+    #before = /** @type {string | null} */ (null); // the contents before anything was typed
+    #changed = false; // there are changes, whatever the contents are now
+    sending = false; // by a button that sends what was typed
+
+    /** @param {Form} form */
+    constructor(form) {
+      this.#form = form;
+    }
+
+    /** Take it that there are changes. */
+    mark() {
+      this.#changed = true;
+      this.#listen_to_leaving();
+    }
+
+    look_after() {
+      for (const event of ["pointerdown", "keydown", "beforeinput", "paste", "drop"]) {
+        window.addEventListener(event, this.#touched, true);
+      }
+      for (const event of ["input", "change"]) {
+        this.#form.element?.addEventListener(event, this.#typed);
+      }
+      for (const event of ["formset:added", "formset:removed"]) {
+        this.#form.element?.addEventListener(event, () => {
+          // Until then it is the admin's own scripts, which build the page.
+          if (this.#before !== null) this.#changed = true;
+        });
+      }
+    }
+
+    #touched = (/** @type {Event} */ event) => {
+      if (!event.isTrusted) return;
+      this.#before ??= this.#form.contents();
+      this.#listen_to_leaving();
+    };
+
+    #typed = (/** @type {Event} */ event) => {
+      const target = /** @type {Element} */ (event.target);
+      if (!event.isTrusted || is_ours(target) || is_action(target)) return;
+      if (this.#before === null) this.#changed = true; // there is nothing to compare with
+      this.#listen_to_leaving();
+    };
+
+    #listen_to_leaving() {
+      // Not earlier: this can keep a page out of the back/forward cache.
+      window.addEventListener("beforeunload", this.#ask);
+    }
+
+    #ask = (/** @type {BeforeUnloadEvent} */ event) => {
+      const differs = this.#before !== null && this.#before !== this.#form.contents();
+      if (this.sending || !(this.#changed || differs)) return;
+      event.preventDefault();
+      event.returnValue = ""; // older browsers ask for it
+    };
+  }
+
+  /** Knows whether other tabs of this browser have the object's lock, too. */
+  class OtherTabs {
+    #topic;
+    #on_message;
+    #me = `${Math.random()}`;
+    #others = /** @type {Set<string>} */ (new Set());
+    #channel = /** @type {BroadcastChannel | undefined} */ (undefined);
+
+    /** @param {string} topic @param {(type: string) => void} on_message */
+    constructor(topic, on_message) {
+      this.#topic = topic;
+      this.#on_message = on_message;
+    }
+
+    get are_there() {
+      return this.#others.size > 0;
+    }
+
+    open() {
+      if (!("BroadcastChannel" in window)) return;
+      this.#channel = new BroadcastChannel("lock_tokens.admin");
+      this.#channel.onmessage = ({ data }) => {
+        if (data?.topic !== this.#topic || data.from === this.#me) return;
+        if (data.type === "gone") this.#others.delete(data.from);
+        else this.#others.add(data.from);
+        this.#on_message(data.type);
+      };
+      this.tell("hello");
+    }
+
+    /** @param {"hello" | "here" | "gone"} type */
+    tell(type) {
+      this.#channel?.postMessage({ type, from: this.#me, topic: this.#topic });
+    }
+
+    close() {
+      this.tell("gone");
+      // An open channel would keep the page out of the back/forward cache.
+      this.#channel?.close();
+      this.#channel = undefined;
+      this.#others.clear();
+    }
+  }
+
+  /**
+   * Ask for this page again, to see whether the user is signed in. Unlike HEAD, GET locks the
+   * object and brings a new CSRF token.
+   * @param {string} url
+   * @param {"HEAD" | "GET"} [method]
+   * @returns {Promise<{problem: "" | "out" | "offline" | "server", csrf_token?: string | null}>}
+   */
+  async function probe(url, method = "HEAD") {
+    try {
+      const signal = AbortSignal.timeout(SAVING);
+      const answer = await fetch(url, { method, redirect: "manual", cache: "no-store", signal });
+      if (answer.type === "opaqueredirect" || answer.status === 401) return { problem: "out" };
+      if (answer.status >= 500) return { problem: "server" };
+      if (method === "HEAD") return { problem: "" };
+      const there = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (!there.getElementById("lock-tokens")) return { problem: "out" }; // a login page
+      const field = there.querySelector("form [name=csrfmiddlewaretoken]");
+      return { problem: "", csrf_token: field?.getAttribute("value") };
+    } catch {
+      return { problem: "offline" };
+    }
+  }
+
+  /** @param {HTMLElement} config */
+  function start(config) {
+    const client = globals.LockTokens;
+    const get_csrf = globals.lock_tokens._csrf; // gives the token, and the cookie if it can be read
+    const { state: kind = "", task, token = "", url = "", user } = config.dataset;
+    const object = [config.dataset.appLabel, config.dataset.model, config.dataset.objectId];
+    const topic = object.join("/");
+    const reads = kind === "locked" || kind === "elsewhere";
+    const holds = Boolean(token) && (kind === "held" || kind === "again");
+    const shows_unsaved_text =
+      kind === "again" || kind === "refused" || config.hasAttribute("data-bound");
+
+    const form = new Form(
+      config.closest("form") ?? config.parentElement?.querySelector("form[method=post]") ?? null,
+    );
+    const changes = new UnsavedChanges(form);
+    const tabs = new OtherTabs(topic, on_message_of_tab);
+    const title = document.title;
+    // The page had this token when it was left, if the browser comes back to it.
+    const earlier = shows_unsaved_text ? undefined : history.state?.lock_token;
+
+    // Who has the lock, as the server has shown it
+    const first_state = get_first_state();
+    const first_locked_at = all("[name=_take_over]")[0]?.getAttribute("value") || null;
+
+    let now = first_state; // one of STATES
+    let watching = false;
+    let settling = false; // the page gives a lock back, and the client's events are about that
+    let probing = false;
+    let proven = 0; // when the page was last seen to have its lock
+    let asking = false; // the page asks whether the form can be saved
+    let asking_shown = false;
+    let submitter = /** @type {HTMLElement | null} */ (null);
+    let sending = false; // the form may pass without asking
+    let sent = 0; // when the form was sent
+    let loss_timer = 0;
+    let tell_loss = /** @type {(() => void) | null} */ (null); // called when the timer ends
+    let finding_out = /** @type {Promise<void> | null} */ (null); // why the lock is not renewed
+
+    // States
+
+    function get_first_state() {
+      if (holds) return "held";
+      if (reads) return kind === "elsewhere" ? "mine" : "taken";
+      const seen = all(".lock-box [data-lock-when]:not([hidden])")[0];
+      return seen?.dataset.lockWhen?.split(" ")[0] ?? "freed";
+    }
+
+    const get_note = () => (STATES[now].lost ? "lost" : tabs.are_there ? "shared" : "alone");
+
+    function show() {
+      show_state(asking_shown ? "asking" : now);
+      show_note(get_note());
+      get_bar()?.classList.toggle("lock-bar-lost", Boolean(STATES[now].alarms));
+      config.dataset.now = now;
+      document.title = now === "free" ? `${config.dataset.freeTitle} – ${title}` : title;
+    }
+
+    /** @type {(state: string, holder?: Holder) => void} */
+    function tell(state, holder) {
+      if (holder) show_holder(holder, config.dataset.somebody);
+      now = state;
+      asking_shown = false;
+      show();
+      form.enable_saving(Boolean(STATES[now].can_save));
+      if (!STATES[now].lost) return;
+      tabs.tell("gone");
+      watch();
+    }
+
+    /** @param {Holder} holder */
+    function state_by_holder({ locked_by, locked_at }) {
+      // The server knows more about the lock that it has shown than a name tells.
+      const known = is_same_time(locked_at, first_locked_at) ? first_state : "";
+      if (known === "taken" || known === "mine") return known;
+      if (locked_by === null || locked_by !== user) return "taken";
+      return tabs.are_there ? "tab" : "mine";
+    }
+
+    /** Follow the lock of an object that this page has not locked. */
+    function watch() {
+      if (watching) return;
+      watching = true;
+      client.watch(...object, (/** @type {Record<string, any>} */ states) => {
+        const holder = states[String(config.dataset.objectId)];
+        if (holder === undefined || now === "out") return;
+        if (holder === null) tell("deleted");
+        else if (holder.locked) {
+          const by_holder = state_by_holder(holder);
+          // The user may have opened this in the tab to sign in. Both tabs can share its lock.
+          tell(by_holder !== "taken" && now === "back" ? "back" : by_holder, holder);
+        } else if (reads) tell("free");
+        else if (STATES[now].locked) tell("freed");
       });
     }
 
-    // Unsaved changes
-
-    let before = /** @type {string | null} */ (null); // contents(), before anything was done
-    let changed = state === "again" || state === "refused" || config.hasAttribute("data-bound");
-    let going = false; // by a button that sends what was typed
-
-    /** @param {Event} event */
-    function touch(event) {
-      if (!event.isTrusted) return;
-      before ??= contents();
-      listen_to_leaving();
-    }
-
-    function listen_to_leaving() {
-      // Not before there is something to ask: it can keep pages from coming back as they were.
-      window.addEventListener("beforeunload", ask_before_leaving);
-    }
-
-    /** @param {BeforeUnloadEvent} event */
-    function ask_before_leaving(event) {
-      if (going || !(changed || (before !== null && before !== contents()))) return;
-      event.preventDefault();
-      event.returnValue = ""; // what older browsers ask for
-    }
-
-    /** @param {Event} event */
-    function note_change(event) {
-      const target = /** @type {Element} */ (event.target);
-      if (!event.isTrusted || is_ours(target) || is_action(target)) return;
-      if (before === null) changed = true; // and nobody knows from what
-      listen_to_leaving();
-    }
-
-    function look_after_changes() {
-      if (!form || task === "delete") return;
-      for (const event of ["pointerdown", "keydown", "beforeinput", "paste", "drop"]) {
-        window.addEventListener(event, touch, true);
-      }
-      for (const event of ["input", "change"]) {
-        form.addEventListener(event, note_change);
-      }
-      for (const event of ["formset:added", "formset:removed"]) {
-        form.addEventListener(event, () => {
-          if (before !== null) changed = true; // by a person, not while the page was made
-        });
-      }
-      if (changed) listen_to_leaving();
-    }
-
-    // CSRF: signing in again, in any tab, makes the token of this page's form an old one.
-
-    const field_of_csrf = () =>
-      /** @type {HTMLInputElement | null | undefined} */ (
-        form?.querySelector("[name=csrfmiddlewaretoken]")
-      );
-
-    /** @returns {string | undefined} the token, as far as scripts can know it */
-    function known_csrf() {
-      const script = /** @type {HTMLElement | null} */ (
-        document.querySelector("script[data-lock-tokens-url]")
-      );
-      const { csrfCookie, csrfToken } = script?.dataset ?? {};
-      if (csrfToken || !csrfCookie) return csrfToken;
-      const cookie = `; ${document.cookie}`.split(`; ${csrfCookie}=`)[1];
-      return cookie ? decodeURIComponent(cookie.split(";")[0]) : undefined;
-    }
-
-    /** Whether a cookie tells it at once; else it is what the last request has brought. */
-    function has_cookie() {
-      const script = /** @type {HTMLElement | null} */ (
-        document.querySelector("script[data-lock-tokens-url]")
-      );
-      return Boolean(script?.dataset.csrfCookie && !script.dataset.csrfToken && known_csrf());
-    }
-
-    /** @param {string | null | undefined} csrf */
-    function renew_csrf(csrf) {
-      const field = field_of_csrf();
-      if (field && csrf) field.value = csrf;
-    }
-
-    /**
-     * Ask the page's address who is signed in, without locking the object if possible.
-     * @param {boolean} [whole]
-     * @returns {Promise<string>} "out", "offline", "server", or nothing of it
-     */
-    async function probe(whole = false) {
-      try {
-        const answer = await fetch(url, {
-          method: whole ? "GET" : "HEAD",
-          redirect: "manual",
-          cache: "no-store",
-          signal: AbortSignal.timeout(SAVING),
-        });
-        if (answer.type === "opaqueredirect" || answer.status === 401) return "out";
-        if (answer.status >= 500) return "server";
-        if (!whole) return "";
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        if (!page.getElementById("lock-tokens")) return "out"; // a page to sign in on
-        renew_csrf(page.querySelector("form [name=csrfmiddlewaretoken]")?.getAttribute("value"));
-        return "";
-      } catch {
-        return "offline";
-      }
+    /** @param {string} type */
+    function on_message_of_tab(type) {
+      if (type === "hello" && STATES[now].renews) tabs.tell("here");
+      show_note(get_note());
     }
 
     // Saving
 
-    let proven = 0; // when the lock was last seen to stand
-    let sent = 0; // when the form was
-    let asking = false;
-    let asking_shown = false;
-    let passing = false; // what has been asked about
-    /** @type {HTMLElement | null} */
-    let submitter = null;
-
-    /** @param {SubmitEvent} event */
+    /** @param {SubmitEvent} event before other scripts see it */
     function before_submit(event) {
-      if (event.target !== form || !form || passing) return;
+      if (event.target !== form.element || sending) return;
       const button = event.submitter;
       const goes_on = button !== null && is_ours(button);
-      if (!goes_on && !saves(button)) {
-        if (has_cookie()) renew_csrf(known_csrf());
-        return;
-      }
+      // Signing in again, in any tab, makes the token of the form's own field invalid.
+      const { cookie } = get_csrf();
       const recent = navigator.onLine && Date.now() - proven < PROVEN;
-      const proof = now === "held" && recent && has_cookie();
+      const proof = now === "held" && recent && cookie;
       const again = Date.now() - sent < SAVING;
-      if (proof && !again && !asking && !goes_on) {
-        renew_csrf(known_csrf());
+      const needs_no_question = proof && !again && !asking && !goes_on;
+      if (needs_no_question || (!goes_on && !is_save(button))) {
+        form.set_csrf_token(cookie);
         return;
       }
-      // Others are to hear of it when it is sent.
+      // Other scripts see the event when the form is really sent.
       event.preventDefault();
       event.stopImmediatePropagation();
       if (again) return;
@@ -456,267 +553,185 @@
       if (!asking) (goes_on ? go_on : save)();
     }
 
-    /** A save that is refused takes the page away. So ask first whether it would be. */
+    /** A refused save takes the page away, so ask first whether the page has its lock. */
     async function save() {
       asking = true;
       const slow = setTimeout(() => {
         asking_shown = true;
         show();
       }, SLOW);
-      const renewed = await client().renew_lock(...object);
+      const renewed = await client.renew_lock(...object);
       clearTimeout(slow);
       asking = asking_shown = false;
       show();
-      if (!renewed) await losing;
+      if (!renewed) await finding_out;
       if (renewed || now === "held") return send();
-      allow(false);
+      form.enable_saving(false);
       focus_news();
     }
 
-    /** Lock it again, here or from somebody else, and keep what was typed. */
+    /** Lock the object again, or take it over, and keep what was typed. */
     async function go_on() {
       asking = true;
-      say("");
-      const csrf = has_cookie() ? known_csrf() : "";
-      const problem = await probe(!csrf);
+      show_answer("");
+      const { cookie } = get_csrf();
+      const { problem, csrf_token } = await probe(url, cookie ? "HEAD" : "GET");
       asking = false;
       if (problem === "out") {
         tell("out");
         focus_news();
-      } else if (problem) say("offline");
+      } else if (problem) show_answer("offline");
       else {
-        renew_csrf(csrf);
+        form.set_csrf_token(cookie || csrf_token);
         send();
       }
     }
 
     function send() {
-      if (!form) return;
-      if (now === "held") renew_csrf(known_csrf());
-      passing = true;
+      if (!form.element) return;
+      if (now === "held") form.set_csrf_token(get_csrf().token);
+      sending = true;
       // The form may have a field of that name.
-      HTMLFormElement.prototype.requestSubmit.call(form, submitter);
-      passing = false;
+      HTMLFormElement.prototype.requestSubmit.call(form.element, submitter);
+      sending = false;
     }
 
-    /** @param {SubmitEvent} event after all other scripts have seen it */
+    /** @param {SubmitEvent} event after other scripts have seen it */
     function after_submit(event) {
-      if (event.target !== form || event.defaultPrevented) return;
+      if (event.target !== form.element || event.defaultPrevented) return;
       const button = event.submitter;
       if (button && is_action(button)) return;
-      going = true;
-      setTimeout(() => (going = false), 1000);
-      if (saves(button) || (button && is_ours(button))) sent = Date.now();
+      changes.sending = true;
+      setTimeout(() => (changes.sending = false), 1000);
+      if (is_save(button) || (button && is_ours(button))) sent = Date.now();
     }
 
-    // Other tabs of this browser
+    // What the client says about the lock of this page
 
-    /** @type {BroadcastChannel | undefined} */
-    let channel;
-    const me = `${Math.random()}`;
-    const peers = /** @type {Set<string>} */ (new Set());
-    const topic = object.join("/");
-
-    /** @param {string} type */
-    function call(type) {
-      channel?.postMessage({ type, from: me, topic });
+    /** @type {(event: string, work: (detail: any) => void) => void} */
+    function on(name, work) {
+      document.addEventListener(`lock_tokens.${name}`, (event) => {
+        const { detail } = /** @type {CustomEvent} */ (event);
+        const { app_label, model, object_id } = detail;
+        if (!settling && [app_label, model, object_id].join("/") === topic) work(detail);
+      });
     }
-
-    const has_lock = () => now === "held" || DOUBT.includes(now);
-
-    function open_channel() {
-      if (!("BroadcastChannel" in window)) return;
-      channel = new BroadcastChannel("lock_tokens.admin");
-      channel.onmessage = ({ data }) => {
-        if (data?.topic !== topic || data.from === me) return;
-        if (data.type === "gone") peers.delete(data.from);
-        else peers.add(data.from);
-        if (data.type === "hello" && has_lock()) call("here");
-        show_note();
-      };
-      call("hello");
-    }
-
-    // A page with a lock
-
-    /** @param {(event: CustomEvent) => void} work */
-    const about_this = (work) => (/** @type {Event} */ event) => {
-      const { app_label, model, object_id } = /** @type {CustomEvent} */ (event).detail;
-      const same = [app_label, model, object_id].join("/") === topic;
-      if (same && !settling) work(/** @type {CustomEvent} */ (event));
-    };
-
-    let settling = false;
-    let later = 0; // the timer that tells of a lost lock
 
     function on_held() {
-      if (LOST.includes(now)) return;
+      if (STATES[now].lost) return;
       proven = Date.now();
       if (now !== "held") tell("held");
     }
 
-    /** @param {CustomEvent} event */
-    function on_uncertain({ detail }) {
+    /** @param {{reason: string}} detail */
+    function on_uncertain({ reason }) {
       if (sent && Date.now() - sent < SAVING) return; // the page is about to go
-      if (LOST.includes(now)) return;
-      if (detail.reason === "forbidden") losing = on_forbidden();
-      else tell(DOUBT.includes(detail.reason) ? detail.reason : "server");
+      if (STATES[now].lost) return;
+      if (reason === "forbidden") finding_out = on_forbidden();
+      else tell(reason);
     }
 
-    /** The API refuses this user, and a save may work all the same; or nobody is signed in. */
+    /** Find out whether the user is signed in. If so, the API refuses what a save may do. */
     async function on_forbidden() {
-      const out = (await probe()) === "out";
-      if (has_lock() && (out || now !== "held")) tell(out ? "signed_out" : "held");
+      const { problem } = await probe(url);
+      const out = problem === "out";
+      if (STATES[now].renews && (out || now !== "held")) tell(out ? "signed_out" : "held");
     }
 
-    /** @param {CustomEvent} event */
-    function on_lost({ detail }) {
+    /** @param {Holder & {reason: string}} detail */
+    function on_lost(detail) {
       // A save ends the lock. That is no news while its answer is on the way.
       const wait = Math.max(0, sent + SAVING - Date.now());
-      const was_out = now === "signed_out";
-      lost = () => (losing = lose(detail, was_out));
-      clearTimeout(later);
-      if (wait) later = window.setTimeout(() => lost?.(), wait);
-      else lost();
+      const was_signed_out = now === "signed_out";
+      tell_loss = () => {
+        tell_loss = null;
+        finding_out = find_out_loss(detail, was_signed_out);
+      };
+      clearTimeout(loss_timer);
+      if (wait) loss_timer = window.setTimeout(() => tell_loss?.(), wait);
+      else tell_loss();
     }
-    /** @type {(() => Promise<void>) | null} */
-    let lost = null;
-    /** @type {Promise<void> | null} */
-    let losing = null;
 
-    /**
-     * @param {any} detail
-     * @param {boolean} was_out
-     */
-    async function lose(detail, was_out) {
-      lost = null;
+    /** @type {(detail: Holder & {reason: string}, was_signed_out: boolean) => Promise<void>} */
+    async function find_out_loss(detail, was_signed_out) {
       if (detail.reason === "deleted") tell("deleted");
-      else if (detail.locked_at) tell(whose(detail), detail);
+      else if (detail.locked_at) tell(state_by_holder(detail), detail);
       else if (detail.reason !== "ended") tell("freed", detail);
       else {
-        allow(false);
-        const out = (await probe()) === "out";
-        tell(out ? "out" : was_out ? "back" : "ended");
+        form.enable_saving(false);
+        const { problem } = await probe(url);
+        tell(problem === "out" ? "out" : was_signed_out ? "back" : "ended");
       }
     }
 
-    async function look_after_sign_in() {
-      if (document.hidden || now !== "out" || looking) return;
-      looking = true;
-      if (!(await probe()) && now === "out") tell("back");
-      looking = false;
+    async function look_for_sign_in() {
+      if (document.hidden || now !== "out" || probing) return;
+      probing = true;
+      const { problem } = await probe(url);
+      if (!problem && now === "out") tell("back");
+      probing = false;
     }
-    let looking = false;
+
+    // Holding the lock
 
     /**
      * A browser that comes back to this page may fill in what was typed here under an earlier
-     * lock. Saved with the new one it would go over what others wrote between, so it keeps
-     * the token that it was typed with.
+     * lock. A save with the new lock would overwrite what others wrote between. So that text
+     * keeps the token that it was typed with.
      */
-    async function keep_together() {
-      const field = /** @type {HTMLInputElement | null | undefined} */ (
-        form?.querySelector("input[name=lock_token]")
-      );
+    async function choose_token() {
+      const field = form.hidden_field("lock_token");
       const fresh = field?.value || token;
-      const earlier = earlier_token();
-      if (field && earlier && earlier !== fresh && is_filled_in()) {
-        settling = true;
-        await new Promise((resolve) => setTimeout(resolve, ANSWER));
-        // Nobody needs the new lock, but for another tab that may be there.
-        if (!peers.size && (await client().register_existing_lock_token(...object, fresh))) {
-          await client().unlock(...object);
-        }
-        settling = false;
-        field.value = earlier;
-        changed = true;
-        listen_to_leaving();
-        return earlier;
+      if (!field || !earlier || earlier === fresh || !form.is_filled_in()) return fresh;
+      settling = true;
+      await new Promise((resolve) => setTimeout(resolve, ANSWER));
+      // Only another tab may need the new lock.
+      const no_other = !tabs.are_there;
+      if (no_other && (await client.register_existing_lock_token(...object, fresh))) {
+        await client.unlock(...object);
       }
-      return fresh;
-    }
-
-    function earlier_token() {
-      const is_answer = state === "again" || config.hasAttribute("data-bound");
-      return is_answer ? undefined : history.state?.lock_token;
+      settling = false;
+      field.value = earlier;
+      changes.mark();
+      return earlier;
     }
 
     async function hold() {
-      open_channel();
-      const kept = await keep_together();
-      history.replaceState({ ...history.state, lock_token: kept }, "");
+      tabs.open();
+      const chosen = await choose_token();
+      history.replaceState({ ...history.state, lock_token: chosen }, "");
       const { timeout, renew, leave } = config.dataset;
       const options = {
         timeout: timeout ? Number(timeout) : undefined,
         renew: renew !== "false",
         leave: leave !== "false",
       };
-      // Without waiting between, so that the lock goes with the page from here on.
-      client().register_existing_lock_token(...object, kept);
-      client().hold_lock(...object, undefined, options);
+      // Do not wait between the two: from here on the lock is released when the page is left.
+      client.register_existing_lock_token(...object, chosen);
+      client.hold_lock(...object, undefined, options);
     }
 
     function begin_to_hold() {
-      now = "held";
-      show();
-      for (const name of ["acquired", "renewed"]) {
-        document.addEventListener(`lock_tokens.${name}`, about_this(on_held));
-      }
-      document.addEventListener("lock_tokens.uncertain", about_this(on_uncertain));
-      document.addEventListener("lock_tokens.lost", about_this(on_lost));
-      // Until pageshow a browser may not have filled in what was typed. Without an earlier
-      // token that does not matter.
-      if (document.readyState === "complete" || !earlier_token()) hold();
+      on("acquired", on_held);
+      on("renewed", on_held);
+      on("uncertain", on_uncertain);
+      on("lost", on_lost);
+      // Until pageshow a browser may not have filled in what was typed under an earlier lock.
+      if (document.readyState === "complete" || !earlier) hold();
       else window.addEventListener("pageshow", hold, { once: true });
     }
 
     // Copying
 
-    /** @param {Field} field */
-    function label_of(field) {
-      const cell = field.closest("td");
-      const row = /** @type {HTMLTableRowElement | null | undefined} */ (cell?.parentElement);
-      const heading = cell && row?.closest("table")?.tHead?.rows[0]?.cells[cell.cellIndex];
-      const legend = field.type === "radio" && field.closest("fieldset")?.querySelector("legend");
-      const label = legend || field.labels?.[0] || heading;
-      const text = label?.textContent?.trim().replace(/\s+/g, " ").replace(/\s*:$/, "");
-      return text || field.getAttribute("aria-label") || field.name;
-    }
-
-    /** @param {Field} field */
-    function text_of(field) {
-      if (field instanceof HTMLSelectElement) {
-        const whole = field.matches(".filtered");
-        const chosen = [...field.options].filter((option) => whole || option.selected);
-        return chosen.map((option) => option.text.trim()).join(", ");
-      }
-      if (field.type === "checkbox") {
-        return /** @type {HTMLInputElement} */ (field).checked ? "[x]" : "[ ]";
-      }
-      if (field.type === "radio") {
-        const ticked = /** @type {HTMLInputElement} */ (field).checked;
-        return ticked ? (field.labels?.[0]?.textContent?.trim() ?? field.value) : "";
-      }
-      return field.value;
-    }
-
-    /** @returns {string} all that was typed */
-    function my_text() {
-      return fields()
-        .map((field) => [label_of(field), text_of(field)])
-        .filter(([, text]) => text.trim())
-        .map(([label, text]) => `${label}:${text.includes("\n") ? "\n" : " "}${text}`)
-        .join("\n");
-    }
-
     /** @param {HTMLElement} button */
     async function copy(button) {
-      const text = my_text();
+      const text = form.text();
       try {
         await navigator.clipboard.writeText(text);
-        say("copied");
+        show_answer("copied");
       } catch {
-        // Not allowed, or not there: browsers want HTTPS for it.
-        say("selected");
+        // The browser does not allow it, or has no clipboard: it needs HTTPS.
+        show_answer("selected");
         const place = /** @type {HTMLTextAreaElement | null | undefined} */ (
           button.closest(".lock-ways")?.querySelector("[data-lock-copy]")
         );
@@ -730,51 +745,52 @@
 
     // The page's life
 
-    function leave() {
-      call("gone");
-      // Open, it would keep the page out of the back/forward cache.
-      channel?.close();
-      channel = undefined;
-      peers.clear();
-    }
-
     /** @param {PageTransitionEvent} event */
     function come_back({ persisted }) {
       if (!persisted) return;
       sent = 0;
-      going = asking = asking_shown = false;
-      clearTimeout(later);
-      lost?.();
-      if (state === "held" || state === "again") open_channel();
+      changes.sending = asking = asking_shown = false;
+      clearTimeout(loss_timer);
+      tell_loss?.();
+      if (holds) tabs.open();
       show();
     }
 
-    window.addEventListener("pagehide", leave);
+    // The start
+
+    if (task === "delete") {
+      // Templates cannot add a field to Django's own form.
+      const field = document.createElement("input");
+      Object.assign(field, { type: "hidden", name: "lock_token", value: token });
+      form.element?.append(field);
+    }
+    show_live_parts();
+    for (const button of all("[data-lock-do=copy]")) {
+      button.addEventListener("click", () => copy(button));
+    }
+    window.addEventListener("pagehide", () => tabs.close());
     window.addEventListener("pageshow", come_back);
-    window.addEventListener("focus", look_after_sign_in);
-    document.addEventListener("visibilitychange", look_after_sign_in);
-    if (form && !reading) {
-      // First of all scripts, and last.
+    window.addEventListener("focus", look_for_sign_in);
+    document.addEventListener("visibilitychange", look_for_sign_in);
+    if (form.element && !reads) {
+      // Before all other scripts, and after them
       window.addEventListener("submit", before_submit, true);
       window.addEventListener("submit", after_submit);
     }
-    if (token && (state === "held" || state === "again")) {
-      look_after_changes();
-      begin_to_hold();
-    } else {
-      if (state === "refused") look_after_changes();
-      now = first.now;
-      show();
-      allow(false);
-      watch();
+    if (form.element && task !== "delete" && (holds || kind === "refused")) {
+      changes.look_after();
+      if (shows_unsaved_text) changes.mark();
     }
+    tell(first_state);
+    if (holds) begin_to_hold();
   }
 
   function begin() {
-    if (document.readyState !== "loading") start();
-    else document.addEventListener("DOMContentLoaded", start, { once: true });
+    const config = document.getElementById("lock-tokens");
+    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+    else if (config) start(config);
   }
 
-  if (client()) begin();
+  if (globals.LockTokens) begin();
   else document.addEventListener("lock_tokens.clientready", begin, { once: true });
 })();

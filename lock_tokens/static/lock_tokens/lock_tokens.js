@@ -1,19 +1,19 @@
 // @ts-check
-// The client of the lock API. What it does, and why, is in docs/javascript.rst.
+// The client of the lock API. docs/javascript.rst says what it does, and why.
 (() => {
   "use strict";
 
-  if (/** @type {any} */ (window).LockTokens?.hold_lock) return; // the tag is here twice
+  if (/** @type {any} */ (window).LockTokens?.hold_lock) return; // the page has the tag twice
 
-  const GRACE = 5; // seconds of a lock whose page is left, or may be before it has it
-  // Milliseconds: between renewals, also in a new page's first time, and more
+  const GRACE = 5; // seconds that a lock lasts after its page is left, or before the page has it
+  // Milliseconds. Renewals are this far apart, and EARLY in a page's first EARLY_UNTIL.
   const SHORTEST = 300;
   const LONGEST = 45000;
   const EARLY = 3000;
   const EARLY_UNTIL = 15000;
   const POLL = 5000;
-  const PATIENCE = 10000; // no request is waited for longer; shorter than EARLY_UNTIL
-  const LONGEST_QUERY = 1100; // with at most the 100 keys that the API takes
+  const PATIENCE = 10000; // a request ends after this; less than EARLY_UNTIL
+  const LONGEST_QUERY = 1100; // characters, so that no query has more than the API's 100 keys
 
   const LOST = new Map([
     ["wrong_token", "taken"],
@@ -23,7 +23,7 @@
   ]);
 
   /**
-   * `status` is 0 without an answer; `astray` if it is a page, as to sign in on.
+   * `status` is 0 without an answer. `astray`: it is a page, such as a login page.
    * @typedef {{ok: boolean, status: number, astray: boolean, sent: number,
    *   date: number, etag: string, data: any}} Answer
    * @typedef {string | number} Key
@@ -36,7 +36,7 @@
   );
   const { lockTokensUrl: base, csrfHeader } = script.dataset;
   let { csrfCookie, csrfToken } = script.dataset;
-  let offset = 0; // from this machine's clock to the server's
+  let offset = 0; // the server's clock minus this machine's
 
   class Token {
     #token;
@@ -62,23 +62,23 @@
   }
 
   class Lock {
-    held = false; // to be renewed until it is unlocked, and let go with the page
-    renew = true; // also by itself
+    held = false; // renew it until it is unlocked, and release it with the page
+    renew = true; // also without renew_lock()
     leave = true;
     timeout = /** @type {number | undefined} */ (undefined);
-    owed = false; // was to be unlocked, and may stand yet
+    owed = false; // it was to be unlocked, and may still be there
     lost = false;
     /** @type {Token | null} */
     token = null;
     url = "";
-    expires_at = ""; // as the server spells it
+    expires_at = ""; // as the server writes it
     ends = 0; // the same by this machine's clock
-    sent = 0; // when its last renewal was
+    sent = 0; // when the last renewal was
     early_until = 0;
     failures = 0; // in a row
     timer = 0;
     /** @type {Promise<Token | null> | null} */
-    pending = null; // the one request that is under way
+    pending = null; // the request in progress
     /** @type {RequestInit} */
     farewell = {};
 
@@ -87,7 +87,7 @@
       this.target = target;
     }
 
-    /** Leave. Firefox ends a closing tab's scripts at any turn, so each does it itself. */
+    /** Leave. Firefox may end a closing tab's scripts after any listener: each lock has one. */
     handleEvent() {
       fetch(this.url, this.farewell).catch(() => {});
     }
@@ -126,7 +126,7 @@
    */
   function target_of(app_label, model, key) {
     const object_id = String(key);
-    // As converters.py does
+    // converters.py does the same.
     const segment = object_id.replace(
       /[/\\%~\x00-\x1f\x7f]|^\./g,
       (unsafe) => `~${unsafe.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
@@ -135,14 +135,16 @@
     return { app_label, model, object_id, url };
   }
 
+  /** Also for admin.js. Signing in, in any tab, changes the cookie. */
+  function csrf() {
+    const found = csrfCookie && `; ${document.cookie}`.split(`; ${csrfCookie}=`)[1];
+    const cookie = found && decodeURIComponent(found.split(";")[0]);
+    return { cookie, token: cookie || csrfToken };
+  }
+
   /** @returns {Record<string, string>} */
   function csrf_headers() {
-    let token = csrfToken;
-    if (csrfCookie) {
-      // Read anew each time: signing in, in any tab, changes it.
-      const found = `; ${document.cookie}`.split(`; ${csrfCookie}=`)[1];
-      token = found ? decodeURIComponent(found.split(";")[0]) : token;
-    }
+    const { token } = csrf();
     return csrfHeader && token ? { [csrfHeader]: token } : {};
   }
 
@@ -193,9 +195,9 @@
       };
       if (answer.date) offset = answer.date - sent;
       if (answer.data.csrf_token && again) {
-        // Of two cookies of that name this one may not be the server's.
+        // With two cookies of that name, the server may read the other one.
         csrfCookie = "";
-        script.dataset.csrfToken = csrfToken = answer.data.csrf_token;
+        csrfToken = answer.data.csrf_token;
         return request(method, url, options, false);
       }
       return answer;
@@ -212,7 +214,7 @@
     return status ? "server" : "offline";
   }
 
-  /** One secret for all tabs of this browser: they share its locks. */
+  /** All tabs of this browser have the same secret, so they share locks. */
   function client_id() {
     const name = "lock_tokens.client";
     const fresh = Array.from(crypto.getRandomValues(new Uint32Array(5)), (number) =>
@@ -222,7 +224,7 @@
       localStorage.setItem(name, localStorage.getItem(name) ?? fresh);
       return localStorage.getItem(name) ?? fresh;
     } catch {
-      return fresh; // storage is blocked here
+      return fresh; // the browser blocks storage
     }
   }
   const client = client_id();
@@ -283,8 +285,8 @@
     if (!lock.held || !(lock.renew || lock.failures)) return;
     const now = Date.now();
     let delay = lock.failures ? 1000 * 2 ** lock.failures : (lock.ends - now) / 3;
-    const early = lock.early_until - now;
-    if (early > 0 && early <= EARLY_UNTIL /* clock set back */) delay = Math.min(delay, EARLY);
+    const early = lock.early_until - now; // too large if the clock was set back
+    if (early > 0 && early <= EARLY_UNTIL) delay = Math.min(delay, EARLY);
     delay = Math.min(Math.max(delay, SHORTEST), LONGEST);
     lock.timer = window.setTimeout(renew, delay * (0.8 + 0.2 * Math.random()), lock);
   }
@@ -336,7 +338,7 @@
     let answer = await send();
     for (let tries = 2; tries && answer.status === 412; tries -= 1) {
       note(lock, answer);
-      // Another page has renewed it, or has left.
+      // Another page has renewed it, or was left.
       if (lock.ends - Date.now() > 2000 * GRACE) break;
       answer = await send(tries === 1);
     }
@@ -354,7 +356,7 @@
     const { url } = lock.target;
     lock.sent = Date.now();
     let answer = await request("POST", url, options);
-    // Its answer was lost, maybe. The same key gets the same token.
+    // The answer may be lost. The same key gets the same token.
     if (!answer.status && !answer.astray) answer = await request("POST", url, options);
     return concluded(lock, answer, answer.ok && "acquired", "locked");
   }
@@ -373,7 +375,7 @@
    * @param {string} reason
    */
   function concluded(lock, answer, event, reason) {
-    if (locks.get(lock.target.url) !== lock) return null; // unlocked meanwhile
+    if (locks.get(lock.target.url) !== lock) return null; // it was unlocked meanwhile
     if (event && answer.data.expires_at) {
       note(lock, answer);
       lock.failures = 0;
@@ -393,7 +395,7 @@
   const turns = new Map();
 
   /**
-   * Do what a page asks for about one object, one after the other.
+   * Answer the calls about one object one after the other.
    * @template T
    * @param {Target} target
    * @param {() => Promise<T> | T} work
@@ -414,11 +416,11 @@
   function hold(target, options) {
     const known = locks.get(target.url);
     if (known) {
-      Object.assign(known, options, { held: true }); // should it be left before its turn
+      Object.assign(known, options, { held: true }); // the page may be left before its turn
       prepare_to_leave(known);
     }
     return in_turn(target, () => {
-      if (known?.lost) return null; // not another one in the place of a void token
+      if (known?.lost) return null; // do not replace a void token
       const lock = lock_of(target);
       Object.assign(lock, options, { held: true, early_until: Date.now() + EARLY_UNTIL });
       return renew(lock);
@@ -431,7 +433,7 @@
       const lock = locks.get(target.url);
       await lock?.pending;
       if (!lock || locks.get(target.url) !== lock) return false;
-      if (!lock.token) return forget(lock); // not to be asked for again
+      if (!lock.token) return forget(lock); // stop asking for it
       clearTimeout(lock.timer);
       lock.held = false;
       lock.owed = true;
@@ -487,12 +489,12 @@
       lock.ends = Math.min(lock.ends, Date.now() + 1000 * GRACE);
       tell_other_pages(lock);
     }
-    // Open, it would keep the page out of the back/forward cache.
+    // An open channel would keep the page out of the back/forward cache.
     channel?.close();
     channel = undefined;
   }
 
-  /** @param {number} older than that many milliseconds */
+  /** @param {number} older milliseconds since the last renewal */
   function wake(older) {
     for (const lock of locks.values()) {
       const due = lock.renew && Date.now() - lock.sent > older;
@@ -507,7 +509,7 @@
   document.addEventListener("resume", look_after);
   window.addEventListener("focus", look_after);
   window.addEventListener("online", () => wake(0));
-  window.addEventListener("offline", () => wake(0)); // to say so at once
+  window.addEventListener("offline", () => wake(0)); // fails, so `uncertain` comes at once
   window.addEventListener("pagehide", leave);
   window.addEventListener("pageshow", ({ persisted }) => {
     if (!persisted) return;
@@ -615,6 +617,6 @@
     },
   };
 
-  Object.assign(window, { LockTokens, lock_tokens: { Token } });
+  Object.assign(window, { LockTokens, lock_tokens: { Token, _csrf: csrf } });
   document.dispatchEvent(new CustomEvent("lock_tokens.clientready"));
 })();

@@ -1,12 +1,11 @@
 /*
- * What the newsroom's pages do about locks beyond what the server does for them: hold the
- * lock while a page is open, and say at once what becomes of it. Every word stands in the
- * templates; this chooses which are seen:
+ * The server locks articles. This script holds the lock while a page is open, and shows at
+ * once what happens to it. The templates have all the words, and this chooses which are shown:
  *
- *   data-hold="7"        a form that holds the lock of article 7
- *   data-watch="7"       a place that shows how article 7 stands
- *   data-when="a b"      a part of such a place, to be seen in the states a and b
- *   data-lock="locked_by"  the name of who has the lock (or locked_at, expires_at: a time)
+ *   data-hold="7"          a form that holds the lock of article 7
+ *   data-watch="7"         a place that shows the state of article 7
+ *   data-when="a b"        a part of such a place, shown in the states a and b
+ *   data-lock="locked_by"  gets the holder's name (or the time of locked_at, expires_at)
  */
 (() => {
   "use strict";
@@ -18,12 +17,12 @@
     return new Date(time).toLocaleTimeString([], options);
   }
 
-  /** Show what is meant for this state, and hide what is not. */
+  /** Show the parts for this state, and hide the others. */
   function show(place, now, lock) {
     for (const spot of lock ? place.querySelectorAll("[data-lock]") : []) {
       const what = spot.dataset.lock;
       const text = what === "locked_by" ? (lock.locked_by ?? "Somebody") : clock(lock[what]);
-      // Not the same text again: a screen reader might read it out again.
+      // A screen reader might read the same text out again.
       if (spot.textContent !== text) spot.textContent = text;
     }
     for (const part of place.querySelectorAll("[data-when]")) {
@@ -32,7 +31,7 @@
     place.dataset.now = now;
   }
 
-  /** The API tells the name of who holds a lock. */
+  /** The API gives the name of a lock's holder. */
   function whose(lock) {
     return lock.locked_by === document.body.dataset.user ? "mine" : "taken";
   }
@@ -74,8 +73,8 @@
 
     /**
      * A browser that comes back to this page may fill in what was typed here under an
-     * earlier lock. Saved with the new one it would go over what others wrote between,
-     * so it keeps the token that it was typed with, and the new lock is not needed.
+     * earlier lock. A save with the new lock would overwrite what others wrote between.
+     * So that text keeps the token that it was typed with, and the new lock is not needed.
      */
     async function keepTogether() {
       const earlier = history.state?.lock_token ?? lock_token.value;
@@ -113,7 +112,7 @@
         const asked = form.dataset.now !== "held";
         tell("sending", { may: false });
         // A save that does not arrive would take the page away, and the text with it.
-        // So ask first whether the server answers and the lock stands.
+        // So ask first whether the server answers, and whether the page has its lock.
         if (!asked) {
           event.preventDefault();
           if (!(await LockTokens.renew_lock(...article))) return;
@@ -123,17 +122,17 @@
         }
       }
       sending = true;
-      // Who signed in again in another tab has a new one.
+      // Signing in again, in any tab, makes the form's token invalid.
       const csrf = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/);
       if (csrf) form.elements.csrfmiddlewaretoken.value = csrf[1];
     });
-    // Back from another page, as it was left.
+    // The browser may come back to the page as it was left.
     window.addEventListener("pageshow", () => {
       sending = false;
     });
 
     form.querySelector("[data-copy]")?.addEventListener("click", () => copy(form));
-    // Not before: until then a browser may not have filled in what was typed.
+    // Until pageshow the browser may not have filled in what was typed.
     if (document.readyState === "complete") begin();
     else window.addEventListener("pageshow", begin, { once: true });
   }
@@ -144,7 +143,7 @@
     try {
       await navigator.clipboard.writeText(`${headline.value}\n\n${body.value}`);
     } catch {
-      // Not allowed, or not there: browsers want HTTPS for it.
+      // The browser does not allow it, or has no clipboard: it needs HTTPS.
       body.select();
       body.focus();
       said = "The text is selected. Copy it with Ctrl+C.";

@@ -1,0 +1,109 @@
+"""Checks of how ``LockableModelAdmin`` is configured, run by ``manage.py check``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.admin.checks import ModelAdminChecks
+from django.core.checks import CheckMessage, Error, Warning
+from django.urls import get_resolver
+
+from lock_tokens import settings as settings_of_locks
+from lock_tokens.permissions import includes_api, is_api_model
+from lock_tokens.settings import MAX_TIMEOUT, is_timeout
+
+SWITCHES = ("lock_renew", "lock_release_on_leave", "lock_take_over")
+
+
+class LockableModelAdminChecks(ModelAdminChecks):
+    """Django's own checks, and those of the attributes that tune the lock."""
+
+    def check(self, admin_obj: Any, **kwargs: object) -> list[CheckMessage]:
+        return [
+            *super().check(admin_obj, **kwargs),
+            *_check_timeout(admin_obj),
+            *_check_switches(admin_obj),
+            *_check_exempt_actions(admin_obj),
+            *_check_client(admin_obj),
+        ]
+
+
+def _check_timeout(admin_obj: Any) -> list[CheckMessage]:
+    timeout = admin_obj.lock_timeout
+    if timeout is None:
+        return []
+    if is_timeout(timeout):
+        return _check_timeout_is_renewed(admin_obj, timeout)
+    return [
+        Error(
+            "The value of 'lock_timeout' must be None or a number of seconds above 0 and"
+            f" up to {MAX_TIMEOUT}.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.E008",
+        )
+    ]
+
+
+def _check_timeout_is_renewed(admin_obj: Any, timeout: float) -> list[CheckMessage]:
+    most = settings_of_locks.TIMEOUT
+    if not admin_obj.lock_renew or not is_timeout(most) or timeout <= most:
+        return []
+    return [
+        Warning(
+            f"The value of 'lock_timeout' is above LOCK_TOKENS['TIMEOUT'], {most} seconds:"
+            " the first renewal of a page makes its lock shorter.",
+            hint="Make TIMEOUT as long, or lock_timeout shorter.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.W005",
+        )
+    ]
+
+
+def _check_switches(admin_obj: Any) -> list[CheckMessage]:
+    return [
+        Error(
+            f"The value of '{name}' must be True or False.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.E009",
+        )
+        for name in SWITCHES
+        if not isinstance(getattr(admin_obj, name), bool)
+    ]
+
+
+def _check_exempt_actions(admin_obj: Any) -> list[CheckMessage]:
+    exempt = admin_obj.lock_exempt_actions
+    if isinstance(exempt, list | tuple | set | frozenset) and all(
+        isinstance(name, str) for name in exempt
+    ):
+        return []
+    return [
+        Error(
+            "The value of 'lock_exempt_actions' must be a list or tuple of names of"
+            " actions.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.E010",
+        )
+    ]
+
+
+def _check_client(admin_obj: Any) -> list[CheckMessage]:
+    if not admin_obj.lock_renew or not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    try:
+        if includes_api(get_resolver()) and is_api_model(admin_obj.model):
+            return []
+    except (AttributeError, TypeError):
+        return []  # E006
+    return [
+        Warning(
+            "Its pages cannot renew their locks: the lock API does not know"
+            f" {admin_obj.model._meta.label}.",
+            hint="Include lock_tokens.urls in the URLconf, and name the model in"
+            " LOCK_TOKENS['API_MODELS'] if that is set; or set lock_renew = False, which"
+            " leaves the lock to end by its timeout.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.W004",
+        )
+    ]

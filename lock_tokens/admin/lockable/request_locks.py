@@ -1,0 +1,180 @@
+"""Many objects at once: those that nobody else edits are held while they are changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date, datetime
+from typing import Any
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models
+from django.http import HttpRequest
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from lock_tokens.exceptions import (
+    AlreadyLockedError,
+    InvalidToken,
+    UnlockForbiddenError,
+)
+from lock_tokens.locking.info import display_name
+from lock_tokens.locking.lock_key import LockKey
+from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.sessions import forget, get_session_token, infos_of_others
+
+from ...locking.transactions import current_rows
+from .differences import differ
+
+MAX_NAMED = 10
+logger = logging.getLogger("lock_tokens")
+
+
+class RequestLocks:
+    """The locks of many objects, to be given up together.
+
+    ``left_out`` has what somebody else edits, with who that is. ``written`` says
+    whether the objects may have changed: then also the locks that the session had
+    before are given up, for its pages show what was there before.
+    """
+
+    def __init__(self, session: SessionBase) -> None:
+        self.session = session
+        self.skipped: dict[models.Model, Any] = {}
+        self.written = False
+        self._acquired: dict[LockKey, str] = {}
+        self._own: dict[LockKey, str] = {}  # which the session had before
+
+    def acquire(
+        self, objects: Sequence[models.Model], timeout: float | None, user: Any
+    ) -> None:
+        """Hold what is free or the session's own; note the rest in ``left_out``."""
+        objects = [obj for obj in objects if LockToken.objects.can_be_locked(obj)]
+        infos = infos_of_others(objects, self.session)
+        for obj, info in zip(objects, infos, strict=True):
+            try:
+                if info is not None:
+                    self.skipped[obj] = info
+                else:
+                    self._acquire(obj, timeout, user)
+            except AlreadyLockedError as error:
+                self.skipped[obj] = error
+
+    def leave_out_changed(self, objects: Sequence[models.Model]) -> None:
+        """Leave out what is no longer as it was read, where it cannot be read again.
+
+        That is in a transaction that goes on being shown what it saw first.
+        """
+        for obj in objects:
+            if not connections[obj._state.db or DEFAULT_DB_ALIAS].in_atomic_block:
+                return
+            current = current_rows(type(obj)._base_manager.using(obj._state.db))
+            now = current.filter(pk=obj.pk).first()
+            if now is None or differ(obj, now):
+                self.skipped.setdefault(obj, AlreadyLockedError(obj=obj))
+
+    def has(self, obj: models.Model) -> bool:
+        """Say whether the object is held here."""
+        lock_key = LockToken.objects.key_of(obj)
+        return lock_key in self._acquired or lock_key in self._own
+
+    def _acquire(self, obj: models.Model, timeout: float | None, user: Any) -> None:
+        locks = LockToken.objects
+        lock_key = locks.key_of(obj)
+        token = get_session_token(obj, self.session)
+        if token is not None:
+            with suppress(InvalidToken):
+                locks.renew(obj, token, timeout=timeout, extend=True)
+                self._own[lock_key] = token
+                return
+        lock = locks.acquire(obj, timeout=timeout, user=user)
+        self._acquired[lock_key] = lock.token_str
+
+    def release(self) -> None:
+        """Give up what was acquired, and if anything was written what was there too."""
+        ended = self._acquired | (self._own if self.written else {})
+        for lock_key, token in ended.items():
+            if connections[lock_key.using].needs_rollback:
+                continue  # so is the lock
+            try:
+                LockToken.objects.release(lock_key, token)
+            except UnlockForbiddenError:
+                continue  # deleted with its object
+            except DatabaseError:
+                # Not in the place of an error of the action. The lock will expire.
+                logger.warning(
+                    "Could not release the lock of %s.", lock_key, exc_info=True
+                )
+        if self.written:
+            for lock_key in self._own:
+                forget(lock_key, self.session)
+
+
+@contextmanager
+def held(request: HttpRequest) -> Iterator[RequestLocks]:
+    """Give a :class:`RequestLocks` of the request, whose locks end with the block."""
+    locks = RequestLocks(request.session)
+    request._held = locks  # type: ignore[attr-defined]
+    try:
+        yield locks
+    finally:
+        locks.release()
+
+
+def holds(request: HttpRequest, obj: models.Model) -> bool:
+    """Say whether the request itself has the lock of the object, for as long as it runs."""
+    locks = getattr(request, "_held", None)
+    return locks is not None and locks.has(obj)
+
+
+def described(obj: models.Model, holder: Any) -> str:
+    """Say who is editing the object. ``holder`` is a ``LockInfo`` or the refusal."""
+    values = {
+        "object": str(obj),
+        "name": display_name(holder.locked_by),
+        "time": since(holder.locked_at) if holder.locked_at else "",
+    }
+    if values["name"] and values["time"]:
+        return _("“%(object)s” (%(name)s has been editing it since %(time)s)") % values
+    return _("“%(object)s” (somebody else is editing it)") % values
+
+
+def named_briefly(obj: models.Model, holder: Any) -> str:
+    """Name the object, and who is editing it where that is known."""
+    name = display_name(holder.locked_by)
+    if not name or not holder.locked_at:
+        return _("“%(object)s”") % {"object": obj}
+    return _("“%(object)s” (%(name)s, since %(time)s)") % {
+        "object": obj,
+        "name": name,
+        "time": since(holder.locked_at),
+    }
+
+
+def since(moment: datetime) -> str:
+    """Return the time of a moment, and its date too unless that is today."""
+    if timezone.is_aware(moment):
+        moment, today = timezone.localtime(moment), timezone.localdate()
+    else:
+        today = date.today()
+    if moment.date() == today:
+        return str(formats.time_format(moment, "TIME_FORMAT"))
+    return str(formats.date_format(moment, "SHORT_DATETIME_FORMAT"))
+
+
+def skipped_message(skipped: Iterable[tuple[models.Model, Any]]) -> str:
+    """Say what was left out, and why."""
+    all_left_out = list(skipped)
+    named = ", ".join(named_briefly(*pair) for pair in all_left_out[:MAX_NAMED])
+    more = len(all_left_out) - MAX_NAMED
+    if more > 0:
+        named = ngettext(
+            "%(named)s and %(count)d more", "%(named)s and %(count)d more", more
+        ) % {"named": named, "count": more}
+    return ngettext(
+        "Left out, because somebody else is editing it: %(named)s.",
+        "Left out, because others are editing them: %(named)s.",
+        len(all_left_out),
+    ) % {"named": named}

@@ -1,0 +1,152 @@
+"""What the JSON API does and answers, whichever view it is called from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.contrib.auth import get_user_model
+from django.db import models
+from django.http import HttpRequest
+
+from ..exceptions import (
+    AlreadyLockedError,
+    InvalidToken,
+    RenewedSinceError,
+    UnlockForbiddenError,
+)
+from ..locking.fields import to_utc
+from ..locking.info import LockInfo, serialized, token_dict
+from ..locking.lock_key import LockKey
+from ..models import LockToken
+from .errors import ApiError, locked, not_locked, renewed_since, wrong_token
+from .requests import get_owner, known_expiries, latest_expiry, matches_if_none_match
+
+
+class Answer(NamedTuple):
+    """A status, a body for JSON (``None`` for none), and headers."""
+
+    status: int
+    body: dict[str, Any] | None
+    headers: dict[str, str]
+
+
+def get_state(request: HttpRequest, obj: models.Model) -> Answer:
+    """Say whether the object is locked, by whom, since when and until when."""
+    return unless_known(request, state(LockToken.objects.info(obj)))
+
+
+def acquire(
+    request: HttpRequest, obj: models.Model, timeout: float, user: Any
+) -> Answer:
+    """Lock the object: 201 and the token dict.
+
+    ``timeout`` is in seconds. ``user`` becomes the holder, if it is a user. Raises an
+    ``ApiError`` when another live lock stands, and for a bad ``Idempotency-Key``.
+    """
+    user = user_or_none(user)
+    owner = get_owner(request, user)
+    locks = LockToken.objects
+    # Also its expired lock: a new one would make the token of its other pages void.
+    lock = locks.renew_owned(obj, owner, timeout=timeout) if owner else None
+    is_new = False
+    if lock is None:
+        try:
+            lock, is_new = locks.get_or_acquire(
+                obj, timeout=timeout, user=user, owner=owner
+            )
+        except AlreadyLockedError as error:
+            raise locked(error) from error
+    answer = token_answer(lock.serialize(), status=201)
+    if not is_new:
+        answer.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+def user_or_none(user: Any) -> Any:
+    """Return who can hold a lock: a user; nobody for whatever else is signed in."""
+    return user if isinstance(user, get_user_model()) else None
+
+
+def get_by_token(obj: models.Model, token: str) -> Answer:
+    """Give the token dict, also when the lock has expired.
+
+    Raises an ``ApiError`` for a void token.
+    """
+    with refused_if_void(obj):
+        return token_answer(LockToken.objects.get_by_token(obj, token).serialize())
+
+
+def renew(
+    request: HttpRequest, obj: models.Model, token: str, timeout: float
+) -> Answer:
+    """Renew the lock, unless ``If-Match`` or ``If-Unmodified-Since`` says not to.
+
+    Raises an ``ApiError`` for a void token, and when the lock was renewed since.
+    """
+    with refused_if_void(obj):
+        expires_at = _renewed(request, obj, token, timeout)
+    return token_answer(token_dict(token, expires_at))
+
+
+def release(obj: models.Model, token: str) -> Answer:
+    """Give the lock up: 204. Raises an ``ApiError`` for a void token."""
+    with refused_if_void(obj):
+        LockToken.objects.release(obj, token)
+    return Answer(204, None, {})
+
+
+def _renewed(
+    request: HttpRequest, obj: models.Model, token: str, timeout: float
+) -> datetime:
+    locks = LockToken.objects
+    known = known_expiries(request)
+    latest = latest_expiry(request)
+    if latest is not None:
+        expires_at = to_utc(locks.get_by_token(obj, token).expires_at)
+        known = [expires_at] if expires_at <= latest else []
+    if known is None:
+        return locks.renew(obj, token, timeout=timeout)
+    for expiry in known:
+        with suppress(RenewedSinceError):
+            return locks.renew(obj, token, timeout=timeout, expiring_at=expiry)
+    raise renewed_since(locks.get_by_token(obj, token).info())
+
+
+def state(info: LockInfo | None) -> dict[str, Any]:
+    """Return what anybody may know of an object's lock."""
+    return {"locked": info is not None, **serialized(info)}
+
+
+def unless_known(request: HttpRequest, body: dict[str, Any]) -> Answer:
+    """Answer with the body, or with a 304 when the request has its ETag."""
+    content = json.dumps(body).encode()
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    if matches_if_none_match(request, etag):
+        return Answer(304, None, {"ETag": etag})
+    return Answer(200, body, {"ETag": etag})
+
+
+def token_answer(body: dict[str, str], status: int = 200) -> Answer:
+    """Answer with the token dict. Its ETag is the expiry, for ``If-Match``."""
+    return Answer(status, body, {"ETag": f'"{body["expires_at"]}"'})
+
+
+@contextmanager
+def refused_if_void(obj: models.Model) -> Iterator[None]:
+    """Turn a void token into its refusal: 404 without any lock, 403 under another."""
+    try:
+        yield
+    except (InvalidToken, UnlockForbiddenError, LockToken.DoesNotExist) as error:
+        raise void_token(obj) from error
+
+
+def void_token(obj: models.Model | LockKey) -> ApiError:
+    """Return the refusal of a void token: there is no lock at all, or another."""
+    if LockToken.objects.current_token(obj) is None:
+        return not_locked()
+    return wrong_token(LockToken.objects.info(obj))

@@ -1,0 +1,68 @@
+"""What anybody may know about a lock, and what only its holder gets: the token dict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from .. import settings
+from .fields import to_utc
+
+
+@dataclass(frozen=True)
+class LockInfo:
+    """A live lock: who holds it, since when and until when.
+
+    ``locked_by`` is the user. It is ``None`` when the lock was acquired without a user,
+    and when the user was deleted.
+    """
+
+    locked_by: Any
+    locked_at: datetime
+    expires_at: datetime
+
+    def serialize(self) -> dict[str, str | None]:
+        """Return the same for JSON: a name, and two times in ISO 8601 and UTC."""
+        return serialized(self)
+
+
+def serialized(holder: Any) -> dict[str, str | None]:
+    """Return for JSON what is known about a lock, with ``None`` for what is not known.
+
+    ``holder`` is a :class:`LockInfo`, an ``AlreadyLockedError``, or ``None`` for nobody.
+    """
+    locked_at = getattr(holder, "locked_at", None)
+    expires_at = getattr(holder, "expires_at", None)
+    return {
+        "locked_by": display_name(getattr(holder, "locked_by", None)),
+        "locked_at": to_utc(locked_at).isoformat() if locked_at else None,
+        "expires_at": to_utc(expires_at).isoformat() if expires_at else None,
+    }
+
+
+def display_name(user: Any) -> str | None:
+    """Return the user's full name if the model knows one, else ``str(user)``."""
+    if user is None:
+        return None
+    full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
+    return full_name or str(user)
+
+
+def token_dict(token: str, expires_at: datetime) -> dict[str, str]:
+    """Return what the holder of a lock gets: the token and its expiry.
+
+    ``expires`` is in the format of the ``DATEFORMAT`` setting and in UTC (in
+    ``TIME_ZONE`` when ``USE_TZ`` is off). ``expires_at`` is ISO 8601 in UTC, for programs.
+    """
+    if timezone.is_naive(expires_at):
+        shown = timezone.make_aware(expires_at)
+    else:
+        shown = to_utc(expires_at)
+    return {
+        "token": token,
+        "expires": shown.strftime(settings.DATEFORMAT),
+        "expires_at": to_utc(expires_at).isoformat(),
+    }

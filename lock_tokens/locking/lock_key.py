@@ -1,0 +1,118 @@
+"""Where the lock of an object is kept: database, content type and key of the object.
+
+The functions take the manager or a queryset of the lock table as ``locks``. The database
+is the one chosen with ``db_manager()`` or ``using()``, else the one that the router gives
+for writing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from django.contrib.contenttypes.models import ContentType
+from django.db import connections, models, router
+
+from .object_keys import object_key, text_key
+
+
+class Locks(Protocol):
+    """What a manager and a queryset of the lock table both have."""
+
+    model: Any
+    _db: str | None
+
+
+class LockKey(NamedTuple):
+    """Where an object's lock is kept: database, content type and the object's key."""
+
+    using: str
+    content_type: ContentType
+    object_key: str
+
+    @property
+    def model(self) -> type[models.Model]:
+        """The concrete model of the locked object."""
+        return self.content_type.model_class()  # type: ignore[return-value]
+
+    @property
+    def columns(self) -> tuple[int, str]:
+        """The unique key of the lock's row: content type and object key."""
+        return self.content_type.pk, self.object_key
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The object that a token is for, in words that name no other object."""
+        return (*self.content_type.natural_key(), self.object_key)
+
+    def __str__(self) -> str:
+        return f"{self.content_type.name} {self.object_key}"
+
+
+def key_of(locks: Locks, obj: models.Model | LockKey) -> LockKey:
+    """Return the lock key of a saved object.
+
+    Raises ``ValueError`` for an object that is not saved, or whose key is composite or
+    longer than 255 characters.
+    """
+    if isinstance(obj, LockKey):
+        return obj
+    return _lock_key(locks, type(obj), object_key(obj), obj)
+
+
+def key_of_pk(locks: Locks, model: type[models.Model], pk: Any) -> LockKey:
+    """Return the lock key of the object with this primary key.
+
+    Use it when you do not have the object. If the table's collation accepts several
+    spellings of a text key, give the key as its row has it.
+
+    Raises ``ValueError`` when ``pk`` cannot be a key of the model.
+    """
+    hint = _row_in(locks, router.db_for_write(model))
+    return _lock_key(locks, model, text_key(model, pk), hint)
+
+
+def key_of_deleted(locks: Locks, obj: models.Model, using: str) -> LockKey:
+    """Return the lock key that an object had before it was deleted from ``using``.
+
+    Raises ``ValueError`` when its key is composite or too long.
+    """
+    model = type(obj)
+    return _lock_key(locks, model, text_key(model, obj.pk), _row_in(locks, using))
+
+
+def key_of_row(locks: Locks, row: Any) -> LockKey:
+    """Return the lock key of a ``LockToken`` row."""
+    using = locks._db or row._state.db or router.db_for_write(locks.model)
+    content_types = ContentType.objects.db_manager(using)
+    content_type = content_types.get_for_id(row.locked_object_content_type_id)
+    return LockKey(using, content_type, str(row.locked_object_id))
+
+
+def database_of(obj: models.Model | LockKey) -> str:
+    """Return the database that the object itself is written to."""
+    if isinstance(obj, LockKey):
+        return router.db_for_write(obj.model)
+    return router.db_for_write(type(obj), instance=obj)
+
+
+def instance_of(obj: models.Model | LockKey) -> models.Model | None:
+    """Return the object, or ``None`` when there is only its lock key."""
+    return None if isinstance(obj, LockKey) else obj
+
+
+def _lock_key(
+    locks: Locks, model: type[models.Model], key: str, hint: models.Model
+) -> LockKey:
+    using = locks._db or router.db_for_write(locks.model, instance=hint)
+    features = connections[using].features
+    if "\0" in key and features.prohibits_null_characters_in_text_exception:
+        raise ValueError("This database takes no NUL character in a key.")
+    content_types = ContentType.objects.db_manager(using)
+    return LockKey(using, content_types.get_for_model(model), key)
+
+
+def _row_in(locks: Locks, using: str) -> models.Model:
+    """Return an instance that tells a router which database it came from."""
+    hint: models.Model = locks.model()
+    hint._state.db = using
+    return hint

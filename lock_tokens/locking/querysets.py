@@ -1,0 +1,140 @@
+"""The queryset of locks: many at once, by the database's clock."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import connections, models, router, transaction
+
+from ..exceptions import InvalidToken
+from .fields import UTCNow
+from .info import LockInfo
+from .lock_key import LockKey, instance_of, key_of
+from .sql.rows import CurrentToken
+from .transactions import retry_on_conflict
+
+KEYS_A_QUERY = 500
+
+
+class LockTokenQuerySet(models.QuerySet[Any]):
+    """Locks, filtered by what they lock and whether they have expired."""
+
+    _db: str | None  # django-stubs do not have it
+
+    @staticmethod
+    def live() -> models.Q:
+        """Return the condition of a live lock, by the database's clock.
+
+        It filters a queryset of locks, and works as an annotation.
+        """
+        return models.Q(expires_at__gt=UTCNow())
+
+    def at(self, lock_key: LockKey) -> LockTokenQuerySet:
+        """Return the lock of one object: no row or one."""
+        content_type_id, object_key = lock_key.columns
+        return self.filter(
+            locked_object_content_type_id=content_type_id, locked_object_id=object_key
+        )
+
+    def live_with_holder(self) -> LockTokenQuerySet:
+        """Return the live locks, with their users where those are in this database."""
+        locks = self.filter(self.live())
+        if router.db_for_read(get_user_model()) == self.db:
+            return locks.select_related("locked_by")
+        return locks
+
+    def expired(self, seconds: float = 0) -> LockTokenQuerySet:
+        """Return the locks that expired at least ``seconds`` ago."""
+        age = models.Value(timedelta(seconds=seconds))
+        return self.filter(expires_at__lte=UTCNow() - age)
+
+    def infos(self, objects: Iterable[models.Model]) -> list[LockInfo | None]:
+        """Return the ``LockInfo`` of each object, ``None`` where it has no live lock.
+
+        One query for 500 objects of one database, whatever their models.
+        """
+        lock_keys = [key_of(self, obj) for obj in objects]
+        infos: dict[LockKey, LockInfo] = {}
+        for using in dict.fromkeys(lock_key.using for lock_key in lock_keys):
+            here = [lock_key for lock_key in lock_keys if lock_key.using == using]
+            live = self.using(using).live_with_holder()
+            for start in range(0, len(here), KEYS_A_QUERY):
+                batch = {
+                    each.columns: each for each in here[start : start + KEYS_A_QUERY]
+                }
+                for lock in live.filter(_is_one_of(batch)):
+                    columns = lock.locked_object_content_type_id, lock.locked_object_id
+                    infos[batch[columns]] = lock.info()
+        return [infos.get(lock_key) for lock_key in lock_keys]
+
+    def get_for_object(
+        self, obj: models.Model | LockKey, allow_expired: bool = True
+    ) -> Any:
+        """Return the row of the object's lock.
+
+        Raises ``LockToken.DoesNotExist`` when there is none, and with
+        ``allow_expired=False`` also when it has expired.
+        """
+        lock_key = key_of(self, obj)
+        locks = self.using(lock_key.using).at(lock_key)
+        return (locks if allow_expired else locks.live_with_holder()).get()
+
+    def get_by_token(self, obj: models.Model | LockKey, token: str) -> Any:
+        """Return the row of the object's lock, also an expired one, to its holder.
+
+        Raises ``InvalidToken`` when the token is void, and ``LockToken.DoesNotExist``
+        when the object has no lock at all.
+        """
+        lock = self.get_for_object(obj)
+        if not CurrentToken(lock.token_str, live=True).matches(token):
+            raise InvalidToken(f"This token does not lock {lock}.", instance_of(obj))
+        return lock
+
+    def delete_in_batches(self, batch_size: int, time_limit: float | None) -> int:
+        """Delete these rows batch by batch, each only if the queryset still has it.
+
+        Where the database can, a row that another transaction has locked is skipped.
+        No batch begins later than ``time_limit`` seconds from now. Returns the number
+        of rows that were deleted.
+        """
+        using = self.db
+        rows = self.order_by("pk").values_list("pk", flat=True)
+        if connections[using].features.has_select_for_update_skip_locked:
+            rows = rows.select_for_update(skip_locked=True)
+
+        def delete_batch() -> tuple[int, int]:
+            if connections[using].vendor == "sqlite":
+                # One statement: a transaction that reads first cannot begin to write
+                # once another has written.
+                deleted = self.filter(pk__in=rows[:batch_size]).delete()[0]
+                return deleted, deleted
+            with transaction.atomic(using=using):
+                batch = list(rows[:batch_size])
+                return len(batch), self.filter(pk__in=batch).delete()[0]
+
+        total = 0
+        started = monotonic()
+        while time_limit is None or monotonic() - started < time_limit:
+            found, deleted = retry_on_conflict(using, delete_batch)
+            total += deleted
+            if found < batch_size:
+                break
+        return total
+
+
+def _is_one_of(columns: Iterable[tuple[int, str]]) -> models.Q:
+    by_type = defaultdict(list)
+    for content_type_id, object_key in columns:
+        by_type[content_type_id].append(object_key)
+    condition = models.Q()
+    for content_type_id, object_keys in by_type.items():
+        condition |= models.Q(
+            locked_object_content_type_id=content_type_id,
+            locked_object_id__in=object_keys,
+        )
+    return condition

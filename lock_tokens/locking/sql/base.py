@@ -1,0 +1,199 @@
+"""What the dialects share: the names, and everything that is plain SQL."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from django.contrib.auth import get_user_model
+from django.db import connections, models, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..fields import from_utc
+from .rows import CurrentToken, NewLock
+
+UTC = datetime.timezone.utc
+
+
+class Names(NamedTuple):
+    """The quoted names that every statement uses."""
+
+    table: str
+    id: str
+    created: str
+    token: str
+    content_type: str
+    object_id: str
+    locked_at: str
+    expires_at: str
+    locked_by: str
+
+
+def quoted_names(model: type[models.Model], connection: BaseDatabaseWrapper) -> Names:
+    meta = model._meta
+    column = {field.name: str(field.column) for field in meta.concrete_fields}
+    quote = connection.ops.quote_name
+    return Names(
+        table=quote(meta.db_table),
+        id=quote(column["id"]),
+        created=quote(column["created"]),
+        token=quote(column["token_str"]),
+        content_type=quote(column["locked_object_content_type"]),
+        object_id=quote(column["locked_object_id"]),
+        locked_at=quote(column["locked_at"]),
+        expires_at=quote(column["expires_at"]),
+        locked_by=quote(column["locked_by"]),
+    )
+
+
+class Statements:
+    """What the dialects share: everything that is plain SQL."""
+
+    #: SQL of the clock, and of the clock plus a number of seconds given as a parameter.
+    now: str
+    later: str
+    #: Whether an acquire inside a transaction looks first whether the object is free.
+    looks_first = False
+    #: SQL function that gives the greater of two values.
+    greatest = "GREATEST"
+
+    def __init__(
+        self, model: type[models.Model], connection: BaseDatabaseWrapper
+    ) -> None:
+        self.model = model
+        self.alias = connection.alias
+        n = self.names = quoted_names(model, connection)
+        self.its_key = f"{n.content_type} = %s AND {n.object_id} = %s"
+        self.is_live = f"{n.expires_at} > {self.now}"
+        self.its_token = f"{self.its_key} AND {n.token} = %s"
+        self.its_expiry = f" AND {n.expires_at} = %s"
+        self.live_sql = (
+            f"SELECT 1 FROM {n.table} WHERE {self.its_key} AND {self.is_live}"
+        )
+        self.standing_sql = (
+            f"SELECT {n.token}, {self.is_live} FROM {n.table} WHERE {self.its_key}"
+        )
+        self._prepare_live_lock(connection)
+        self.release_sql = f"DELETE FROM {n.table} WHERE {self.its_token}"
+        self.remove_sql = f"DELETE FROM {n.table} WHERE {self.its_key}"
+
+    def _prepare_live_lock(self, connection: BaseDatabaseWrapper) -> None:
+        """Write the statement that reads a live lock, and its holder with it.
+
+        The holder is joined unless users live in another database or in several tables;
+        then ``LockToken.holder()`` looks it up.
+        """
+        n = self.names
+        self.locks: RowReader[Any] = RowReader(self.model, connection)
+        self.locked_by: Any = self.locks.model._meta.get_field("locked_by")
+        self.users: RowReader[Any] | None = None
+        users = get_user_model()
+        select, join = self.locks.select, ""
+        if router.db_for_read(users) == self.alias and not users._meta.parents:
+            self.users = RowReader(users, connection)
+            quote = connection.ops.quote_name
+            table, key = quote(users._meta.db_table), quote(str(users._meta.pk.column))
+            select = f"{select}, {self.users.select}"
+            join = f" LEFT JOIN {table} ON {table}.{key} = {n.table}.{n.locked_by}"
+        self.live_lock_sql = (
+            f"SELECT {select} FROM {n.table}{join}"
+            f" WHERE {n.table}.{n.content_type} = %s AND {n.table}.{n.object_id} = %s"
+            f" AND {n.table}.{n.expires_at} > {self.now}"
+        )
+
+    def live_lock(self, content_type_id: int, key: str) -> Any:
+        """Return the live lock with its holder, ``None`` when there is none."""
+        connection = self.connection
+        with connection.cursor() as cursor:
+            cursor.execute(self.live_lock_sql, (content_type_id, key))
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        width = len(self.locks.names)
+        lock = self.locks.read(row[:width], connection)
+        if self.users is not None and lock.locked_by_id is not None:
+            values = row[width:]
+            gone = all(value is None for value in values)
+            holder = None if gone else self.users.read(values, connection)
+            self.locked_by.set_cached_value(lock, holder)
+        return lock
+
+    def prepared_user(self, lock: NewLock) -> Any:
+        """Return the holder's key as the driver takes it."""
+        return self.locked_by.get_db_prep_save(lock.locked_by_id, self.connection)
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        return connections[self.alias]
+
+    def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
+        """Return what the driver gave for a datetime column as the project wants it."""
+        return from_utc(value.replace(tzinfo=UTC))
+
+    def as_parameter(self, value: datetime.datetime) -> Any:
+        """Return a datetime as the driver takes it for a datetime column."""
+        return self.locks.model._meta.get_field("expires_at").get_db_prep_value(
+            value, self.connection
+        )
+
+    def is_locked(self, content_type_id: int, key: str) -> bool:
+        """Say whether a live lock stands."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.live_sql, (content_type_id, key))
+            return cursor.fetchone() is not None
+
+    def current_token(self, content_type_id: int, key: str) -> CurrentToken | None:
+        """Return the token that stands, and whether it is live; ``None`` if free."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.standing_sql, (content_type_id, key))
+            row = cursor.fetchone()
+        return CurrentToken(row[0], bool(row[1])) if row else None
+
+    def release(self, content_type_id: int, key: str, token: str) -> bool:
+        """Delete the lock that this token holds; say whether there was one."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.release_sql, (content_type_id, key, token))
+            return bool(cursor.rowcount)
+
+    def remove(self, content_type_id: int, key: str) -> bool:
+        """Delete the object's lock, whoever holds it; say whether there was one."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(self.remove_sql, (content_type_id, key))
+            return bool(cursor.rowcount)
+
+
+M = TypeVar("M", bound=models.Model)
+
+
+class RowReader(Generic[M]):
+    """Knows a model's columns and their converters, once for a database."""
+
+    def __init__(self, model: type[M], connection: BaseDatabaseWrapper) -> None:
+        self.model = model
+        table = model._meta.db_table
+        columns = [field.get_col(table) for field in model._meta.concrete_fields]
+        self.names = [field.attname for field in model._meta.concrete_fields]
+        quote = connection.ops.quote_name
+        #: The columns to select, in the order that :meth:`read` takes their values in.
+        self.select = ", ".join(
+            f"{quote(table)}.{quote(str(column.target.column))}" for column in columns
+        )
+        converters = (
+            (
+                index,
+                connection.ops.get_db_converters(column)
+                + column.get_db_converters(connection),
+                column,
+            )
+            for index, column in enumerate(columns)
+        )
+        self.converters = [each for each in converters if each[1]]
+
+    def read(self, values: Sequence[Any], connection: BaseDatabaseWrapper) -> M:
+        """Return the instance with these values of the columns."""
+        converted = list(values)
+        for index, functions, column in self.converters:
+            for function in functions:
+                converted[index] = function(converted[index], column, connection)
+        return self.model.from_db(connection.alias, self.names, converted)

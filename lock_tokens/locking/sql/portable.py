@@ -1,0 +1,149 @@
+"""The lock's operations through the ORM, for databases without a dialect of their own.
+
+More statements than in the dialects, the same rules: the insert on the unique key
+decides, an expired row is deleted by a condition on the database's clock, and renew and
+release are judged by the row count.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+from django.db.models.functions import Greatest
+
+from ..fields import UTCDateTimeField, UTCNow
+from .rows import Acquired, Busy, CurrentToken, NewLock
+
+# Everybody who takes over at the same moment may come in between once.
+TAKE_OVERS = 200
+
+
+def later(seconds: float) -> models.Func:
+    """Return the time ``seconds`` from now, in SQL."""
+    return SixDigits(UTCNow() + models.Value(datetime.timedelta(seconds=seconds)))
+
+
+class SixDigits(models.Func):
+    """A time as the column has it: on SQLite a text, which may not lack its zeros."""
+
+    template = "%(expressions)s"
+    arity = 1
+    output_field = UTCDateTimeField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(
+            compiler,
+            connection,
+            template="STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', %(expressions)s)",
+            **extra,
+        )
+
+
+class PortableStatements:
+    looks_first = False
+
+    def __init__(self, model: type[models.Model], alias: str) -> None:
+        self.model = model
+        self.alias = alias
+
+    def _row(self, content_type_id: int, key: str) -> models.QuerySet[Any]:
+        return self.model._base_manager.using(self.alias).filter(
+            locked_object_content_type_id=content_type_id, locked_object_id=key
+        )
+
+    def is_locked(self, content_type_id: int, key: str) -> bool:
+        """Say whether a live lock stands."""
+        return self._row(content_type_id, key).filter(expires_at__gt=UTCNow()).exists()
+
+    def current_token(self, content_type_id: int, key: str) -> CurrentToken | None:
+        """Return the token that stands and whether it is live; ``None`` without a lock."""
+        row = (
+            self._row(content_type_id, key)
+            .annotate(live=models.Q(expires_at__gt=UTCNow()))
+            .values_list("token_str", "live")
+            .first()
+        )
+        return CurrentToken(row[0], bool(row[1])) if row else None
+
+    def live_lock(self, content_type_id: int, key: str) -> Any:
+        """Return the live lock, ``None`` when there is none."""
+        return self._row(content_type_id, key).filter(expires_at__gt=UTCNow()).first()
+
+    def acquire(self, lock: NewLock) -> Acquired | None:
+        """Lock a free object, or replace its expired lock; ``None`` when it is held."""
+        acquired = self._insert(lock)
+        if acquired:
+            return acquired
+        row = self._row(lock.content_type_id, lock.key)
+        replaced, _ = row.filter(expires_at__lte=UTCNow()).delete()
+        acquired = self._insert(lock)
+        return acquired._replace(replaced=bool(replaced)) if acquired else None
+
+    def take_over(self, lock: NewLock) -> Acquired:
+        """Lock the object and end whatever lock stood on it.
+
+        Raises ``Busy`` when others were quicker again and again.
+        """
+        for _attempt in range(TAKE_OVERS):
+            with transaction.atomic(using=self.alias):
+                ended, _ = self._row(lock.content_type_id, lock.key).delete()
+                acquired = self._insert(lock)
+                if acquired:
+                    return acquired._replace(replaced=bool(ended))
+        raise Busy
+
+    def _insert(self, lock: NewLock) -> Acquired | None:
+        row = self._row(lock.content_type_id, lock.key)
+        try:
+            with transaction.atomic(using=self.alias):
+                row.model(
+                    created=UTCNow(),
+                    token_str=lock.token,
+                    locked_object_content_type_id=lock.content_type_id,
+                    locked_object_id=lock.key,
+                    locked_at=UTCNow(),
+                    expires_at=later(lock.seconds),
+                    locked_by_id=lock.locked_by_id,
+                ).save_base(using=self.alias, force_insert=True)
+        except IntegrityError:
+            return None
+        made = row.filter(token_str=lock.token).first()
+        if made is None:
+            return None
+        return Acquired(
+            made.pk, made.token_str, made.locked_at, made.expires_at, replaced=False
+        )
+
+    def renew(
+        self,
+        content_type_id: int,
+        key: str,
+        token: str,
+        seconds: float,
+        extend: bool = False,
+        expiring_at: datetime.datetime | None = None,
+    ) -> datetime.datetime | None:
+        """Move the expiry to ``seconds`` from now and return it.
+
+        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
+        and when the expiry is not ``expiring_at`` any more.
+        """
+        row = self._row(content_type_id, key).filter(token_str=token)
+        expiry = later(seconds)
+        due = row if expiring_at is None else row.filter(expires_at=expiring_at)
+        if not due.update(
+            expires_at=Greatest("expires_at", expiry) if extend else expiry
+        ):
+            return None
+        return row.values_list("expires_at", flat=True).first()
+
+    def release(self, content_type_id: int, key: str, token: str) -> bool:
+        """Delete the lock that this token holds; say whether there was one."""
+        row = self._row(content_type_id, key).filter(token_str=token)
+        return row.delete()[0] > 0
+
+    def remove(self, content_type_id: int, key: str) -> bool:
+        """Delete the object's lock, whoever holds it; say whether there was one."""
+        return self._row(content_type_id, key).delete()[0] > 0

@@ -1,0 +1,96 @@
+"""Transactions: statements that are tried again, rows as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import uniform
+from time import sleep
+from typing import Any, TypeVar
+
+from django.db import OperationalError, connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+M = TypeVar("M", bound=models.Model)
+
+
+def current_rows(objects: models.QuerySet[M]) -> models.QuerySet[M]:
+    """Have rows read as they are now, also in a transaction that has read them before.
+
+    Which could be shown what it saw then (ATOMIC_REQUESTS, under REPEATABLE READ).
+    """
+    connection = connections[objects.db]
+    if connection.in_atomic_block and connection.features.has_select_for_update:
+        own = ("self",) if connection.features.has_select_for_update_of else ()
+        return objects.select_for_update(of=own)
+    return objects
+
+
+def reread(obj: models.Model) -> None:
+    """Read the object as it is now. Raises ``DoesNotExist`` when it is gone."""
+    objects = type(obj)._base_manager.using(obj._state.db)
+    obj.refresh_from_db(from_queryset=current_rows(objects))
+
+
+def reads_stale_snapshot(using: str) -> bool:
+    """Say whether the open transaction reads what was, and lets that be written over.
+
+    MariaDB and MySQL do, but for READ COMMITTED. PostgreSQL undoes such a transaction.
+    """
+    connection = connections[using]
+    return (
+        connection.in_atomic_block
+        and connection.vendor == "mysql"
+        and getattr(connection, "isolation_level", None) != "read committed"
+    )
+
+
+T = TypeVar("T")
+
+ATTEMPTS = 10
+PAUSE = 0.01
+# Serialization failure and deadlock.
+SQLSTATES = {"40001", "40P01"}
+# Deadlock; on MariaDB also "record has changed", and a deadlock over the auto-increment.
+MYSQL_ERRORS = {1213, 1020, 1467}
+
+
+def retry_on_conflict(using: str, operation: Callable[[], T]) -> T:
+    """Run an operation, again if the database undid it and may be asked again.
+
+    Inside a transaction the failure goes on to the caller, whose whole transaction it
+    is that has to be tried again.
+    """
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return operation()
+        except OperationalError as error:
+            if in_transaction(connections[using]) or not is_retryable(error):
+                raise
+        # Apart, or those who met once meet again.
+        sleep(uniform(0, PAUSE * attempt))  # noqa: S311
+    return operation()
+
+
+def in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Whether what is done now is the caller's to commit, by whatever means."""
+    return connection.in_atomic_block or not connection.get_autocommit()
+
+
+def after_commit(using: str, function: Callable[[], Any]) -> None:
+    """Call the function once the transaction has committed; at once without one.
+
+    With Django's autocommit switched off there is no telling when that is, and it is
+    called at once too.
+    """
+    connection = connections[using]
+    if connection.in_atomic_block:
+        transaction.on_commit(function, using=using)
+    else:
+        function()
+
+
+def is_retryable(error: OperationalError) -> bool:
+    """Whether the database says that the same statement may succeed next time."""
+    cause = error.__cause__
+    sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return sqlstate in SQLSTATES or bool(error.args and error.args[0] in MYSQL_ERRORS)

@@ -1,0 +1,175 @@
+"""The checks of how a LockableModelAdmin is configured."""
+
+import math
+
+import pytest
+from django.contrib import admin
+from django.core.checks import ERROR, WARNING
+
+from lock_tokens.admin import LockableAdmin, LockableModelAdmin
+from lock_tokens.settings import MAX_TIMEOUT
+from tests.models import Label, Story
+from tests.support.admin_site import new_site, urls_of_site
+
+pytestmark = pytest.mark.any_database
+
+
+def admin_with(**attributes):
+    return type("StoryAdmin", (LockableModelAdmin,), attributes)
+
+
+def check(model_admin, model=Story):
+    return model_admin(model, new_site()).check()
+
+
+def ids(messages):
+    return [message.id for message in messages]
+
+
+@pytest.fixture(autouse=True)
+def api(settings):
+    settings.ROOT_URLCONF = "tests.support.admin_site"
+
+
+def test_all_is_well_as_it_comes():
+    assert check(LockableModelAdmin) == []
+    assert LockableAdmin is LockableModelAdmin
+
+
+def test_all_is_well_with_right_values():
+    model_admin = admin_with(
+        lock_timeout=90,
+        lock_renew=False,
+        lock_release_on_leave=False,
+        lock_take_over=False,
+        lock_exempt_actions=("export",),
+    )
+    assert check(model_admin) == []
+
+
+@pytest.mark.parametrize("value", [0.5, 1, 3600, MAX_TIMEOUT])
+def test_e008_takes_seconds(value):
+    assert check(admin_with(lock_timeout=value, lock_renew=False)) == []
+
+
+@pytest.mark.parametrize(
+    "value", [0, -5, math.nan, math.inf, True, False, "60", [], MAX_TIMEOUT + 1]
+)
+def test_e008_lock_timeout_must_be_a_positive_number_of_seconds(value):
+    model_admin = admin_with(lock_timeout=value)
+    (message,) = check(model_admin)
+    assert message.id == "lock_tokens.E008"
+    assert message.level == ERROR
+    assert message.obj is model_admin
+    assert "lock_timeout" in message.msg
+
+
+@pytest.mark.parametrize("value", [None, 1, 0, "yes", []])
+@pytest.mark.parametrize(
+    "name", ["lock_renew", "lock_release_on_leave", "lock_take_over"]
+)
+def test_e009_switches_must_be_true_or_false(name, value):
+    model_admin = admin_with(**{name: value})
+    (message,) = check(model_admin)
+    assert message.id == "lock_tokens.E009"
+    assert message.level == ERROR
+    assert message.obj is model_admin
+    assert name in message.msg
+
+
+def test_e009_names_every_switch_that_is_wrong():
+    messages = check(admin_with(lock_renew=1, lock_take_over="no"))
+    assert ids(messages) == ["lock_tokens.E009"] * 2
+
+
+@pytest.mark.parametrize("value", [["a"], ("a", "b"), {"a"}, frozenset("a"), []])
+def test_e010_takes_names(value):
+    assert check(admin_with(lock_exempt_actions=value)) == []
+
+
+@pytest.mark.parametrize("value", ["export", None, 5, [print], ["a", 1], {"a": "b"}])
+def test_e010_lock_exempt_actions_must_be_names(value):
+    model_admin = admin_with(lock_exempt_actions=value)
+    (message,) = check(model_admin)
+    assert message.id == "lock_tokens.E010"
+    assert message.level == ERROR
+    assert message.obj is model_admin
+    assert "lock_exempt_actions" in message.msg
+
+
+def test_w004_without_the_api_no_page_renews(settings):
+    settings.ROOT_URLCONF = "tests.support.urls"
+    model_admin = admin_with()
+    (message,) = check(model_admin)
+    assert message.id == "lock_tokens.W004"
+    assert message.level == WARNING
+    assert message.obj is model_admin
+    assert "tests.Story" in message.msg
+    assert "lock_tokens.urls" in message.hint
+
+
+def test_w004_is_not_for_pages_that_need_not_renew(settings):
+    settings.ROOT_URLCONF = "tests.support.urls"
+    assert check(admin_with(lock_renew=False)) == []
+
+
+def test_w004_the_api_must_know_the_model(settings):
+    settings.LOCK_TOKENS = {"API_MODELS": ["tests.Story"]}
+    assert check(LockableModelAdmin) == []
+    (message,) = check(LockableModelAdmin, Label)
+    assert message.id == "lock_tokens.W004"
+    assert "tests.Label" in message.msg
+
+
+def test_w004_leaves_a_wrong_list_of_models_to_its_own_check(settings):
+    settings.LOCK_TOKENS = {"API_MODELS": 5}
+    assert check(LockableModelAdmin) == []
+
+
+def test_w004_says_nothing_where_there_are_no_urls(settings):
+    del settings.ROOT_URLCONF
+    assert check(LockableModelAdmin) == []
+
+
+@pytest.mark.parametrize("value", [1, 599.5, 600])
+def test_w005_takes_a_timeout_up_to_that_of_the_settings(settings, value):
+    settings.LOCK_TOKENS = {"TIMEOUT": 600}
+    assert check(admin_with(lock_timeout=value)) == []
+
+
+@pytest.mark.parametrize("value", [600.5, 601, MAX_TIMEOUT])
+def test_w005_a_longer_timeout_is_cut_by_the_first_renewal(settings, value):
+    settings.LOCK_TOKENS = {"TIMEOUT": 600}
+    model_admin = admin_with(lock_timeout=value)
+    (message,) = check(model_admin)
+    assert message.id == "lock_tokens.W005"
+    assert message.level == WARNING
+    assert message.obj is model_admin
+    assert "600 seconds" in message.msg
+    assert "TIMEOUT" in message.hint
+    # What is not renewed is not cut.
+    assert check(admin_with(lock_timeout=value, lock_renew=False)) == []
+
+
+def test_w005_asks_for_the_default_where_nothing_is_set():
+    assert check(admin_with(lock_timeout=3600)) == []
+    assert ids(check(admin_with(lock_timeout=3601))) == ["lock_tokens.W005"]
+
+
+@pytest.mark.parametrize("value", [0, "60", None, math.nan])
+def test_w005_leaves_a_wrong_setting_to_its_own_check(settings, value):
+    settings.LOCK_TOKENS = {"TIMEOUT": value}
+    assert check(admin_with(lock_timeout=7200)) == []
+
+
+def test_django_s_own_checks_are_made_too():
+    messages = check(admin_with(list_display="headline", lock_timeout=0))
+    assert ids(messages) == ["admin.E107", "lock_tokens.E008"]
+
+
+def test_a_site_s_check_finds_them(settings):
+    site = new_site()
+    site.register(Story, admin_with(lock_timeout=0))
+    site.register(Label, admin.ModelAdmin)
+    settings.ROOT_URLCONF = urls_of_site(site)
+    assert ids(site.check(None)) == ["lock_tokens.E008"]

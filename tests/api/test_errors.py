@@ -1,0 +1,544 @@
+"""The JSON API and what should never have been sent to it: 400, 404, 415, never a 500."""
+
+import json
+import warnings
+from datetime import datetime, timezone
+from decimal import Decimal
+
+import pytest
+from django.apps import apps
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.http import Http404
+from django.test import Client
+from django.test.client import MULTIPART_CONTENT
+from django.urls import reverse
+
+from lock_tokens.locking.object_keys import find_object, find_objects, key_value
+from lock_tokens.models import LockToken
+from tests.models import (
+    Article,
+    Day,
+    Label,
+    Moment,
+    OldPage,
+    Page,
+    Price,
+    Weight,
+)
+from tests.support.api import address, error_of, send, states_of
+from tests.support.helpers import expire, lock_row
+
+pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
+
+VOID = "0" * 32
+MODELS = sorted(
+    apps.get_app_config("tests").get_models(), key=lambda model: model.__name__
+)
+NUMBERS = [
+    *("0", "-1", "+1", " 1 ", "1_0", "1.0", "1e2", "²", "\N{FULLWIDTH DIGIT ONE}"),
+    *("9" * 19, "-" + "9" * 30, "9" * 400, "9" * 5000),
+    *(
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "-inf",
+        "1e400",
+        "1E+1000000",
+        "1e-400",
+        "1234567.891",
+    ),
+]
+MOMENTS = [
+    *("2024-01-01", "2024-02-30", "0001-01-01", "9999-12-31", "20240101", "now"),
+    *("2024-01-01T00:00:00", "2024-03-10 02:30", "2024-01-01T00:00:00Z"),
+    *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00"),
+]
+TEXTS = [
+    *("\0", "a\0b", "\n", "..", ".", "~", "~0", "~2F", "%", "%2F", "%00", "a/b", "\\"),
+    *("é", "😀", "\uffff", "ß", '"', "'; --", "<b>", "x" * 255, "x" * 256, "x" * 9000),
+    *("None", "null", "pk", "[1, 2]", '[1, "en"]', "1,en", "(1, 'en')", "{}"),
+    *("urn:uuid:" + VOID, "{" + VOID + "}", "0" * 31, VOID, "-".join("0" * 8)),
+]
+KEYS = NUMBERS + MOMENTS + TEXTS
+
+
+@pytest.fixture
+def held(article):
+    return article.lock()
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("app_label", "model"),
+    [
+        ("no", "article"),
+        ("tests", "no"),
+        ("tests", "lockablemodel"),
+        ("tests", "Article.objects"),
+        ("tests\0", "article"),
+        ("tests.models", "article"),
+        ("é", "%"),
+        ("x" * 3000, "y" * 3000),
+        ("..", "__class__"),
+    ],
+)
+def test_an_app_or_a_model_that_there_is_not(client, app_label, model):
+    for name, more in (
+        ("states-view", []),
+        ("list-view", ["1"]),
+        ("detail-view", ["1", VOID]),
+    ):
+        url = reverse(f"lock_tokens:{name}", args=[app_label, model, *more])
+        answer = client.get(f"{url}?object_id=1")
+        assert (answer.status_code, error_of(answer)) == (404, "not_found")
+
+
+@pytest.mark.filterwarnings("ignore:DateTimeField .* received a naive datetime")
+@pytest.mark.parametrize("model", MODELS)
+def test_keys_that_are_none(client, model):
+    labels = [model._meta.app_label, model._meta.model_name]
+    for key in KEYS:
+        url = reverse("lock_tokens:list-view", args=[*labels, key])
+        of_token = reverse("lock_tokens:detail-view", args=[*labels, key, VOID])
+        for method, there in (
+            ("GET", url),
+            ("POST", url),
+            ("GET", of_token),
+            ("PATCH", of_token),
+            ("DELETE", of_token),
+        ):
+            answer = client.generic(method, there)
+            assert answer.status_code == 404, (method, key)
+            assert error_of(answer) == "not_found"
+    assert not LockToken.objects.exists()
+
+
+@pytest.mark.filterwarnings("ignore:DateTimeField .* received a naive datetime")
+@pytest.mark.parametrize("model", MODELS)
+def test_the_states_of_keys_that_are_none(client, model):
+    for key in KEYS:
+        answer = client.get(states_of(model, key))
+        assert answer.status_code == 200, key
+        assert answer.json() == {"states": {key: None}}
+
+
+def test_a_naive_moment_warns_nobody(client):
+    """Whoever may send a request could fill the log."""
+    moment = Moment.objects.create(at=datetime(2024, 1, 1, 6, tzinfo=timezone.utc))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for key in ("2024-01-01", "2024-01-01T00:00:00"):
+            url = reverse("lock_tokens:list-view", args=["tests", "moment", key])
+            assert client.get(url).status_code == 200  # TIME_ZONE is six hours behind
+            states = client.get(states_of(Moment, key)).json()["states"]
+            assert states[key]["locked"] is False
+    assert not moment.is_locked()
+
+
+def test_keys_with_a_time_zone_where_the_project_has_none(client, settings):
+    settings.USE_TZ = False
+    moment = Moment.objects.create(at=datetime(2024, 1, 1))
+    states = client.get(states_of(Moment, "2024-01-01T00:00Z", moment.at.isoformat()))
+    assert states.status_code == 200
+    assert states.json()["states"][moment.at.isoformat()]["locked"] is False
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Article.objects.create,
+        Page.objects.create,
+        lambda: Label.objects.create(name="a label"),
+        lambda: Price.objects.create(amount=Decimal("1.50")),
+        lambda: Weight.objects.create(kilos=1.5),
+        lambda: Day.objects.create(date="2024-02-29"),
+        lambda: Moment.objects.create(at=datetime(2024, 1, 1, tzinfo=timezone.utc)),
+    ],
+)
+def test_bad_keys_do_not_keep_a_good_one_from_its_state(client, make):
+    obj = make()
+    keys = [*(key for key in KEYS if len(key) < 300), str(obj.pk)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        states = client.get(states_of(type(obj), *keys)).json()["states"]
+    assert states[str(obj.pk)]["locked"] is False
+    assert list(states) == list(dict.fromkeys(keys))
+
+
+@pytest.mark.parametrize("spelling", ["one", "ONE", "One "])
+def test_a_spelling_that_the_table_takes_for_a_key_has_the_same_state(client, spelling):
+    """On MariaDB, whose default collation ignores case and spaces at the end."""
+    label = Label.objects.create(name="One")
+    label.lock()
+    url = reverse("lock_tokens:list-view", args=["tests", "label", spelling])
+    of_one = client.get(url)
+    of_many = client.get(states_of(Label, spelling)).json()["states"][spelling]
+    assert of_many == (of_one.json() if of_one.status_code == 200 else None)
+
+
+def test_two_spellings_that_the_table_takes_for_a_key_have_the_same_state(client):
+    Label.objects.create(name="One").lock()
+    states = client.get(states_of(Label, "One", "ONE")).json()["states"]
+    assert states["One"]["locked"] is True
+    if connection.vendor == "mysql":
+        assert states["ONE"] == states["One"]
+    else:
+        assert states["ONE"] is None
+
+
+def test_a_key_too_long_to_be_locked_that_a_short_spelling_finds(client):
+    """MariaDB's default collation looks at no spaces at the end."""
+    Label.objects.create(name="x" + " " * 280)
+    url = reverse("lock_tokens:list-view", args=["tests", "label", "x"])
+    for method in ("GET", "POST"):
+        assert client.generic(method, url).status_code == 404
+    answer = client.get(states_of(Label, "x"))
+    assert answer.json() == {"states": {"x": None}}
+
+
+def test_a_key_that_is_longer_than_a_lock_takes_is_not_there(client):
+    long = Label.objects.create(name="x" * 256)
+    assert client.post(address(long)).status_code == 404
+    states = client.get(states_of(Label, long.pk)).json()["states"]
+    assert states == {long.pk: None}
+
+
+@pytest.mark.parametrize(
+    "token", ["x", "0" * 31, "0" * 33, VOID.upper(), "\0", "é", "~"]
+)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_what_is_no_token_is_a_wrong_one(client, article, held, method, token):
+    url = address(article, token)
+    answer = client.generic(method, url)
+    assert (answer.status_code, error_of(answer)) == (403, "wrong_token")
+    article.unlock(held["token"])
+    answer = client.generic(method, url)
+    assert (answer.status_code, error_of(answer)) == (404, "not_locked")
+
+
+def test_a_token_in_upper_case_is_another(client, article, held):
+    lock_row(article).update(token_str="a" * 32)
+    assert client.get(address(article, "a" * 32)).status_code == 200
+    assert client.get(address(article, "A" * 32)).status_code == 403
+
+
+def test_a_query_string_that_is_no_utf_8(client, article):
+    answer = client.get(f"{states_of(Label)}?object_id=%ED%A0%80&object_id=%FF")
+    assert answer.status_code == 200
+    assert set(answer.json()["states"].values()) == {None}
+
+
+# Bodies
+
+
+def calls(article, held):
+    """Return the two calls that take a body; the first for somebody who waits."""
+    return [("POST", address(article)), ("PATCH", address(article, held["token"]))]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error"),
+    [
+        ("0", "invalid_timeout"),
+        ("-0.0", "invalid_timeout"),
+        ("-1", "invalid_timeout"),
+        ("-1e400", "invalid_timeout"),
+        ("-1" + "0" * 400, "invalid_timeout"),
+        ("true", "invalid_timeout"),
+        ("false", "invalid_timeout"),
+        ("null", "invalid_timeout"),
+        ('"60"', "invalid_timeout"),
+        ("[60]", "invalid_timeout"),
+        ("{}", "invalid_timeout"),
+        ("NaN", "invalid_json"),
+        ("Infinity", "invalid_json"),
+        ("-Infinity", "invalid_json"),
+        ("1" + "0" * 5000, "invalid_json"),
+        ("0x10", "invalid_json"),
+        ("", "invalid_json"),
+    ],
+)
+def test_bad_timeouts(client, article, held, timeout, error):
+    for method, url in calls(article, held):
+        answer = client.generic(
+            method, url, f'{{"timeout": {timeout}}}', content_type="application/json"
+        )
+        assert (answer.status_code, error_of(answer)) == (400, error)
+    assert lock_row(article).get().serialize() == held
+
+
+@pytest.mark.parametrize("longest", [0.5, 1, 60])
+@pytest.mark.parametrize("timeout", [True, False])
+def test_a_yes_is_no_number_however_short_the_locks_are(
+    client, settings, article, held, longest, timeout
+):
+    settings.LOCK_TOKENS = {"TIMEOUT": longest}
+    for method, url in calls(article, held):
+        answer = send(client, method, url, {"timeout": timeout})
+        assert (answer.status_code, error_of(answer)) == (400, "invalid_timeout")
+    assert lock_row(article).get().serialize() == held
+
+
+@pytest.mark.parametrize("timeout", ["1e400", "1" + "0" * 400, "3601", "3600.0000001"])
+def test_a_timeout_beyond_all_is_the_longest(client, settings, article, held, timeout):
+    settings.LOCK_TOKENS = {"TIMEOUT": 60}
+    expire(article)
+    answer = client.generic(
+        "PATCH",
+        address(article, held["token"]),
+        f'{{"timeout": {timeout}}}',
+        content_type="application/json",
+    )
+    assert answer.status_code == 200
+    assert answer.json()["expires_at"] < held["expires_at"]
+
+
+@pytest.mark.parametrize("timeout", [1e-300, 1e-6, 0.001])
+def test_a_timeout_of_next_to_nothing_is_a_lock_that_expires_at_once(
+    client, article, held, timeout
+):
+    for method, url in reversed(calls(article, held)):
+        answer = send(client, method, url, {"timeout": timeout})
+        assert answer.status_code in (200, 201, 403)
+    assert lock_row(article).get().expires_at is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"{", "invalid_json"),
+        (b"\xff", "invalid_json"),
+        (b'{"timeout": 5}\0', "invalid_json"),
+        (b"timeout=5", "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
+        (b"[]", "invalid_body"),
+        (b"5", "invalid_body"),
+        (b"null", "invalid_body"),
+        (b'"timeout"', "invalid_body"),
+        (b'{"timeuot": 5}', "invalid_body"),
+        (b'{"timeout": 5, "token": "x"}', "invalid_body"),
+    ],
+)
+def test_bad_bodies(client, article, held, body, error):
+    for method, url in calls(article, held):
+        answer = client.generic(method, url, body, content_type="application/json")
+        assert (answer.status_code, error_of(answer)) == (400, error)
+    assert lock_row(article).get().serialize() == held
+
+
+@pytest.mark.parametrize("space", [b"", b"  ", b"\n"])
+def test_an_empty_body_is_none(client, article, held, space):
+    expire(article)
+    for method, url in reversed(calls(article, held)):
+        answer = client.generic(method, url, space, content_type="application/json")
+        assert answer.status_code in (200, 403)
+
+
+def test_json_may_say_its_charset(client, article, held):
+    answer = client.generic(
+        "PATCH",
+        address(article, held["token"]),
+        b'{"timeout": 5}',
+        content_type="Application/JSON; charset=utf-8",
+    )
+    assert answer.status_code == 200
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "", "junk", "text/json"])
+def test_another_format_is_a_415(client, article, held, content_type):
+    for method, url in calls(article, held):
+        answer = client.generic(method, url, b'{"timeout": 5}', content_type)
+        assert (answer.status_code, error_of(answer)) == (415, "unsupported_media_type")
+
+
+def test_a_form_with_fields_is_a_415(client, article, held):
+    post, patch = calls(article, held)
+    for data in ({"timeout": "5"}, {"a": "b"}):
+        answer = client.post(post[1], data)
+        assert (answer.status_code, error_of(answer)) == (415, "unsupported_media_type")
+    answer = client.post(post[1], b"timeout=5", content_type=FORM)
+    assert (answer.status_code, error_of(answer)) == (415, "unsupported_media_type")
+    answer = client.patch(patch[1], b"timeout=5", content_type=FORM)
+    assert (answer.status_code, error_of(answer)) == (415, "unsupported_media_type")
+
+
+def test_a_form_with_a_file_is_a_415(client, article):
+    answer = client.post(address(article), {"a": SimpleUploadedFile("a.txt", b"b")})
+    assert (answer.status_code, error_of(answer)) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("content_type", [FORM, MULTIPART_CONTENT])
+def test_an_empty_form_is_no_body(client, article, content_type):
+    answer = client.generic("POST", address(article), CONTENT_TYPE=content_type)
+    assert answer.status_code == 201
+
+
+# What cannot be read
+
+
+class Broken:
+    """A body that breaks off."""
+
+    def read(self, *args):
+        raise OSError("the client has gone away")
+
+    readline = read
+
+
+@pytest.mark.parametrize("enforce_csrf_checks", [False, True])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=é",
+        f"multipart/form-data; boundary={'x' * 300}",
+        f"{FORM}; charset=latin-1",
+    ],
+)
+def test_a_form_that_cannot_be_read(article, content_type, enforce_csrf_checks):
+    client = Client(enforce_csrf_checks=enforce_csrf_checks)
+    client.cookies["csrftoken"] = "a" * 32
+    answer = client.generic("POST", address(article), b"a=b", content_type)
+    assert (answer.status_code, error_of(answer)) == (400, "bad_request")
+    assert not lock_row(article).exists()
+
+
+def test_a_body_that_breaks_off(client, article, held):
+    for method, url in calls(article, held):
+        for content_type in ("application/json", FORM):
+            broken = {"wsgi.input": Broken(), "CONTENT_LENGTH": 9}
+            answer = client.generic(method, url, b"x" * 9, content_type, **broken)
+            assert (answer.status_code, error_of(answer)) == (400, "bad_request")
+
+
+def test_a_body_that_is_too_large(client, settings, article, held):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    for method, url in calls(article, held):
+        answer = send(client, method, url, {"timeout": 1.23456})
+        assert answer.status_code in (400, 413)
+        assert error_of(answer)
+
+
+def test_too_many_fields(client, settings, article):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+    answer = client.get(states_of(Article, 1, 2, 3))
+    assert (answer.status_code, error_of(answer)) == (400, "bad_request")
+    answer = client.post(address(article), {"a": 1, "b": 2, "c": 3})
+    assert (answer.status_code, error_of(answer)) == (400, "bad_request")
+
+
+def test_whatever_the_content_type_says_a_get_ignores_it(client, article):
+    for content_type in ("multipart/form-data", f"{FORM}; charset=latin-1", "junk"):
+        for url in (address(article), states_of(Article, article.pk)):
+            assert client.generic("GET", url, b"x", content_type).status_code == 200
+
+
+def no_such_thing(request, model, obj):
+    raise Http404("there is none")
+
+
+def test_a_permission_that_finds_nothing_is_a_404_in_json(client, settings, article):
+    settings.LOCK_TOKENS = {"API_PERMISSION": no_such_thing}
+    for method, url in (
+        ("GET", address(article)),
+        ("POST", address(article)),
+        ("PATCH", address(article, VOID)),
+    ):
+        answer = client.generic(method, url)
+        assert (answer.status_code, error_of(answer)) == (404, "not_found")
+
+
+# Objects by their keys
+
+
+@pytest.mark.parametrize(
+    ("obj", "keys"),
+    [
+        (lambda: Article.objects.create(pk=12), ["12", "+12", " 12", "1_2"]),
+        (
+            lambda: Price.objects.create(amount=Decimal("1.50")),
+            ["1.5", "1.500", "15e-1"],
+        ),
+        (lambda: Day.objects.create(date="2024-02-29"), ["2024-02-29", "2024-2-29"]),
+        (
+            lambda: Moment.objects.create(at=datetime(2024, 1, 1, tzinfo=timezone.utc)),
+            [
+                "2024-01-01T00:00Z",
+                "2024-01-01 01:00+01:00",
+                "2023-12-31T19:00:00-05:00",
+            ],
+        ),
+        (lambda: Weight.objects.create(kilos=1.5), ["1.5", "1.50", "15e-1", " +1.5"]),
+        (
+            lambda: OldPage.objects.create(id=VOID),
+            [VOID, f"{{{VOID}}}", "00000000-0000-0000-0000-000000000000"],
+        ),
+    ],
+)
+def test_every_spelling_of_a_key_finds_its_object(obj, keys):
+    obj = obj()
+    obj.refresh_from_db()
+    assert [find_object(type(obj), key) for key in keys] == [obj] * len(keys)
+    assert find_objects(type(obj), keys) == dict.fromkeys(keys, obj)
+
+
+def test_objects_are_found_with_one_query(django_assert_num_queries):
+    articles = [Article.objects.create() for _ in range(3)]
+    keys = [str(article.pk) for article in articles]
+    with django_assert_num_queries(1):
+        found = find_objects(Article, [*keys, "x", "\0", "999999"])
+    assert found == {
+        **dict(zip(keys, articles, strict=True)),
+        "x": None,
+        "\0": None,
+        "999999": None,
+    }
+
+
+def test_on_mariadb_a_text_that_is_not_found_is_looked_for_again(
+    django_assert_num_queries,
+):
+    """Where the first query has found nothing, no spelling of it is there either."""
+    label = Label.objects.create(name="One")
+    with django_assert_num_queries(1):
+        assert find_objects(Label, ["x", "y"]) == {"x": None, "y": None}
+    with django_assert_num_queries(3 if connection.vendor == "mysql" else 1):
+        found = find_objects(Label, ["One", "x", "y"])
+    assert found == {"One": label, "x": None, "y": None}
+
+
+@pytest.mark.parametrize("key", ["nan", "inf", "-inf", "Infinity", "1e400", "9" * 400])
+def test_a_float_that_is_no_number_is_no_key(django_assert_num_queries, key):
+    with pytest.raises(ValueError, match=r"is not a key of tests\.Weight"):
+        key_value(Weight, key)
+    with django_assert_num_queries(0):
+        assert find_object(Weight, key) is None
+        assert find_objects(Weight, [key]) == {key: None}
+
+
+def test_without_a_possible_key_no_query_is_needed(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert find_objects(Article, []) == {}
+        assert find_objects(Article, ["x", "\0"]) == {"x": None, "\0": None}
+        assert find_object(Article, None) is None
+        assert find_object(Article, "\0") is None
+
+
+def test_a_number_beyond_the_database_s_leaves_the_others_findable():
+    article = Article.objects.create()
+    keys = [str(article.pk), "9" * 30]
+    assert find_objects(Article, keys) == {keys[0]: article, keys[1]: None}
+
+
+def test_the_errors_are_json_that_any_program_reads(client):
+    answer = client.get("/locks/tests/article/x/")
+    assert json.loads(answer.content) == {
+        "error": "not_found",
+        "detail": "There is no such object.",
+    }

@@ -1,0 +1,413 @@
+"""Asking again for a lock whose first answer was lost: ``Idempotency-Key``, and races."""
+
+import uuid
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from lock_tokens.managers import LockTokenManager
+from lock_tokens.models import LockToken
+from lock_tokens.sessions import lock_for_session
+from tests.models import Article, ArticleProxy, Label, Page
+from tests.support.api import address, error_of, send
+from tests.support.helpers import age, expire, lock_row, new_session, race
+
+pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
+
+KEY = str(uuid.UUID(int=7))
+OTHER_KEY = str(uuid.UUID(int=8))
+RACERS = 12
+
+
+@pytest.fixture
+def alice(django_user_model):
+    return django_user_model.objects.create(username="alice")
+
+
+@pytest.fixture
+def bob(django_user_model):
+    return django_user_model.objects.create(username="bob")
+
+
+def client_of(user):
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def ask(client, obj, key=KEY, body=None):
+    """Ask for the object's lock with an ``Idempotency-Key``."""
+    return send(client, "POST", address(obj), body, Idempotency_Key=key)
+
+
+def is_replay(answer):
+    assert answer.status_code == 201
+    return answer.headers.get("Idempotent-Replayed") == "true"
+
+
+def is_refused(answer):
+    return (answer.status_code, error_of(answer)) == (403, "locked")
+
+
+# The same key
+
+
+def test_the_same_key_gets_the_same_token_again_and_is_told_so(article):
+    first = ask(Client(), article)
+    assert not is_replay(first)
+    assert "Idempotent-Replayed" not in first
+    again = ask(Client(), article)
+    assert is_replay(again)
+    assert again.json()["token"] == first.json()["token"]
+    assert LockToken.objects.count() == 1
+
+
+def test_a_replay_is_the_whole_answer(client, article):
+    ask(client, article)
+    again = ask(client, article)
+    assert again.json() == lock_row(article).get().serialize()
+    assert again["ETag"] == f'"{again.json()["expires_at"]}"'
+    url = address(article, again.json()["token"])
+    assert client.patch(url).status_code == 200
+    assert client.delete(url).status_code == 204
+
+
+def test_a_replay_lets_the_lock_live_on_and_never_shortens_it(client, article):
+    first = ask(client, article)
+    age(article, 1000)
+    again = ask(client, article)
+    assert is_replay(again)
+    assert again.json()["expires_at"] >= first.json()["expires_at"]
+    short = ask(client, article, body={"timeout": 2})
+    assert is_replay(short)
+    assert short.json()["expires_at"] == again.json()["expires_at"]
+
+
+def test_a_replay_keeps_the_first_holder_and_the_moment(alice, article):
+    client = client_of(alice)
+    ask(client, article)
+    before = lock_row(article).get()
+    assert is_replay(ask(client, article))
+    after = lock_row(article).get()
+    assert (after.pk, after.locked_at, after.locked_by) == (
+        before.pk,
+        before.locked_at,
+        alice,
+    )
+
+
+def test_a_user_s_key_may_be_replayed_from_another_session(alice, article):
+    first = ask(client_of(alice), article, "1")
+    again = ask(client_of(alice), article, "1")
+    assert is_replay(again)
+    assert again.json()["token"] == first.json()["token"]
+
+
+def test_a_replay_stays_one_when_the_secret_key_is_rotated(client, settings, article):
+    first = ask(client, article)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    again = ask(client, article)
+    assert is_replay(again)
+    assert again.json()["token"] == first.json()["token"]
+    settings.SECRET_KEY_FALLBACKS = []
+    assert is_refused(ask(client, article))
+
+
+def test_a_proxy_s_key_is_that_of_its_model(client, article):
+    ask(client, article)
+    assert is_replay(ask(client, ArticleProxy.objects.get()))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_queries_of_a_replay(client, article):
+    ask(client, article)
+    with CaptureQueriesContext(connection) as queries:
+        assert is_replay(ask(client, article))
+    assert len(queries) == 4  # object, whose it is, renew, the row
+
+
+@pytest.mark.django_db(transaction=True)
+def test_queries_of_a_first_time_and_of_a_refusal(client, article):
+    with CaptureQueriesContext(connection) as queries:
+        assert not is_replay(ask(client, article))
+    assert len(queries) == 3  # object, whose it is, acquire
+    with CaptureQueriesContext(connection) as queries:
+        assert is_refused(ask(client, article, OTHER_KEY))
+    assert len(queries) == 4  # object, whose it is, acquire, who has it
+
+
+# Another
+
+
+def test_another_key_is_refused(client, article):
+    ask(client, article)
+    assert is_refused(ask(client, article, OTHER_KEY))
+    assert is_refused(ask(client, article, KEY.upper() + "X"))
+    assert is_refused(client.post(address(article)))
+
+
+def test_a_lock_without_a_key_is_nobody_s_to_ask_for_again(client, article):
+    client.post(address(article))
+    assert is_refused(ask(client, article))
+
+
+def test_the_same_key_on_another_object_is_another_token(client, article):
+    other = Article.objects.create()
+    page = Page.objects.create()
+    label = Label.objects.create(name=str(article.pk))
+    answers = [ask(client, obj) for obj in (article, other, page, label)]
+    assert not any(map(is_replay, answers))
+    assert len({answer.json()["token"] for answer in answers}) == 4
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("alice", "bob"), ("alice", None), (None, "alice")]
+)
+def test_somebody_else_s_key_is_no_key(article, alice, bob, first, then):
+    users = {"alice": alice, "bob": bob, None: None}
+    token = ask(client_of(users[first]), article).json()["token"]
+    refused = ask(client_of(users[then]), article)
+    assert is_refused(refused)
+    assert token not in refused.content.decode()
+    assert is_replay(ask(client_of(users[first]), article))
+
+
+def test_a_user_s_key_cannot_be_made_up_by_somebody_without_one(article, alice):
+    """Nothing in a key ends its own quotation and goes on as another's."""
+    ask(client_of(alice), article, "a" * 20)
+    for key in (f'api", "{alice.pk}", "{"a" * 20}', f'{alice.pk}", "{"a" * 20}'):
+        assert is_refused(ask(Client(), article, key))
+
+
+def test_a_session_s_lock_is_not_for_its_key(client, article):
+    session = new_session()
+    lock_for_session(article, session)
+    for key in (session.session_key, session.session_key.ljust(20)):
+        assert is_refused(ask(client, article, key))
+
+
+# Afterwards
+
+
+def test_after_somebody_has_taken_over_the_key_is_refused(client, article):
+    ask(client, article)
+    LockToken.objects.take_over(article)
+    assert is_refused(ask(client, article))
+
+
+def test_once_it_has_expired_the_key_revives_the_lock(alice, article):
+    """A new one would make the token of this client's other pages void."""
+    client = client_of(alice)
+    first = ask(client, article)
+    expire(article)
+    before = lock_row(article).get()
+    again = ask(client, article, body={"timeout": 60})
+    assert is_replay(again)
+    after = lock_row(article).get()
+    assert again.json() == after.serialize()
+    assert again.json()["token"] == first.json()["token"]
+    assert again["ETag"] == f'"{again.json()["expires_at"]}"'
+    assert (after.pk, after.locked_at, after.locked_by) == (
+        before.pk,
+        before.locked_at,
+        alice,
+    )
+    assert article.is_locked()
+    seconds = (after.expires_at - before.expires_at).total_seconds()
+    assert 50 < seconds < 120
+    assert client.get(address(article, first.json()["token"])).status_code == 200
+
+
+@pytest.mark.parametrize("key", [OTHER_KEY, None])
+def test_who_has_another_key_or_none_gets_a_new_lock_for_an_expired_one(
+    client, article, key
+):
+    first = ask(client, article)
+    expire(article)
+    again = ask(client, article, key) if key else client.post(address(article))
+    assert not is_replay(again)
+    assert again.json()["token"] != first.json()["token"]
+    assert client.get(address(article, first.json()["token"])).status_code == 403
+
+
+def test_a_lock_that_goes_while_it_is_revived_makes_way(client, article, monkeypatch):
+    first = ask(client, article).json()["token"]
+    expire(article)
+    renew = LockTokenManager.renew
+
+    def renew_too_late(self, obj, token, **options):
+        monkeypatch.undo()
+        self.take_over(obj)
+        return renew(self, obj, token, **options)
+
+    monkeypatch.setattr(LockTokenManager, "renew", renew_too_late)
+    assert is_refused(ask(client, article))
+    assert lock_row(article).get().token_str != first
+
+
+def test_once_it_is_released_the_key_gets_a_new_lock(client, article):
+    first = ask(client, article).json()["token"]
+    client.delete(address(article, first))
+    again = ask(client, article)
+    assert not is_replay(again)
+    assert again.json()["token"] != first
+
+
+def test_a_lock_that_another_got_meanwhile_is_refused_to_the_key(client, article):
+    ask(client, article)
+    expire(article)
+    article.lock()
+    assert is_refused(ask(client, article))
+
+
+# What can be a key
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", '""', '"', "x", "x" * 15, f'"{"x" * 15}"', "x" * 256, "é" * 20, "a\tb" * 10],
+)
+def test_a_key_that_could_be_guessed_or_read_two_ways_is_bad(client, article, key):
+    answer = ask(client, article, key)
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_idempotency_key")
+    assert not LockToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "key", ["x" * 16, "x" * 255, f'"{"x" * 255}"', "a key: {20}~ !"]
+)
+def test_keys_that_will_do(client, article, key):
+    assert not is_replay(ask(client, article, key + "long" * (len(key) < 16)))
+
+
+@pytest.mark.parametrize(("key", "status"), [("1", 201), ("", 400), ("x" * 256, 400)])
+def test_a_user_s_key_may_be_short(article, alice, key, status):
+    assert ask(client_of(alice), article, key).status_code == status
+
+
+def test_a_key_in_quotation_marks_is_the_key_without(client, article):
+    first = ask(client, article, f'"{KEY}"')
+    again = ask(client, article, KEY)
+    assert is_replay(again)
+    assert again.json()["token"] == first.json()["token"]
+    assert is_refused(ask(client, article, f'"{KEY}'))
+    assert is_refused(ask(client, article, f'""{KEY}""'))
+
+
+def test_the_key_is_in_no_answer(client, article):
+    for key in (KEY, OTHER_KEY, "short"):
+        answer = ask(client, article, key)
+        assert key not in answer.content.decode()
+        assert key not in str(answer.headers)
+
+
+# Races
+
+
+def racing(article, keys):
+    """Ask for the lock with each key at the same moment; return the answers."""
+    return race(*(lambda key=key: ask(Client(), article, key) for key in keys))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_who_ask_with_one_key_get_one_token(article, dialect):
+    answers = racing(article, [KEY] * RACERS)
+    assert {answer.status_code for answer in answers} == {201}
+    assert {answer.json()["token"] for answer in answers} == {
+        LockToken.objects.get().token_str
+    }
+    assert [is_replay(answer) for answer in answers].count(False) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_of_those_with_keys_of_their_own_gets_the_lock(article, dialect):
+    answers = racing(article, [f"{number:020}" for number in range(RACERS)])
+    (won,) = [answer for answer in answers if answer.status_code == 201]
+    assert won.json()["token"] == LockToken.objects.get().token_str
+    assert sum(map(is_refused, [each for each in answers if each != won])) == RACERS - 1
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_one_of_those_without_a_key_gets_the_lock(article):
+    answers = race(*[lambda: Client().post(address(article))] * RACERS)
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [201] + [403] * (RACERS - 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_who_ask_with_one_key_for_an_expired_lock_get_one_token(article):
+    old = ask(Client(), article).json()["token"]
+    expire(article)
+    answers = racing(article, [KEY] * RACERS)
+    assert {answer.status_code for answer in answers} == {201}
+    assert {answer.json()["token"] for answer in answers} == {old}
+    assert LockToken.objects.get().token_str == old
+    assert all(map(is_replay, answers))
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_of_a_leaving_and_a_staying_page_the_lock_stays(article):
+    """Whatever comes first: who leaves names the expiry that it knows."""
+    for _ in range(5):
+        first = ask(Client(), article)
+        url = address(article, first.json()["token"])
+        age(article, 5)
+        tag = Client().get(url)["ETag"]
+        leaving, staying = race(
+            lambda url=url, tag=tag: send(
+                Client(), "PATCH", url, {"timeout": 0.5}, If_Match=tag
+            ),
+            lambda url=url: Client().patch(url),
+        )
+        assert staying.status_code == 200
+        assert leaving.status_code in (200, 412)
+        assert lock_row(article).get().serialize() == staying.json()
+        Client().delete(url)
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_of_two_that_leave_with_one_tag_one_is_too_late(article, dialect):
+    first = ask(Client(), article)
+    url = address(article, first.json()["token"])
+
+    def leave(timeout):
+        return send(
+            Client(), "PATCH", url, {"timeout": timeout}, If_Match=first["ETag"]
+        )
+
+    answers = race(*(lambda timeout=n: leave(timeout) for n in (10, 20, 30, 40)))
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_of_two_releases_one_is_too_late(article):
+    url = address(article, ask(Client(), article).json()["token"])
+    answers = race(*[lambda: Client().delete(url)] * 6)
+    assert sorted(answer.status_code for answer in answers) == [204] + [404] * 5
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_releases_and_retries_at_once_never_fail(article):
+    """Each answer is one of the documented, whatever came in between."""
+
+    def life():
+        statuses = set()
+        for _ in range(8):
+            answer = ask(Client(), article)
+            statuses.add(answer.status_code)
+            url = address(article, answer.json().get("token", "0" * 32))
+            statuses.update((Client().patch(url).status_code, 0))
+            statuses.add(Client().delete(url).status_code)
+        return statuses
+
+    for statuses in race(*[life] * 6):
+        assert statuses <= {0, 200, 201, 204, 403, 404}

@@ -1,0 +1,255 @@
+"""An admin with lockable models, the people who use it, and what their browsers send."""
+
+import re
+from html.parser import HTMLParser
+
+from django.contrib import admin
+from django.contrib.admin.sites import all_sites
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Permission, User
+from django.http import FileResponse, HttpResponse
+from django.test import Client
+from django.urls import include, path, reverse
+
+from lock_tokens.admin import LockableModelAdmin, LockStateFilter
+from lock_tokens.models import LockToken
+from tests.models import (
+    Article,
+    ArticleProxy,
+    Comment,
+    Desk,
+    Feature,
+    Keyword,
+    Label,
+    Page,
+    Plain,
+    Shift,
+    Story,
+)
+
+
+def new_site(name="admin"):
+    """Return an admin site that ``manage.py check`` knows nothing of.
+
+    Its URLs are there only in the tests that ask for them, its complaints too.
+    """
+    site = admin.AdminSite(name)
+    all_sites.discard(site)
+    return site
+
+
+def urls_of_site(site):
+    """Return a ROOT_URLCONF with the site and the API."""
+    return (path("admin/", site.urls), path("locks/", include("lock_tokens.urls")))
+
+
+site = new_site()
+
+
+class CommentInline(admin.TabularInline):
+    model = Comment
+    extra = 1
+
+
+@admin.action
+def shout(model_admin, request, queryset):
+    for story in queryset:
+        story.headline = story.headline.upper()
+        story.save()
+
+
+@admin.action
+def update_all(model_admin, request, queryset):
+    queryset.update(body="updated")
+
+
+@admin.action
+def ask(model_admin, request, queryset):
+    return HttpResponse("Are you sure?")
+
+
+@admin.action
+def export(model_admin, request, queryset):
+    return FileResponse(
+        iter([story.headline.encode() for story in queryset]), filename="stories.txt"
+    )
+
+
+@admin.action
+def print_all(model_admin, request, queryset):
+    return HttpResponse(" ".join(story.headline for story in queryset))
+
+
+class StoryAdmin(LockableModelAdmin):
+    inlines = [CommentInline]
+    list_display = ["headline", "is_urgent", "body", "lock_state"]
+    list_editable = ["is_urgent", "body"]
+    list_filter = [LockStateFilter, "is_urgent"]
+    save_as = True
+    ordering = ["pk"]
+    actions = [shout, update_all, ask, export, print_all]
+    lock_exempt_actions = ["print_all"]
+
+
+class TextAdmin(LockableModelAdmin):
+    list_display = ["__str__", "lock_state"]
+    list_filter = [LockStateFilter]
+
+
+site.register(Story, StoryAdmin)
+site.register(Comment, LockableModelAdmin)
+site.register(Keyword)
+site.register(
+    [Article, ArticleProxy, Feature, Page, Label, Plain, Desk, Shift], TextAdmin
+)
+
+urlpatterns = urls_of_site(site)
+
+
+class Person(Client):
+    """Somebody signed in to the admin, with a browser of their own."""
+
+    def __init__(self, user):
+        super().__init__()
+        self.user = user
+        self.force_login(user)
+
+    def elsewhere(self):
+        """Return the same person at another browser."""
+        return Person(self.user)
+
+
+def person(name, *permissions):
+    """Return a new member of the staff, who may do all or what is permitted."""
+    user = User.objects.create_user(
+        name,
+        first_name=name.title(),
+        last_name="Writer",
+        is_staff=True,
+        is_superuser=not permissions,
+    )
+    permit(user, *permissions)
+    return Person(user)
+
+
+def permit(user, *permissions):
+    for permission in permissions:
+        app_label, codename = permission.split(".")
+        user.user_permissions.add(
+            Permission.objects.get(content_type__app_label=app_label, codename=codename)
+        )
+
+
+def url_of(obj, view="change", site="admin", **query):
+    """Return the address of a page of the object."""
+    names = f"{obj._meta.app_label}_{obj._meta.model_name}"
+    url = reverse(f"admin:{names}_{view}", args=[quote(obj.pk)], current_app=site)
+    return url + ("?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else "")
+
+
+def list_of(model, site="admin"):
+    names = f"{model._meta.app_label}_{model._meta.model_name}"
+    return reverse(f"admin:{names}_changelist", current_app=site)
+
+
+class Controls(HTMLParser):
+    """What a browser would send of a page's forms, and their buttons."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.fields = {}
+        self.buttons = set()
+        self._textarea = self._select = None
+        self.feed(text)
+
+    def add(self, name, value):
+        self.fields.setdefault(name, []).append(value)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        name, kind = given.get("name"), given.get("type", "text")
+        if tag == "textarea" and name:
+            self._textarea = name
+            self.add(name, "")
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and "selected" in given and self._select:
+            self.add(self._select, given.get("value", ""))
+        elif kind == "submit":
+            self.buttons.add(name)
+        elif tag == "input" and name and "disabled" not in given:
+            ticked = kind in ("checkbox", "radio")
+            if not ticked or "checked" in given:
+                self.add(name, given.get("value", "on" if ticked else ""))
+
+    def handle_endtag(self, tag):
+        if tag == "textarea":
+            self._textarea = None
+        if tag == "select":
+            self._select = None
+
+    def handle_data(self, data):
+        if self._textarea:
+            before = self.fields[self._textarea].pop()
+            # As browsers do: a line break right behind the tag is not the text's.
+            self.add(self._textarea, before + (data if before else data.lstrip("\r\n")))
+
+
+def text_of(response):
+    return response.content.decode()
+
+
+def buttons_of(response):
+    return Controls(text_of(response)).buttons
+
+
+def form_of(response, *buttons, **changes):
+    """Return what the page's form sends with a button pressed: ``_save`` by default.
+
+    ``changes`` is what was typed; ``None`` takes a field out. Two underscores in a name
+    stand for a dash.
+    """
+    data = {**Controls(text_of(response)).fields}
+    for name in [name for name in data if "__prefix__" in name]:
+        del data[name]
+    for name, value in changes.items():
+        if not name.startswith("_"):
+            name = name.replace("__", "-")
+        data[name] = value
+    for button in buttons or ("_save",):
+        data.setdefault(button, "1")
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def state_of(response):
+    """Return the state that the page shows."""
+    # Not from response.context, which of two requests in threads has both.
+    (state,) = re.findall(r'data-state="(\w+)"', text_of(response))
+    return state
+
+
+def token_of(response):
+    """Return the token in the page's hidden field."""
+    (token,) = Controls(text_of(response)).fields["lock_token"]
+    return token
+
+
+def holder_of(obj):
+    """Return the user who holds the object's live lock."""
+    info = LockToken.objects.info(obj)
+    return info and info.locked_by
+
+
+def standing_token(obj):
+    current_token = LockToken.objects.current_token(obj)
+    return current_token and current_token.token
+
+
+def messages_of(response):
+    return [str(message) for message in response.context["messages"]]
+
+
+def take_and_leave(obj):
+    """Let another have the object's lock for a while, and leave."""
+    lock = LockToken.objects.take_over(obj)
+    LockToken.objects.release(obj, lock.token_str)

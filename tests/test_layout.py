@@ -1,0 +1,102 @@
+"""The rooms of the house: which may import which. ``docs/contributing.rst`` draws them."""
+
+import ast
+from pathlib import Path
+
+import lock_tokens
+
+PACKAGE = Path(lock_tokens.__file__).parent
+GROUND = ["exceptions", "signals", "settings"]
+LOCK = [*GROUND, "locking"]
+MODELS = [*LOCK, "querysets", "managers", "models"]
+PAGES = [*MODELS, "permissions", "holding", "sessions", "refusals"]
+MAY_IMPORT = {
+    **{name: [] for name in GROUND},
+    "locking": GROUND,
+    "querysets": LOCK,
+    "managers": [*LOCK, "querysets"],
+    "models": [*LOCK, "querysets", "managers"],
+    "permissions": MODELS,
+    "holding": MODELS,
+    "sessions": MODELS,
+    "refusals": MODELS,
+    "checks": [*GROUND, "permissions"],
+    "web": PAGES,
+    "api": [*MODELS, "permissions"],
+    "urls": ["api"],
+    "decorators": [*PAGES, "web"],
+    "templatetags": [*PAGES, "web"],
+    "management": MODELS,
+    "migrations": MODELS,
+    "admin": [*PAGES, "web"],
+    "rest_framework": [*PAGES, "api"],
+    "apps": ["checks", "sessions", "rest_framework"],
+}
+
+
+def imports_of(path):
+    """Return the modules of the package that a file imports, wherever it does so."""
+    package = ["lock_tokens", *path.relative_to(PACKAGE).parts[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names = {f"{module}.{alias.name}" for alias in node.names}
+            found |= {name for name in names if is_module(name)} or {module}
+    return {name for name in found if name.split(".")[0] == "lock_tokens"}
+
+
+def is_module(name):
+    path = PACKAGE.parent / Path(*name.split("."))
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+def modules():
+    return {
+        ".".join(
+            ["lock_tokens", *path.relative_to(PACKAGE).with_suffix("").parts]
+        ).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+def room_of(name):
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_rooms_import_only_what_the_design_allows():
+    arrows = {
+        f"{name} -> {imported}"
+        for name, path in modules().items()
+        for imported in imports_of(path)
+        if room_of(imported) != room_of(name)
+        and room_of(imported) not in MAY_IMPORT.get(room_of(name), [])
+        and imported != "lock_tokens"
+    }
+    assert not arrows
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    rest = {name: imports_of(path) - {name} for name, path in modules().items()}
+    while free := {name for name, found in rest.items() if not found & rest.keys()}:
+        rest = {name: found for name, found in rest.items() if name not in free}
+    assert not rest
+
+
+def test_the_two_halves_of_the_admin_do_not_know_each_other():
+    for half, other in (("lockable", "lock_token"), ("lock_token", "lockable")):
+        for path in (PACKAGE / "admin" / half).glob("*.py"):
+            assert not any(
+                name.startswith(f"lock_tokens.admin.{other}.")
+                or name == f"lock_tokens.admin.{other}"
+                for name in imports_of(path)
+            ), path
+
+
+def test_no_module_is_too_long_and_the_root_is_not_crowded():
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 500, path
+    assert len([path for path in PACKAGE.iterdir() if path.is_file()]) <= 18

@@ -1,0 +1,515 @@
+"""The page of a refusal: what it tells, what it gives back, what it keeps to itself."""
+
+from html.parser import HTMLParser
+
+import pytest
+from django.contrib.auth.models import User
+from django.http import Http404, HttpResponse
+from django.test import Client, RequestFactory
+from django.utils import timezone, translation
+from django.utils.formats import date_format
+from django.views.decorators.debug import sensitive_post_parameters
+
+from lock_tokens.decorators import locks_object, requires_lock_on_object
+from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
+from lock_tokens.models import LockToken
+from lock_tokens.refusals import DEFAULT_TEMPLATE, TOKEN_FIELD, refuse, submitted_fields
+from lock_tokens.sessions import remember
+from tests.models import Article, Label
+from tests.support.helpers import of_url, urls_of
+
+pytestmark = pytest.mark.django_db
+
+TYPED = [
+    "plain",
+    "  spaces around  ",
+    "\nbegins with a newline",
+    "\n\nwith two",
+    "\r\nas browsers send it\r\nline",
+    "ends with a newline\n",
+    "</textarea><script>alert(1)</script>",
+    "<b>&amp;&lt;</b> \" ' &",
+    "{{ request }} {% now 'Y' %}",
+    "Grüße, 日本語 🔒",
+    "x" * 100_000,
+    "\t",
+]
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page: its text, its tags, and its textareas."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags = []
+        self.text = ""
+        self.textareas = []
+        self.labels = []
+        self._in = None
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag == "textarea":
+            self.textareas.append("")
+        if tag == "label":
+            self.labels.append("")
+        self._in = tag
+
+    def handle_endtag(self, tag):
+        if tag == "textarea" and self.textareas[-1].startswith("\n"):
+            # The one newline that the parser of a browser drops.
+            self.textareas[-1] = self.textareas[-1][1:]
+        self._in = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self._in == "textarea":
+            self.textareas[-1] += data
+        if self._in == "label":
+            self.labels[-1] += data
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def page_of(answer):
+    return Page(answer.content.decode())
+
+
+@pytest.fixture
+def article():
+    return Article.objects.create()
+
+
+@pytest.fixture
+def save(settings):
+    """Serve a view that saves under ``/<key>/``."""
+    settings.ROOT_URLCONF = urls_of(
+        requires_lock_on_object(Article, of_url)(lambda request, key: HttpResponse())
+    )
+
+
+@pytest.fixture
+def edit(settings):
+    """Serve a view that locks under ``/<key>/``."""
+    settings.ROOT_URLCONF = urls_of(
+        locks_object(Article, of_url)(lambda request, key: HttpResponse())
+    )
+
+
+# What it tells
+
+
+def test_a_locked_object_s_page_names_the_holder_and_the_times(edit, client, article):
+    alice = User.objects.create(username="alice")
+    article.lock(user=alice)
+    answer = client.get(f"/{article.pk}/")
+    assert answer.status_code == 403
+    lock = LockToken.objects.get_for_object(article)
+    page = page_of(answer)
+    assert "Somebody else is editing this" in page.text
+    assert "alice" in page.text
+    assert str(article) in page.text
+    for time in (lock.locked_at, lock.expires_at):
+        assert date_format(timezone.localtime(time), "DATETIME_FORMAT") in page.text
+    assert page.textareas == []
+
+
+def test_times_are_in_the_reader_s_time_zone(edit, client, article, settings):
+    settings.TIME_ZONE = "Pacific/Auckland"
+    article.lock()
+    lock = LockToken.objects.get_for_object(article)
+    page = page_of(client.get(f"/{article.pk}/"))
+    shown = date_format(timezone.localtime(lock.expires_at), "DATETIME_FORMAT")
+    utc = date_format(lock.expires_at, "DATETIME_FORMAT")
+    assert shown in page.text
+    assert utc not in page.text
+
+
+def test_times_are_shown_without_use_tz_too(edit, client, article, settings):
+    settings.USE_TZ = False
+    article.lock()
+    lock = LockToken.objects.get_for_object(article)
+    page = page_of(client.get(f"/{article.pk}/"))
+    assert date_format(lock.expires_at, "DATETIME_FORMAT") in page.text
+
+
+def test_an_unknown_holder_is_not_named(edit, client, article):
+    article.lock()
+    page = page_of(client.get(f"/{article.pk}/"))
+    assert f"{article} is locked." in page.text
+    assert "None" not in page.text
+
+
+def test_a_void_token_s_page_says_that_the_lock_has_ended(save, client, article):
+    void = article.lock()["token"]
+    article.unlock(void)
+    answer = client.post(f"/{article.pk}/", {"lock_token": void, "title": "Mine"})
+    assert answer.status_code == 403
+    page = page_of(answer)
+    assert "You do not hold the lock" in page.text
+    assert str(article) in page.text
+    assert "were not saved" in page.text
+    assert "Somebody else is editing this" not in page.text
+
+
+def test_a_void_token_s_page_names_who_holds_the_lock_now(save, client, article):
+    article.lock(user=User.objects.create(username="alice"))
+    page = page_of(client.post(f"/{article.pk}/", {"title": "Mine"}))
+    assert "You do not hold the lock" in page.text
+    assert "alice is editing it now" in page.text
+
+
+@pytest.mark.parametrize("view", ["edit", "save"])
+def test_input_for_an_object_that_is_gone_is_given_back(view, client, request, article):
+    request.getfixturevalue(view)
+    url = f"/{article.pk}/"
+    article.delete()
+    answer = client.post(url, {"title": "Mine", "password": "hunter2"})
+    assert answer.status_code == 404
+    assert answer["Cache-Control"] == "no-store"
+    page = page_of(answer)
+    assert "This is no longer here" in page.text
+    assert page.textareas == ["Mine"]
+    assert page.of("a") == []
+    # Without input the project's own 404 page is enough.
+    for answer in (client.get(url), client.post(url), client.post(url, {"title": ""})):
+        assert answer.status_code == 404
+        assert "This is no longer here" not in answer.content.decode()
+
+
+def test_names_are_escaped(settings, client):
+    evil = "<script>alert('x')</script>"
+    label = Label.objects.create(name=evil)
+    label.lock(user=User.objects.create(username=evil))
+    settings.ROOT_URLCONF = urls_of(
+        locks_object(Label, lambda request, key: evil)(
+            lambda request, key: HttpResponse()
+        )
+    )
+    answer = client.get("/x/?next=<script>")
+    page = page_of(answer)
+    assert page.of("script") == []
+    assert page.text.count(evil) == 2
+    assert "<script" not in answer.content.decode()
+
+
+def test_the_page_speaks_the_reader_s_language(edit, client, article):
+    article.lock()
+    with translation.override("de"):
+        answer = client.get(f"/{article.pk}/")
+    page = page_of(answer)
+    assert page.of("html") == [{"lang": "de"}]
+    assert "Das bearbeitet gerade jemand anders" in page.text
+
+
+def test_the_page_is_not_stored(edit, save, client, article):
+    article.lock()
+    answer = client.get(f"/{article.pk}/")
+    assert answer.status_code == 403
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_the_page_works_under_a_strict_content_security_policy(save, client, article):
+    page = page_of(client.post(f"/{article.pk}/", {"title": "Mine"}))
+    assert page.of("script") == []
+    assert page.of("style") == []
+    for _, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on")]
+        assert "style" not in attributes
+
+
+def test_a_head_request_has_the_status_and_no_body(edit, client, article):
+    article.lock()
+    answer = client.head(f"/{article.pk}/")
+    assert answer.status_code == 403
+    assert answer.content == b""
+
+
+# What was typed
+
+
+@pytest.mark.parametrize("value", TYPED, ids=lambda value: ascii(value)[:20])
+def test_what_was_typed_is_in_the_page_to_the_letter(save, client, article, value):
+    page = page_of(client.post(f"/{article.pk}/", {"title": value}))
+    normal = value.replace("\r\n", "\n")
+    assert [text.replace("\r\n", "\n") for text in page.textareas] == [normal]
+    assert page.labels == ["title"]
+    assert page.of("script") == []
+
+
+def test_what_was_typed_is_there_also_when_another_holds_the_lock(
+    edit, client, article
+):
+    article.lock()
+    page = page_of(client.post(f"/{article.pk}/", {"title": "Mine"}))
+    assert "Somebody else is editing this" in page.text
+    assert page.textareas == ["Mine"]
+
+
+def test_every_field_and_every_value_is_there_in_order(save, client, article):
+    answer = client.post(
+        f"/{article.pk}/",
+        {"title": "T", "tags": ["a", "b", "a"], "sections-0-body": "S", "empty": ""},
+    )
+    page = page_of(answer)
+    assert page.labels == ["title", "tags", "tags", "tags", "sections-0-body"]
+    assert page.textareas == ["T", "a", "b", "a", "S"]
+
+
+def test_the_text_can_be_selected_and_has_a_label(save, client, article):
+    page = page_of(client.post(f"/{article.pk}/", {"title": "T", "body": "B" * 200}))
+    ids = [attributes["id"] for attributes in page.of("textarea")]
+    assert ids == [attributes["for"] for attributes in page.of("label")]
+    assert len(set(ids)) == 2
+    for attributes in page.of("textarea"):
+        assert "readonly" in attributes
+        assert "disabled" not in attributes
+
+
+def test_field_names_are_escaped(save, client, article):
+    answer = client.post(f"/{article.pk}/", {"<script>": "T"})
+    page = page_of(answer)
+    assert page.labels == ["<script>"]
+    assert page.of("script") == []
+
+
+def test_a_urlencoded_form_is_there_too(save, client, article):
+    answer = client.post(
+        f"/{article.pk}/",
+        "title=%0AMine+%26+yours&body=%3Cb%3E",
+        content_type="application/x-www-form-urlencoded",
+    )
+    assert page_of(answer).textareas == ["\nMine & yours", "<b>"]
+
+
+def test_a_request_without_a_form_has_no_such_section(save, client, article):
+    for answer in (
+        client.get(f"/{article.pk}/?title=Mine"),
+        client.post(f"/{article.pk}/"),
+        client.post(f"/{article.pk}/", {"title": ""}),
+        client.post(f"/{article.pk}/", {"a": 1}, content_type="application/json"),
+    ):
+        assert answer.status_code == 403
+        assert answer.context["submitted"] == []
+        assert "What you entered" not in page_of(answer).text
+
+
+# What it keeps to itself
+
+
+def test_no_token_and_no_password_is_in_the_page(save, article):
+    client = Client(enforce_csrf_checks=True)
+    client.cookies["csrftoken"] = secret = "c" * 32
+    in_the_session, in_the_form = "a" * 32, article.lock()["token"]
+    session = client.session
+    remember(article, session, in_the_session)
+    session.save()
+    client.cookies["sessionid"] = session.session_key
+    article.unlock(in_the_form)
+    current_token = article.lock()["token"]
+    answer = client.post(
+        f"/{article.pk}/",
+        {
+            "title": "Mine",
+            TOKEN_FIELD: in_the_form,
+            "csrfmiddlewaretoken": secret,
+            "password": "hunter2",
+            "new_password1": "hunter3",
+            "PASSWORD": "hunter4",
+        },
+    )
+    assert answer.status_code == 403
+    page = page_of(answer)
+    assert page.textareas == ["Mine"]
+    html = answer.content.decode()
+    for hidden in (
+        in_the_session,
+        in_the_form,
+        current_token,
+        secret,
+        "hunter",
+        "csrfmiddlewaretoken",
+        session.session_key,
+    ):
+        assert hidden not in html
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [(("card", "pin"), ["Mine"]), (("pin",), ["Mine", "4111"]), ((), [])],
+    ids=["two", "one", "all"],
+)
+def test_sensitive_post_parameters_are_not_in_the_page(
+    settings, client, article, names, shown
+):
+    settings.ROOT_URLCONF = urls_of(
+        sensitive_post_parameters(*names)(
+            requires_lock_on_object(Article, of_url)(
+                lambda request, key: HttpResponse()
+            )
+        )
+    )
+    answer = client.post(
+        f"/{article.pk}/", {"title": "Mine", "card": "4111", "pin": "0815"}
+    )
+    assert answer.status_code == 403
+    assert page_of(answer).textareas == shown
+    assert "0815" not in answer.content.decode()
+
+
+# The way on
+
+
+def retry_url(request):
+    page = page_of(refuse(request, InvalidToken("Void.", Article(pk=1))))
+    (link,) = page.of("a")
+    return link["href"]
+
+
+def test_a_page_that_was_opened_is_opened_again():
+    request = RequestFactory().get("/edit/1/", {"a": "b", "c": "<"})
+    assert retry_url(request) == "/edit/1/?a=b&c=%3C"
+    request = RequestFactory().get(
+        "/edit/1/", headers={"Referer": "http://testserver/"}
+    )
+    assert retry_url(request) == "/edit/1/"
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_a_form_leads_back_to_the_page_that_it_came_from(method):
+    referer = "http://testserver/edit/1/?a=b&c=d"
+    request = getattr(RequestFactory(), method)(
+        "/save/1/", headers={"Referer": referer}
+    )
+    assert retry_url(request) == referer
+
+
+@pytest.mark.parametrize(
+    "referer",
+    [
+        None,
+        "",
+        "https://elsewhere.example/edit/1/",
+        "//elsewhere.example/",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "http://testserver@elsewhere.example/",
+    ],
+)
+def test_a_form_from_elsewhere_leads_to_its_own_url(referer):
+    headers = {} if referer is None else {"Referer": referer}
+    request = RequestFactory().post("/save/1/", headers=headers)
+    assert retry_url(request) == "/save/1/"
+
+
+def test_a_secure_page_does_not_lead_to_an_insecure_one():
+    request = RequestFactory().post(
+        "/save/1/", headers={"Referer": "http://testserver/edit/1/"}, secure=True
+    )
+    assert retry_url(request) == "/save/1/"
+
+
+# The template's context, and another template
+
+
+def test_the_context_of_a_locked_object(edit, client, article):
+    alice = User.objects.create(username="alice")
+    article.lock(user=alice)
+    lock = LockToken.objects.get_for_object(article)
+    context = client.post(f"/{article.pk}/", {"title": "Mine"}).context
+    assert isinstance(context["error"], AlreadyLockedError)
+    assert context["object"] == article
+    assert context["is_locked"] is True
+    assert context["is_gone"] is False
+    assert context["locked_by"] == alice
+    assert context["locked_at"] == lock.locked_at
+    assert context["expires_at"] == lock.expires_at
+    assert context["submitted"] == [("title", "Mine")]
+    assert context["retry_url"] == f"/{article.pk}/"
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_the_context_of_a_void_token_tells_who_holds_the_lock_now(
+    save, client, article, taken
+):
+    alice = User.objects.create(username="alice")
+    lock = LockToken.objects.acquire(article, user=alice) if taken else None
+    context = client.post(f"/{article.pk}/").context
+    assert isinstance(context["error"], InvalidToken)
+    assert context["object"] == article
+    assert context["is_locked"] is False
+    assert context["is_gone"] is False
+    assert context["locked_by"] == (alice if taken else None)
+    assert context["locked_at"] == (lock and lock.locked_at)
+    assert context["expires_at"] == (lock and lock.expires_at)
+    assert context["submitted"] == []
+    assert context["retry_url"] == f"/{article.pk}/"
+
+
+def test_the_context_of_an_object_that_is_gone(save, client):
+    answer = client.post("/5/", {"title": "Mine"})
+    assert answer.status_code == 404
+    context = answer.context
+    assert isinstance(context["error"], Http404)
+    assert context["object"] is None
+    assert context["is_locked"] is False
+    assert context["is_gone"] is True
+    assert context["locked_by"] is None
+    assert context["submitted"] == [("title", "Mine")]
+
+
+def test_submitted_fields_for_pages_of_the_project_s_own():
+    request = RequestFactory().post(
+        "/", {"a": ["1", ""], "lock_token": "0" * 32, "password": "x", "b": "\n"}
+    )
+    assert submitted_fields(request) == [("a", "1"), ("b", "\n")]
+    request.sensitive_post_parameters = ["a"]
+    assert submitted_fields(request) == [("b", "\n")]
+    assert submitted_fields(RequestFactory().get("/?a=1")) == []
+
+
+def test_a_refusal_about_an_object_that_was_deleted_since_is_a_page_too(article):
+    gone = Article.objects.get(pk=article.pk)
+    gone.delete()
+    request = RequestFactory().post("/", {"title": "Mine"})
+    answer = refuse(request, InvalidToken("Void.", gone))
+    assert answer.status_code == 403
+    assert page_of(answer).textareas == ["Mine"]
+
+
+def test_refuse_answers_for_views_of_the_project_s_own(article):
+    request = RequestFactory().post("/", {"title": "Mine"})
+    answer = refuse(request, AlreadyLockedError("Locked.", article))
+    assert answer.status_code == 403
+    assert answer["Cache-Control"] == "no-store"
+    page = page_of(answer)
+    assert f"{article} is locked." in page.text
+    assert page.textareas == ["Mine"]
+    # Neither the times nor the holder are known: none is invented.
+    assert "Since" not in page.text
+    assert "None" not in page.text.replace("None of it is lost", "")
+
+
+def test_refuse_takes_another_template(article, settings):
+    settings.TEMPLATES = [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {
+                "loaders": [
+                    (
+                        "django.template.loaders.locmem.Loader",
+                        {"ours.html": "{{ error }} {{ submitted|length }}"},
+                    )
+                ]
+            },
+        }
+    ]
+    request = RequestFactory().post("/", {"title": "Mine"})
+    answer = refuse(request, InvalidToken("Void.", article), "ours.html")
+    assert answer.content == b"Void. 1"
+    assert answer.status_code == 403
+    assert DEFAULT_TEMPLATE == "lock_tokens/locked.html"
