@@ -105,6 +105,16 @@ def test_no_module_is_too_long_and_the_root_is_not_crowded():
     assert len([path for path in PACKAGE.iterdir() if path.is_file()]) <= 18
 
 
+def test_no_test_imports_another():
+    for path in Path(__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(alias.name for alias in node.names)]
+                imported = {part for name in names for part in name.split(".")}
+                if node.module.startswith("tests"):
+                    assert not any(name.startswith("test_") for name in imported), path
+
+
 @pytest.mark.parametrize(
     ("module", "names"),
     {
