@@ -15,7 +15,7 @@ class LockTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def import_models(self) -> None:
-        """Load the models; say what is missing where Django would only say that it is."""
+        """Load the models. Name a missing app, which Django's own error would not."""
         for name in REQUIRED_APPS:
             if not apps.is_installed(name):
                 raise ImproperlyConfigured(

@@ -1,7 +1,7 @@
-"""What the lock says when it cannot do what it was asked.
+"""Exceptions and warnings of locks.
 
-Each error carries ``obj``, the object that it is about (``None`` where only its key
-is known). No error ever carries a token.
+Each error carries ``obj``, the object that it is about (``None`` when only its key is
+known). No error carries a token.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class LockTokensError(Exception):
-    """Base class of the errors below, for callers that treat them alike."""
+    """Base class of the errors below."""
 
     def __init__(self, message: str = "", obj: Any = None) -> None:
         super().__init__(message)
@@ -19,9 +19,9 @@ class LockTokensError(Exception):
 
 
 class AlreadyLockedError(LockTokensError):
-    """Another live lock stands on the object.
+    """The object already has a live lock.
 
-    ``locked_by`` is the holder (``None`` when unknown), ``locked_at`` and ``expires_at``
+    ``locked_by`` is the holder (``None`` when unknown). ``locked_at`` and ``expires_at``
     say since when and until when. All three are ``None`` when the lock went away before
     the database could be asked who had it.
     """
@@ -41,23 +41,23 @@ class AlreadyLockedError(LockTokensError):
 
 
 class InvalidToken(LockTokensError):
-    """The token is void: it does not stand in the object's lock."""
+    """The token is void: it is not the token of the object's lock."""
 
 
 class RenewedSinceError(LockTokensError):
-    """The lock has another expiry than the one that a renewal was to replace.
+    """The lock no longer has the expiry that a renewal was to replace.
 
-    Another page of the same holder has renewed it. The token is good.
+    Another page of the same holder has renewed the lock. The token is valid.
     """
 
 
 class UnlockForbiddenError(LockTokensError):
-    """The token that was given does not hold the lock that it should release."""
+    """The token is not the token of the lock that it should release."""
 
 
 class NoLockWarning(Warning):
-    """A token was checked on an object that has no lock at all."""
+    """A token was checked on an object that has no lock."""
 
 
 class LockExpiredWarning(Warning):
-    """The token is the object's, and its time has passed; it is still valid."""
+    """The lock has expired, but its token is still valid: nobody took the lock."""

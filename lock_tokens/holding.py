@@ -1,4 +1,4 @@
-"""A token kept for a block of code: around a save, or while a job runs."""
+"""Keep a lock for a block of code: around a save, or while a job runs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,24 @@ from .locking.lock_key import LockKey, database_of
 from .locking.renewal import HeldLock, in_thread, renewing
 from .models import LockToken
 
+__all__ = [
+    "FencedLock",
+    "HeldLock",
+    "afence",
+    "ahold_lock",
+    "fence",
+    "fence_unlocked",
+    "hold_lock",
+]
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class FencedLock:
     """A lock whose token is verified until the transaction ends.
 
-    ``token`` and ``expires_at`` are the lock's; ``release`` says whether it is given up
-    at the end of the block, and may be set by the block.
+    ``token`` and ``expires_at`` are the lock's. ``release`` says whether the lock is given
+    up at the end of the block. The block may set it.
     """
 
     def __init__(self, token: str, expires_at: datetime, release: bool) -> None:
@@ -48,13 +58,13 @@ def fence(
 ) -> Iterator[FencedLock]:
     """Save under a lock: nobody can take it before the block's transaction ends.
 
-    Opens a transaction (or joins the one that is open), verifies the token and extends
-    the lock to ``timeout`` seconds from now (``TIMEOUT`` by default; a later expiry
-    stays), all in one statement that locks the token's row. With ``release=True`` the
-    lock is given up in the same transaction. If the block raises, everything in it is
-    undone and the lock is as it was before.
+    Opens a transaction, or joins the open one. In it, one statement verifies the token,
+    extends the lock to ``timeout`` seconds from now (``TIMEOUT`` by default; a later
+    expiry is kept) and locks the token's row. With ``release=True`` the lock is given up
+    in the same transaction. If the block raises, everything in it is undone and the lock
+    is as it was before.
 
-    Gives a :class:`FencedLock`.
+    Yields a :class:`FencedLock`.
 
     Raises ``InvalidToken``, before the block runs, when the token is void or the object
     has no lock; ``ValueError`` for an unsaved object or a bad timeout.
@@ -74,15 +84,15 @@ def fence_unlocked(
 ) -> Iterator[FencedLock]:
     """Save without a token, if nobody has locked the object.
 
-    Opens a transaction (or joins the one that is open) and acquires the lock in it, with
-    ``user`` as its holder, so that nobody else can before the block's transaction ends.
-    The lock is released in the same transaction. One that had expired is void
-    afterwards: its page shows what was there before.
+    Opens a transaction, or joins the open one, and acquires the lock in it with ``user``
+    as its holder. Nobody else can lock the object before the transaction ends. The lock
+    is released in the same transaction. The token of an expired lock is void afterwards,
+    because its page shows the object as it was before.
 
-    Gives a :class:`FencedLock`.
+    Yields a :class:`FencedLock`.
 
-    Raises ``AlreadyLockedError``, before the block runs, when a live lock stands;
-    ``ValueError`` for an unsaved object or user.
+    Raises ``AlreadyLockedError``, before the block runs, when the object has a live
+    lock; ``ValueError`` for an unsaved object or user.
     """
 
     locks = LockToken.objects
@@ -105,14 +115,13 @@ def _fencing(
 ) -> Iterator[FencedLock]:
     lock_key = LockToken.objects.key_of(obj)
     with contextlib.ExitStack() as stack:
-        # Where a router keeps the two apart, the object's transaction ends first.
+        # If a router keeps lock and object apart, the object's transaction ends first.
         for using in dict.fromkeys((lock_key.using, database_of(obj))):
             stack.enter_context(transaction.atomic(using=using))
         fenced = get_lock()
         yield fenced
         if fenced.release and not connections[lock_key.using].needs_rollback:
-            # Nobody but this transaction can have ended the lock: the object was
-            # deleted with it.
+            # Only this transaction can have ended the lock: it deleted the object.
             with contextlib.suppress(UnlockForbiddenError):
                 LockToken.objects.release(lock_key, fenced.token)
 
@@ -127,9 +136,9 @@ async def afence(
 ) -> AsyncIterator[FencedLock]:
     """:func:`fence` for async code.
 
-    The transaction is that of the thread in which Django runs async ORM calls. One
-    request has one such thread; tasks that share it also share the transaction, so
-    write to the database from one task only while the block is open.
+    The transaction belongs to the thread in which Django runs async ORM calls. A request
+    has one such thread. Tasks that share it also share the transaction, so let only one
+    task write to the database while the block is open.
     """
     async with in_thread(fence(obj, token, release=release, timeout=timeout)) as fenced:
         yield fenced
@@ -167,7 +176,7 @@ class _Hold:
 
     def _release(self, held: HeldLock, error: BaseException | None) -> None:
         if error is not None:
-            held.give_up()  # the block's own error is the one to know about
+            held.give_up()  # the block's own error matters more
             return
         try:
             held.release()
@@ -189,17 +198,17 @@ class hold_lock(_Hold):
         @hold_lock(lambda article_id: Article.objects.get(pk=article_id))
         def publish(article_id): ...
 
-    ``obj`` is a saved object; for a decorator it may be a function that gets the call's
-    arguments and returns one. ``timeout`` is the lock's life in seconds (``TIMEOUT`` by
-    default), ``user`` its holder.
+    ``obj`` is a saved object. A decorator also takes a function that gets the call's
+    arguments and returns the object. ``timeout`` is the lock's life in seconds
+    (``TIMEOUT`` by default), ``user`` its holder.
 
-    Acquires the lock, renews it from a thread each third of its life, and releases it
-    at the end, also when the block raises. The block is given a :class:`HeldLock`: ask
-    ``lost`` or call ``check()`` before a step that needs the lock, or better, save
-    within ``fence(obj, held.token)``. Inside a transaction nothing is renewed: the
+    The lock is acquired, renewed from a thread each third of its life, and released at
+    the end, even when the block raises. The block gets a :class:`HeldLock`. Before a step
+    that needs the lock, ask ``lost`` or call ``check()``. To save, use
+    ``fence(obj, held.token)``. Inside a transaction nothing is renewed, because the
     transaction keeps others out until it ends.
 
-    Raises ``AlreadyLockedError`` when another live lock stands; ``InvalidToken`` at the
+    Raises ``AlreadyLockedError`` when the object has a live lock; ``InvalidToken`` at the
     end when the lock was lost; ``ValueError`` for an unsaved object or a bad timeout.
     """
 
@@ -239,8 +248,7 @@ class hold_lock(_Hold):
 class ahold_lock(_Hold):
     """:class:`hold_lock` for async code: an async context manager and decorator.
 
-    Renews from a task, so the block must let the event loop run. A function that is
-    given instead of an object may be a coroutine function.
+    A function that is given instead of an object may be a coroutine function.
     """
 
     _held: HeldLock

@@ -1,4 +1,4 @@
-"""The managers, to use as they are or to inherit from."""
+"""The manager of lockable models, to use as it is or to inherit from."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def get_and_lock(
 ) -> tuple[Any, dict[str, str]]:
     """Return the object that ``objects.get()`` finds, locked, and its token dict.
 
-    The object is read again once it is locked, so that it is not older than its lock.
+    The object is read again when it is locked, so that it is not older than its lock.
     ``lock_timeout`` (seconds) and ``lock_user`` are as in ``LockTokenManager.acquire``.
 
-    Raises what ``get()`` raises, ``AlreadyLockedError`` when another live lock stands,
+    Raises what ``get()`` raises, ``AlreadyLockedError`` when the object has a live lock,
     and ``ValueError`` for a bad timeout.
     """
     locks = LockToken.objects

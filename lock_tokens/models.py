@@ -11,11 +11,18 @@ from django.db.models.signals import class_prepared, post_delete
 
 from .exceptions import LockExpiredWarning, NoLockWarning
 from .locking.info import LockInfo, token_dict
-from .locking.lock_key import key_of_deleted
+from .locking.lock_key import LockKey, key_of_deleted
 from .locking.lock_token import LockToken, default_expiry
 from .managers import LockableModelManager, get_and_lock
 
-__all__ = ["LockToken", "LockableModel", "default_expiry", "token_dict"]
+__all__ = [
+    "LockInfo",
+    "LockKey",
+    "LockToken",
+    "LockableModel",
+    "default_expiry",
+    "token_dict",
+]
 
 
 class LockableModel(models.Model):
@@ -43,9 +50,9 @@ class LockableModel(models.Model):
         ``timeout`` is the lock's life from now in seconds, the ``TIMEOUT`` setting by
         default. ``user`` is recorded as the holder of a new lock.
 
-        Raises ``AlreadyLockedError`` when another live lock stands, ``InvalidToken``
-        when the given token is void or the object has no lock, and ``ValueError`` for a
-        bad timeout or an unsaved user.
+        Without a token it raises ``AlreadyLockedError`` when the object has a live lock.
+        With a token it raises ``InvalidToken`` when that is void or the object has no
+        lock. It raises ``ValueError`` for a bad timeout or an unsaved user.
         """
         if token is None:
             return LockToken.objects.acquire(
@@ -61,21 +68,21 @@ class LockableModel(models.Model):
         LockToken.objects.release(self, token)
 
     def is_locked(self: models.Model) -> bool:
-        """Say whether a live lock stands on the object."""
+        """Say whether the object has a live lock."""
         return LockToken.objects.is_locked(self)
 
     def check_lock(self: models.Model, token: str | None) -> bool:
         """Say whether this is the token of the object's lock.
 
-        Also when the lock has expired, with a ``LockExpiredWarning``: nobody took it,
-        so it is still valid. A token on an object without any lock is void, with a
-        ``NoLockWarning``. To *save* on the strength of a token, use ``fence()``: what
-        is true here may be over one statement later.
+        The token of an expired lock is still valid, since nobody took the lock; it gives
+        a ``LockExpiredWarning``. Any token of an object without a lock is void, and gives
+        a ``NoLockWarning``. To *save* with a token, use ``fence()``: what this method
+        says may have changed one statement later.
         """
         return _check_lock(self, token)
 
     def check_lock_token(self: models.Model, token: str | None) -> bool:
-        """:meth:`check_lock`, by the name that it had up to 0.2.5."""
+        """The old name of :meth:`check_lock`, up to 0.2.5."""
         return _check_lock(self, token)
 
     def lock_info(self: models.Model) -> LockInfo | None:
@@ -139,7 +146,7 @@ def _check_lock(obj: models.Model, token: str | None) -> bool:
 def remove_lock_of_deleted(
     sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any
 ) -> None:
-    """Remove the lock of a ``LockableModel`` object together with the object."""
+    """Remove the lock of a ``LockableModel`` object that was deleted."""
     try:
         LockToken.objects.remove(key_of_deleted(LockToken.objects, instance, using))
     except ValueError:
@@ -147,10 +154,10 @@ def remove_lock_of_deleted(
 
 
 def watch_deletion(sender: type[models.Model], **kwargs: Any) -> None:
-    """Have the locks of a lockable model's objects removed with them.
+    """Connect the receiver that removes the locks of a lockable model's objects.
 
-    One receiver a model, not one for all: a receiver without a sender would cost every
-    model of the project Django's fast deletion.
+    Each model has its own. A receiver without a sender would take Django's fast
+    deletion away from every model of the project.
     """
     if issubclass(sender, LockableModel):
         post_delete.connect(

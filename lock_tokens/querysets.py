@@ -38,7 +38,7 @@ class KeyText(models.Func):
 
     def _text(self, connection: Any, text_type: str) -> str:
         if self._is_kept_as_digits(connection):
-            # Kept as 32 digits: put the dashes in that str(UUID) has.
+            # The column has 32 digits: insert the dashes of str(UUID).
             parts = [
                 f"SUBSTR(%(expressions)s, {start}, {length})"
                 for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
@@ -62,7 +62,7 @@ class KeyText(models.Func):
 
 
 class LockStateIterable(ModelIterable):  # type: ignore[type-arg]
-    """Gives each object its ``lock_state``, a batch with one query."""
+    """Gives each object its ``lock_state``, with one query for each batch."""
 
     def __iter__(self) -> Iterator[Any]:
         locks = LockToken.objects
@@ -76,9 +76,10 @@ class LockStateIterable(ModelIterable):  # type: ignore[type-arg]
 def live_lock(
     model: type[models.Model], by: models.Model | None = None
 ) -> models.Exists:
-    """Return the condition that a live lock stands on an object of this model.
+    """Return the condition that an object of this model has a live lock.
 
-    For ``filter()`` on any queryset of it; with ``by``, a lock of that user's.
+    Use it in ``filter()`` on any queryset of the model. With ``by``, the lock must be
+    that user's.
 
     Raises ``TypeError`` for models whose key is no integer, text or UUID, and
     ``ValueError`` for composite keys.
@@ -95,7 +96,7 @@ def live_lock(
         )
     meta = (model._meta.concrete_model or model)._meta
     key = KeyText(models.OuterRef("pk"), field=field)
-    # By the content type's name, not its id: a queryset may be written at class
+    # By the name of the content type, not its id: a queryset may be written at class
     # level, where no query can be made yet.
     return models.Exists(
         LockToken._base_manager.filter(
@@ -109,14 +110,14 @@ def live_lock(
 
 
 class LockableQuerySet(models.QuerySet[M]):
-    """A queryset that can be told by locks.
+    """A queryset that can be filtered by locks.
 
-    ``locked()`` and ``unlocked()`` are conditions in SQL, so the lock table has to be in
-    the same database; ``with_lock_state()`` works across databases.
+    ``locked()`` and ``unlocked()`` are conditions in SQL, so the lock table must be in
+    the same database. ``with_lock_state()`` works across databases.
     """
 
     def locked(self, by: models.Model | None = None) -> LockableQuerySet[M]:
-        """Return the objects on which a live lock stands; with ``by``, that user's.
+        """Return the objects that have a live lock; with ``by``, one of that user.
 
         Raises ``TypeError`` for models whose key is no integer, text or UUID, and
         ``ValueError`` for composite keys.

@@ -61,20 +61,20 @@ def lock_for_session(
 ) -> dict[str, str]:
     """Lock the object for the session, or renew the lock that it has.
 
-    The token stays in the session, and the token dict is returned. ``timeout`` is the
-    lock's life in seconds (``TIMEOUT`` by default), ``user`` the holder, by default the
-    user who is logged in with this session.
+    The session keeps the token, and the token dict is returned. ``timeout`` is the
+    lock's life in seconds (``TIMEOUT`` by default). ``user`` is the holder, by default
+    the user who is logged in with this session.
 
-    All tabs and requests of one session share the lock, also when two requests acquire
-    at the same moment or one of them overwrites the session of the other.
+    All tabs and requests of one session share the lock, even when two requests acquire
+    at the same moment, or when one overwrites the session of the other.
 
-    With ``force_new`` a token in the session that is void is forgotten, and the lock is
-    acquired anew; a token that still holds is renewed all the same. Do so where the
-    object is *shown*, never where it is saved: a void token means that others may have
-    changed the object since this session read it.
+    With ``force_new``, a void token in the session is forgotten and the lock is acquired
+    again. A token that is still valid is renewed. Use this where the object is *shown*,
+    never where it is saved: a void token means that others may have changed the object
+    since this session read it.
 
-    Raises ``AlreadyLockedError`` when another live lock stands, ``InvalidToken`` when
-    the session's token is void (without ``force_new``), and ``ValueError`` for an
+    Raises ``AlreadyLockedError`` when somebody else has a live lock, ``InvalidToken``
+    when the session's token is void (without ``force_new``), and ``ValueError`` for an
     unsaved object or a bad timeout.
     """
     token = get_session_token(obj, session)
@@ -84,8 +84,8 @@ def lock_for_session(
         except InvalidToken:
             if not force_new:
                 raise
-            # Forgotten when the new one is there: a refusal must not make a void token
-            # into none at all.
+            # It is replaced by the new token. A refusal must not drop it: the session
+            # would then seem never to have had a token.
         else:
             remember(obj, session, token)
             return held
@@ -107,14 +107,14 @@ def take_over_for_session(
     user: Any = None,
     locked_at: datetime | None = None,
 ) -> dict[str, str]:
-    """Lock the object for the session, and end whatever lock stands on it.
+    """Lock the object for the session, and end the lock that it has.
 
-    Whether the user may do so is for the caller to ask. With ``locked_at``, only the
-    lock that was acquired then. Otherwise, and in what it returns, as
+    The caller must check that the user may do so. With ``locked_at``, only the lock that
+    was acquired then is ended. The other arguments and the result are those of
     :func:`lock_for_session`.
 
-    Raises ``AlreadyLockedError`` when a transaction of another's keeps the lock or it is
-    not that of ``locked_at``, and ``ValueError`` for an unsaved object or a bad timeout.
+    Raises ``AlreadyLockedError`` when another transaction keeps the lock, or it is not
+    that of ``locked_at``, and ``ValueError`` for an unsaved object or a bad timeout.
     """
     lock = LockToken.objects.take_over(
         obj,
@@ -132,7 +132,7 @@ def infos_of_others(
 ) -> list[LockInfo | None]:
     """Return who else locks each of the objects, in their order.
 
-    ``None`` for what is free, and for what this session holds itself. One query for 500
+    ``None`` means that the object is free or locked by this session. One query for 500
     objects, and one for each live lock of which the session has a token.
 
     Raises ``ValueError`` as :func:`get_session_key` does.
@@ -155,8 +155,8 @@ def infos_of_others(
 def unlock_for_session(obj: models.Model, session: SessionBase) -> None:
     """Give up the session's lock on the object.
 
-    Raises ``UnlockForbiddenError`` when the session has no token for it or a void one;
-    a void token stays in the session, to be refused again.
+    Raises ``UnlockForbiddenError`` when the session has no token for the object, or a
+    void one. A void token stays in the session, so that it is refused again.
     """
     token = get_session_token(obj, session)
     if token is None:
@@ -166,17 +166,18 @@ def unlock_for_session(obj: models.Model, session: SessionBase) -> None:
 
 
 def check_for_session(obj: models.Model, session: SessionBase) -> bool:
-    """Say whether the session holds the lock, also when it has expired.
+    """Say whether the session has the valid token of the object's lock.
 
-    With the warnings of ``LockableModel.check_lock``. To save on the strength of it,
-    use ``fence(obj, get_session_token(obj, session))``.
+    The token of an expired lock is valid. The warnings are those of
+    ``LockableModel.check_lock``. To save, use
+    ``fence(obj, get_session_token(obj, session))``.
     """
     token = get_session_token(obj, session)
     return token is not None and LockableModel.check_lock(obj, token)
 
 
 def release_session_locks(session: SessionBase) -> None:
-    """Give up every lock that the session holds. Logging out does so."""
+    """Give up every lock of the session. Logging out does so."""
     for name in list(session.keys()):
         prefix, colon, rest = str(name).partition(":")
         name_of_prefix, _, database = prefix.partition("@")
@@ -192,7 +193,7 @@ def release_session_locks(session: SessionBase) -> None:
         except (LookupError, ValueError, UnlockForbiddenError):
             continue  # the model is gone, or the lock is
         except (DatabaseError, ConnectionDoesNotExist):
-            # Logging out matters more. The lock will expire.
+            # Logging out must not fail. The lock will expire.
             logger.warning("Could not release the lock of %s.", label, exc_info=True)
 
 
@@ -218,10 +219,11 @@ def forget(obj: models.Model | LockKey, session: SessionBase) -> None:
 
 
 def _token_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> str | None:
-    """Return the token that a session of published releases has, which lives on.
+    """Return the token that release 0.2.5 has stored in the session.
 
-    Its key is ambiguous (``a_b`` + ``c`` is ``a`` + ``b_c``) and may be the project's
-    own, so it is read and not written, and only for the integers that were its keys.
+    The session key of that release is ambiguous (``a_b`` + ``c`` is ``a`` + ``b_c``) and
+    may be one of the project's. So it is only read, and only for the integers that
+    were possible then.
     """
     lock_key = LockToken.objects.key_of(obj)
     token = (
@@ -236,11 +238,11 @@ def _forget_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> None:
 
 
 def _owner(session: SessionBase) -> str:
-    """Return the secret that stands for this session when it acquires.
+    """Return the secret that identifies this session when it acquires.
 
-    Two requests that come in together, before either has stored a token, derive the
-    same one from the session's key. It is kept in the session because that key changes
-    at login and, in signed cookies, with every save.
+    It is derived from the session's key: two requests that arrive together, before
+    either has stored a token, get the same secret. It is kept in the session because
+    that key changes at login and, in signed cookies, with every save.
     """
     owner = session.get(OWNER_KEY)
     if not isinstance(owner, str):

@@ -1,8 +1,8 @@
 """The ``LOCK_TOKENS`` setting, read from Django's settings on every access.
 
-``settings.TIMEOUT`` (this module's attribute) is the value of this moment, so that
-``override_settings`` works. ``from lock_tokens.settings import TIMEOUT`` works too and
-takes a copy.
+``settings.TIMEOUT``, an attribute of this module, is the current value, so
+``override_settings`` works. ``from lock_tokens.settings import TIMEOUT`` also works, but
+copies the value.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 DEFAULTS: dict[str, Any] = {
-    # Life of a lock in seconds, fractions allowed.
+    # Life of a lock in seconds. Fractions are allowed.
     "TIMEOUT": 3600,
     # strftime() format of "expires" in the token dict.
     "DATEFORMAT": "%Y-%m-%d %H:%M:%S %Z",
-    # Whether the JSON API does without Django's CSRF check.
+    # Whether the JSON API skips Django's CSRF check.
     "API_CSRF_EXEMPT": False,
     # Who may use the JSON API: a function of the request, the model and the object (or
     # None), or a dotted path to one.
     "API_PERMISSION": "lock_tokens.permissions.allow_any",
-    # The models that the JSON API knows, as "app_label.ModelName"; None for all.
+    # The models that the JSON API serves, as "app_label.ModelName"; None for all.
     "API_MODELS": None,
-    # The status of the refusal to lock what somebody else has locked.
+    # The status of a refusal because somebody else has locked the object.
     "API_LOCKED_STATUS": 403,
 }
 
@@ -55,7 +55,7 @@ def find_middleware(wanted: type) -> type | None:
         try:
             middleware = import_string(path)
         except ImportError:
-            continue  # Django says so, and better
+            continue  # Django reports this
         if isinstance(middleware, type) and issubclass(middleware, wanted):
             found = middleware
     return found

@@ -7,6 +7,7 @@ from django.db import connection, connections
 
 from lock_tokens.locking.sql.mysql import MySQLStatements
 from lock_tokens.locking.sql.portable import PortableStatements
+from lock_tokens.models import LockToken
 from tests.models import Article
 from tests.settings import DATABASE
 from tests.support.demo import Demo
@@ -72,8 +73,8 @@ def dialect(request, monkeypatch):
     if request.param == "portable":
         use_statements(monkeypatch, PortableStatements)
     if request.param == "mysql":
-        statements = MySQLStatements(connection)
-        use_statements(monkeypatch, lambda alias: statements)
+        statements = MySQLStatements(LockToken, connection)
+        use_statements(monkeypatch, lambda model, alias: statements)
     return request.param
 
 

@@ -1,4 +1,4 @@
-"""Two columns whose meaning must not hang on the project's settings."""
+"""Columns and a clock whose meaning does not depend on the project's settings."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from django.utils import timezone
 
 
 def from_utc(value: datetime.datetime) -> datetime.datetime:
-    """Return an aware datetime as the project wants its datetimes.
+    """Return an aware datetime in the form that the project's settings ask for.
 
-    That is aware and in UTC under ``USE_TZ``, else naive and in ``TIME_ZONE``.
+    Under ``USE_TZ`` it is aware and in UTC, else naive and in ``TIME_ZONE``.
     """
     return value if settings.USE_TZ else timezone.make_naive(value)
 
 
 def to_utc(value: datetime.datetime) -> datetime.datetime:
-    """Return a datetime of the project's as an aware one in UTC."""
+    """Return one of the project's datetimes as an aware one in UTC."""
     if timezone.is_naive(value):
         value = timezone.make_aware(value)
     return value.astimezone(datetime.timezone.utc)
@@ -29,9 +29,9 @@ def to_utc(value: datetime.datetime) -> datetime.datetime:
 class UTCDateTimeField(models.DateTimeField):  # type: ignore[type-arg]
     """A ``DateTimeField`` that is stored in UTC, whatever the settings say.
 
-    The lock's statements write the database's own UTC clock. Django, on databases that
-    have no time zones, stores local time when ``USE_TZ`` is off or the database has a
-    ``TIME_ZONE``; an expiry in local time would jump by an hour twice a year.
+    The lock's statements write the database's own UTC clock. On databases without time
+    zones, Django stores local time when ``USE_TZ`` is off or the database has a
+    ``TIME_ZONE``. An expiry in local time would jump by an hour twice a year.
     """
 
     def from_db_value(
@@ -55,16 +55,16 @@ class UTCDateTimeField(models.DateTimeField):  # type: ignore[type-arg]
             return super().get_db_prep_value(value, connection, prepared=True)
         value = to_utc(value).replace(tzinfo=None)
         if connection.vendor == "sqlite":
-            # It compares texts: each needs its six digits, also when they are zeros.
+            # SQLite compares text: each value needs six digits, even when they are zeros.
             return value.isoformat(sep=" ", timespec="microseconds")
         return connection.ops.adapt_datetimefield_value(value)
 
 
 class ObjectKeyField(models.CharField):  # type: ignore[type-arg]
-    """Text that tells apart every two keys that the locked table tells apart.
+    """Text in which two keys are equal only if they are the same text.
 
-    MySQL's and MariaDB's default collations take ``a`` and ``A`` for one, and ``a`` and
-    ``a `` too; there the column gets a binary collation without padding.
+    The default collations of MySQL and MariaDB treat ``a`` and ``A`` as equal, and also
+    ``a`` and ``a ``. There the column gets a binary collation without padding.
     """
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, str | None]:
@@ -81,8 +81,8 @@ class ObjectKeyField(models.CharField):  # type: ignore[type-arg]
 class UTCNow(models.Func):
     """The database's clock at the start of the statement, in UTC, to the microsecond.
 
-    SQLite's clock has milliseconds. Django's ``Now()`` will not do: on MySQL and MariaDB
-    it is in the session's time zone.
+    SQLite's clock has milliseconds. Django's ``Now()`` cannot be used: on MySQL and
+    MariaDB it is in the session's time zone.
     """
 
     template = "CURRENT_TIMESTAMP"

@@ -1,4 +1,7 @@
-"""One text for one key, however it is spelled."""
+"""Keys of objects: one text for each key, and the object that has a key.
+
+Keys may come from requests, and may be anything.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def key_field(model: type[models.Model]) -> models.Field[Any, Any]:
 
 
 def key_value(model: type[models.Model], value: Any) -> Any:
-    """Return the value of the model's key that ``value`` spells.
+    """Return ``value``, which may be text, as a value of the model's key.
 
     Raises ``ValueError`` when it is no key of this model, and when the key is composite.
     """
@@ -72,7 +75,7 @@ def text_key(model: type[models.Model], value: Any) -> str:
 
 
 def _canonical(field: models.Field[Any, Any], value: Any) -> str:
-    """Return one text for all values that the database takes for one key."""
+    """Return one text for all values that are one key for the database."""
     if isinstance(field, models.DecimalField):
         return str(value.quantize(Decimal(1).scaleb(-field.decimal_places)))
     if isinstance(value, datetime):
@@ -80,7 +83,7 @@ def _canonical(field: models.Field[Any, Any], value: Any) -> str:
             value = value.astimezone(UTC)
         return str(value.isoformat())
     value = field.get_prep_value(value)
-    # Not str(value): a text of an enumeration would give its member's name.
+    # Not str(value): for a member of a text enumeration it would give the member's name.
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 
@@ -97,10 +100,11 @@ def object_key(obj: models.Model) -> str:
 
 
 def find_object(model: type[models.Model], key: Any) -> models.Model | None:
-    """Return the object with this key; ``None`` without one, or when it is no key.
+    """Return the object with this key, or ``None``.
 
-    Also when the object's own key, which the database may take for the same as this
-    one, is too long to be locked.
+    It is ``None`` when there is no such object, when ``key`` cannot be a key of the
+    model, and when the key in the object's row is too long to be locked. (A database may
+    treat two different texts as the same key.)
     """
     if key is None or _text(model, key) is None:
         return None
@@ -116,8 +120,8 @@ def find_objects(
 ) -> dict[str, models.Model | None]:
     """Return :func:`find_object` of each of the keys, with one query.
 
-    On MySQL and MariaDB, where a text may have several spellings, one more for each text
-    that the first query has not found as it is spelled, if it has found anything.
+    On MySQL and MariaDB a text key may have several spellings. There, each key that the
+    query did not find as it is spelled takes one more query, if anything was found.
     """
     texts = {key: _text(model, key) for key in keys}
     objects = model._default_manager.filter(
@@ -127,7 +131,7 @@ def find_objects(
     )
     try:
         found = {_text(model, obj.pk): obj for obj in objects}
-    except (ValueError, OverflowError):  # one that this database has no value for
+    except (ValueError, OverflowError):  # this database has no value for one of them
         return {key: find_object(model, key) for key in texts}
     has_spellings = (
         found
@@ -146,7 +150,7 @@ def find_objects(
 
 
 def _text(model: type[models.Model], key: Any) -> str | None:
-    """Return the key as the text that locks are kept under; ``None`` if it has none."""
+    """Return the key as the text that locks are kept under; ``None`` if it cannot be."""
     try:
         return None if "\0" in str(key) else text_key(model, key)
     except ValueError:

@@ -22,15 +22,15 @@ logger = logging.getLogger("lock_tokens")
 
 T = TypeVar("T")
 
-# A renewal can fail twice in a row, and the lock still stands.
+# The lock survives two failed renewals in a row.
 RENEWALS_A_LIFE = 3
 
 
 class HeldLock:
     """A lock that is renewed in the background while a block of code runs.
 
-    ``token`` is the lock's token (for :func:`fence`), ``lost`` turns true when
-    somebody else took the lock or released it.
+    ``token`` is the lock's token (for :func:`fence`). ``lost`` becomes true when somebody
+    else took the lock or released it.
     """
 
     def __init__(self, lock_key: LockKey, token: str, timeout: float | None) -> None:
@@ -50,10 +50,10 @@ class HeldLock:
             raise InvalidToken(f"The lock on {self.lock_key} was lost.")
 
     def renew(self) -> bool:
-        """Renew on a connection of this thread's own; say whether to go on.
+        """Renew on this thread's own connection; say whether to go on.
 
-        A database that does not answer is asked again next time: the lock may well
-        stand.
+        When the database does not answer, the next renewal asks again: the lock may
+        still be there.
         """
         try:
             LockToken.objects.renew(self.lock_key, self.token, timeout=self.timeout)
@@ -68,10 +68,10 @@ class HeldLock:
         return not self.lost
 
     def in_transaction(self) -> bool:
-        """Whether the caller's transaction guards the lock already.
+        """Whether the caller's open transaction keeps the lock.
 
-        Until it ends, nobody can take a lock that it made or renewed; and another
-        connection could not renew it.
+        Until it ends, nobody can take a lock that it made or renewed, and no other
+        connection can renew that lock.
         """
         return in_transaction(connections[self.lock_key.using])
 
@@ -84,7 +84,7 @@ class HeldLock:
         self.check()
 
     def give_up(self) -> None:
-        """Release where an error is on its way, or nobody waits to be told of one."""
+        """Release the lock, and log a failure instead of raising it."""
         try:
             self.release()
         except (InvalidToken, Error):
@@ -95,7 +95,7 @@ class HeldLock:
 
 @contextlib.contextmanager
 def renewing(held: HeldLock) -> Iterator[None]:
-    """Renew the lock from a thread while the block runs; the thread ends with it."""
+    """Renew the lock from a thread while the block runs."""
     if held.in_transaction():
         yield
         return
@@ -117,10 +117,10 @@ def renewing(held: HeldLock) -> Iterator[None]:
 
 
 async def finished(work: asyncio.Future[T]) -> T:
-    """Wait for work in a thread to be done, also when this task is cancelled meanwhile.
+    """Wait until work in a thread is done, even when this task is cancelled meanwhile.
 
-    A thread cannot be cancelled. Left alone, it would go on with a lock or a
-    transaction that nobody looks after. The cancellation is raised once it is done.
+    A thread cannot be cancelled. Without this, it would go on with a lock or a
+    transaction that nobody looks after. The cancellation is raised when it is done.
     """
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
@@ -136,15 +136,15 @@ async def finished(work: asyncio.Future[T]) -> T:
 
 
 def succeeded(work: asyncio.Future[Any]) -> bool:
-    """Whether work that :func:`finished` waited for has a result to be undone."""
+    """Whether work that :func:`finished` waited for has succeeded."""
     return not work.cancelled() and work.exception() is None
 
 
 @contextlib.asynccontextmanager
 async def in_thread(context: contextlib.AbstractContextManager[T]) -> AsyncIterator[T]:
-    """Enter and leave a context manager in the thread that async code has for the ORM.
+    """Enter and leave a context manager in the thread of Django's async ORM.
 
-    Leaves it also when the task is cancelled while it is entered or left.
+    It is also left when the task is cancelled while entering or leaving.
     """
     leave = sync_to_async(context.__exit__)
     entering = asyncio.ensure_future(sync_to_async(context.__enter__)())

@@ -1,4 +1,4 @@
-"""The secret itself: how it is made, and how its maker's owner is recognised."""
+"""The secret: how it is made, and how its owner is recognised."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def is_well_formed(token: Any) -> bool:
 def new_token(owner: str | None = None, about: tuple[str, ...] = ()) -> str:
     """Return a new secret of 32 hexadecimal digits from :mod:`secrets`.
 
-    With an ``owner`` (a secret string that only one client knows) the first half is
-    random and the second half is a keyed digest of the first, the owner and ``about``
-    (what the token is for). :func:`is_owned_by` then recognises the owner's tokens
-    without a column to keep the owner in. Guessing one is as hard as ever: the random
-    half is unknown, and the digest needs ``SECRET_KEY``.
+    ``owner`` is a secret string that only one client knows, and ``about`` says what the
+    token is for. With an owner, the first half is random, and the second half is a keyed
+    digest of the first half, the owner and ``about``. So :func:`is_owned_by` recognises
+    the owner's tokens, and the table needs no column for the owner. Guessing such a
+    token is not easier: the random half is unknown, and the digest needs ``SECRET_KEY``.
     """
     if owner is None:
         return secrets.token_hex(16)

@@ -14,9 +14,10 @@ M = TypeVar("M", bound=models.Model)
 
 
 def current_rows(objects: models.QuerySet[M]) -> models.QuerySet[M]:
-    """Have rows read as they are now, also in a transaction that has read them before.
+    """Return a queryset that reads the rows as they are now.
 
-    Which could be shown what it saw then (ATOMIC_REQUESTS, under REPEATABLE READ).
+    Without it, a transaction that has read them before may see them as they were then
+    (``ATOMIC_REQUESTS`` under REPEATABLE READ).
     """
     connection = connections[objects.db]
     if connection.in_atomic_block and connection.features.has_select_for_update:
@@ -26,15 +27,16 @@ def current_rows(objects: models.QuerySet[M]) -> models.QuerySet[M]:
 
 
 def reread(obj: models.Model) -> None:
-    """Read the object as it is now. Raises ``DoesNotExist`` when it is gone."""
+    """Read the object as it is now. Raise ``DoesNotExist`` when it is gone."""
     objects = type(obj)._base_manager.using(obj._state.db)
     obj.refresh_from_db(from_queryset=current_rows(objects))
 
 
 def reads_stale_snapshot(using: str) -> bool:
-    """Say whether the open transaction reads what was, and lets that be written over.
+    """Say whether the transaction may read old rows and then write over newer ones.
 
-    MariaDB and MySQL do, but for READ COMMITTED. PostgreSQL undoes such a transaction.
+    It may on MariaDB and MySQL, except under READ COMMITTED. PostgreSQL undoes such a
+    transaction.
     """
     connection = connections[using]
     return (
@@ -55,10 +57,10 @@ MYSQL_ERRORS = {1213, 1020, 1467}
 
 
 def retry_on_conflict(using: str, operation: Callable[[], T]) -> T:
-    """Run an operation, again if the database undid it and may be asked again.
+    """Run an operation. Run it again if the database undid it because of a conflict.
 
-    Inside a transaction the failure goes on to the caller, whose whole transaction it
-    is that has to be tried again.
+    Inside a transaction the error is raised at once: the caller has to repeat the whole
+    transaction.
     """
     for attempt in range(1, ATTEMPTS):
         try:
@@ -66,21 +68,21 @@ def retry_on_conflict(using: str, operation: Callable[[], T]) -> T:
         except OperationalError as error:
             if in_transaction(connections[using]) or not is_retryable(error):
                 raise
-        # Apart, or those who met once meet again.
+        # A random pause, so that the same two do not meet again.
         sleep(uniform(0, PAUSE * attempt))  # noqa: S311
     return operation()
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether what is done now is the caller's to commit, by whatever means."""
+    """Whether the caller has an open transaction."""
     return connection.in_atomic_block or not connection.get_autocommit()
 
 
 def after_commit(using: str, function: Callable[[], Any]) -> None:
-    """Call the function once the transaction has committed; at once without one.
+    """Call the function when the transaction has committed, or now if there is none.
 
-    With Django's autocommit switched off there is no telling when that is, and it is
-    called at once too.
+    With Django's autocommit switched off, nobody can tell when that is. Then the
+    function is also called now.
     """
     connection = connections[using]
     if connection.in_atomic_block:
@@ -90,7 +92,7 @@ def after_commit(using: str, function: Callable[[], Any]) -> None:
 
 
 def is_retryable(error: OperationalError) -> bool:
-    """Whether the database says that the same statement may succeed next time."""
+    """Whether the same statement may succeed when it is run again."""
     cause = error.__cause__
     sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
     return sqlstate in SQLSTATES or bool(error.args and error.args[0] in MYSQL_ERRORS)

@@ -1,6 +1,6 @@
 """From 0.2.5's table to one with an expiry, a holder and keys of any type.
 
-Locks that stand keep standing: their token and their expiry (``locked_at`` plus the
+Existing locks stay valid: their token and their expiry (``locked_at`` plus the
 ``TIMEOUT`` of the day of the upgrade) stay what they were.
 """
 
@@ -31,7 +31,7 @@ def to_utc(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         for name in ("created", "locked_at"):
             value = getattr(lock, name).replace(tzinfo=local)
             utc = value.astimezone(datetime.timezone.utc)
-            # To be written as it stands, by Django's rules for this database.
+            # Django writes it unchanged, by its rules for this database.
             setattr(lock, name, utc.replace(tzinfo=local if settings.USE_TZ else None))
         lock.save()
 

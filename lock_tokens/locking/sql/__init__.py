@@ -1,11 +1,11 @@
-"""The lock's SQL, one statement an operation, and all of it in this room.
+"""All SQL of the locks: one statement for each operation.
 
-Every rule about who may have a lock is decided inside one of these statements, by the
-database's own clock (UTC, at the start of the statement) and the unique key on content
-type and object id. Nothing is read first and written later.
+Each statement decides by itself who gets a lock, by the database's own clock (UTC, at
+the start of the statement) and the unique key on content type and object id. Nothing is
+read first and written later.
 
-The text is built once per database, from the model's own meta. Databases without a
-dialect here go the ORM's way, in ``portable.py``, with the same methods.
+The SQL is built once per database, from the model's meta. For databases without a
+dialect here, ``portable.py`` has the same methods through Django's ORM.
 """
 
 from __future__ import annotations

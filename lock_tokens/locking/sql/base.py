@@ -1,4 +1,4 @@
-"""What the dialects share: the names, and everything that is plain SQL."""
+"""What the dialects share: the names, and the statements in plain SQL."""
 
 from __future__ import annotations
 
@@ -11,9 +11,45 @@ from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..fields import from_utc
-from .rows import CurrentToken, NewLock
+from .rows import Acquired, CurrentToken, NewLock
 
 UTC = datetime.timezone.utc
+
+
+M = TypeVar("M", bound=models.Model)
+
+
+class RowReader(Generic[M]):
+    """Reads rows of a model as instances, with the ORM's converters."""
+
+    def __init__(self, model: type[M], connection: BaseDatabaseWrapper) -> None:
+        self.model = model
+        table = model._meta.db_table
+        columns = [field.get_col(table) for field in model._meta.concrete_fields]
+        self.names = [field.attname for field in model._meta.concrete_fields]
+        quote = connection.ops.quote_name
+        #: The columns to select, in the order that :meth:`read` takes their values in.
+        self.select = ", ".join(
+            f"{quote(table)}.{quote(str(column.target.column))}" for column in columns
+        )
+        converters = (
+            (
+                index,
+                connection.ops.get_db_converters(column)
+                + column.get_db_converters(connection),
+                column,
+            )
+            for index, column in enumerate(columns)
+        )
+        self.converters = [each for each in converters if each[1]]
+
+    def read(self, values: Sequence[Any], connection: BaseDatabaseWrapper) -> M:
+        """Return the instance with these values of the columns."""
+        converted = list(values)
+        for index, functions, column in self.converters:
+            for function in functions:
+                converted[index] = function(converted[index], column, connection)
+        return self.model.from_db(connection.alias, self.names, converted)
 
 
 class Names(NamedTuple):
@@ -48,12 +84,14 @@ def quoted_names(model: type[models.Model], connection: BaseDatabaseWrapper) -> 
 
 
 class Statements:
-    """What the dialects share: everything that is plain SQL."""
+    """The statements that are plain SQL, and what the dialects fill in."""
 
     #: SQL of the clock, and of the clock plus a number of seconds given as a parameter.
     now: str
     later: str
-    #: Whether an acquire inside a transaction looks first whether the object is free.
+    #: Whether a renewal needs the life of the lock a second time, after the token.
+    repeats_life = False
+    #: Whether an acquire inside a transaction first looks whether the object is free.
     looks_first = False
     #: SQL function that gives the greater of two values.
     greatest = "GREATEST"
@@ -67,22 +105,30 @@ class Statements:
         self.its_key = f"{n.content_type} = %s AND {n.object_id} = %s"
         self.is_live = f"{n.expires_at} > {self.now}"
         self.its_token = f"{self.its_key} AND {n.token} = %s"
-        self.its_expiry = f" AND {n.expires_at} = %s"
         self.live_sql = (
             f"SELECT 1 FROM {n.table} WHERE {self.its_key} AND {self.is_live}"
         )
-        self.standing_sql = (
+        self.current_token_sql = (
             f"SELECT {n.token}, {self.is_live} FROM {n.table} WHERE {self.its_key}"
         )
         self._prepare_live_lock(connection)
+        self.renew_sql = self._renewal(self.later)
+        self.renew_expiring_sql = self._renewal(self.later, f" AND {n.expires_at} = %s")
+        self.extend_sql = self._renewal(
+            f"{self.greatest}({n.expires_at}, {self.later})"
+        )
         self.release_sql = f"DELETE FROM {n.table} WHERE {self.its_token}"
         self.remove_sql = f"DELETE FROM {n.table} WHERE {self.its_key}"
 
-    def _prepare_live_lock(self, connection: BaseDatabaseWrapper) -> None:
-        """Write the statement that reads a live lock, and its holder with it.
+    def _renewal(self, expiry: str, condition: str = "") -> str:
+        """Write an UPDATE of the expiry. ``condition`` comes after that of the token."""
+        raise NotImplementedError
 
-        The holder is joined unless users live in another database or in several tables;
-        then ``LockToken.holder()`` looks it up.
+    def _prepare_live_lock(self, connection: BaseDatabaseWrapper) -> None:
+        """Write the statement that reads a live lock together with its holder.
+
+        If the users are in another database or in several tables, ``LockToken.holder()``
+        reads the holder later.
         """
         n = self.names
         self.locks: RowReader[Any] = RowReader(self.model, connection)
@@ -103,7 +149,7 @@ class Statements:
         )
 
     def live_lock(self, content_type_id: int, key: str) -> Any:
-        """Return the live lock with its holder, ``None`` when there is none."""
+        """Return the live lock with its holder; ``None`` when there is none."""
         connection = self.connection
         with connection.cursor() as cursor:
             cursor.execute(self.live_lock_sql, (content_type_id, key))
@@ -119,16 +165,34 @@ class Statements:
             self.locked_by.set_cached_value(lock, holder)
         return lock
 
-    def prepared_user(self, lock: NewLock) -> Any:
-        """Return the holder's key as the driver takes it."""
-        return self.locked_by.get_db_prep_save(lock.locked_by_id, self.connection)
+    def life(self, seconds: float) -> float:
+        """Return a number of seconds as ``later`` takes it."""
+        return seconds
+
+    def values(self, lock: NewLock) -> tuple[Any, ...]:
+        """Return the parameters of a new row, in the order of its columns."""
+        user = self.locked_by.get_db_prep_save(lock.locked_by_id, self.connection)
+        life = self.life(lock.seconds)
+        return lock.token, lock.content_type_id, lock.key, life, user
+
+    def acquired(self, row: tuple[Any, ...] | None, lock: NewLock) -> Acquired | None:
+        """Return the row as the new lock; ``None`` without a row and for another's."""
+        if row is None or row[1] not in (lock.token, lock.replacing_token):
+            return None
+        return Acquired(
+            id=row[0],
+            token=row[1],
+            locked_at=self.as_datetime(row[2]),
+            expires_at=self.as_datetime(row[3]),
+            replaced=row[1] == lock.replacing_token,
+        )
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
         return connections[self.alias]
 
     def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
-        """Return what the driver gave for a datetime column as the project wants it."""
+        """Return a datetime of the driver in the form that the settings ask for."""
         return from_utc(value.replace(tzinfo=UTC))
 
     def as_parameter(self, value: datetime.datetime) -> Any:
@@ -138,20 +202,51 @@ class Statements:
         )
 
     def is_locked(self, content_type_id: int, key: str) -> bool:
-        """Say whether a live lock stands."""
+        """Say whether the object has a live lock."""
         with self.connection.cursor() as cursor:
             cursor.execute(self.live_sql, (content_type_id, key))
             return cursor.fetchone() is not None
 
     def current_token(self, content_type_id: int, key: str) -> CurrentToken | None:
-        """Return the token that stands, and whether it is live; ``None`` if free."""
+        """Return the token of the lock, and whether it is live; ``None`` if free."""
         with self.connection.cursor() as cursor:
-            cursor.execute(self.standing_sql, (content_type_id, key))
+            cursor.execute(self.current_token_sql, (content_type_id, key))
             row = cursor.fetchone()
         return CurrentToken(row[0], bool(row[1])) if row else None
 
+    def renew(
+        self,
+        content_type_id: int,
+        key: str,
+        token: str,
+        seconds: float,
+        extend: bool = False,
+        expiring_at: datetime.datetime | None = None,
+    ) -> datetime.datetime | None:
+        """Move the expiry to ``seconds`` from now and return it.
+
+        With ``extend`` a later expiry is kept. Returns ``None`` when this is not the
+        lock's token, and when the expiry is no longer ``expiring_at``.
+        """
+        life = self.life(seconds)
+        sql = self.extend_sql if extend else self.renew_sql
+        parameters: list[Any] = [life, content_type_id, key, token]
+        if self.repeats_life:
+            parameters.append(life)
+        if expiring_at is not None:
+            sql = self.renew_expiring_sql
+            parameters.append(self.as_parameter(expiring_at))
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return self.new_expiry(cursor)
+
+    def new_expiry(self, cursor: Any) -> datetime.datetime | None:
+        """Return what a renewal has written; ``None`` when it met no row."""
+        row = cursor.fetchone()
+        return self.as_datetime(row[0]) if row else None
+
     def release(self, content_type_id: int, key: str, token: str) -> bool:
-        """Delete the lock that this token holds; say whether there was one."""
+        """Delete the lock that has this token; say whether there was one."""
         with self.connection.cursor() as cursor:
             cursor.execute(self.release_sql, (content_type_id, key, token))
             return bool(cursor.rowcount)
@@ -161,39 +256,3 @@ class Statements:
         with self.connection.cursor() as cursor:
             cursor.execute(self.remove_sql, (content_type_id, key))
             return bool(cursor.rowcount)
-
-
-M = TypeVar("M", bound=models.Model)
-
-
-class RowReader(Generic[M]):
-    """Knows a model's columns and their converters, once for a database."""
-
-    def __init__(self, model: type[M], connection: BaseDatabaseWrapper) -> None:
-        self.model = model
-        table = model._meta.db_table
-        columns = [field.get_col(table) for field in model._meta.concrete_fields]
-        self.names = [field.attname for field in model._meta.concrete_fields]
-        quote = connection.ops.quote_name
-        #: The columns to select, in the order that :meth:`read` takes their values in.
-        self.select = ", ".join(
-            f"{quote(table)}.{quote(str(column.target.column))}" for column in columns
-        )
-        converters = (
-            (
-                index,
-                connection.ops.get_db_converters(column)
-                + column.get_db_converters(connection),
-                column,
-            )
-            for index, column in enumerate(columns)
-        )
-        self.converters = [each for each in converters if each[1]]
-
-    def read(self, values: Sequence[Any], connection: BaseDatabaseWrapper) -> M:
-        """Return the instance with these values of the columns."""
-        converted = list(values)
-        for index, functions, column in self.converters:
-            for function in functions:
-                converted[index] = function(converted[index], column, connection)
-        return self.model.from_db(connection.alias, self.names, converted)

@@ -19,19 +19,20 @@ LOCK_WAIT_TIMEOUT = 1205
 
 
 class MySQLStatements(Statements):
-    """MySQL: an upsert that changes an expired row alone, and reads back what it did.
+    """MySQL: an upsert that changes only an expired row, and then reads the row back.
 
-    ``ON DUPLICATE KEY UPDATE``, not INSERT IGNORE, which hides other errors too. And
-    not DELETE and INSERT, nor REPLACE: those lock the gaps between the keys, so that a
-    neighbouring lock in an open transaction would be waited for.
+    It is ``ON DUPLICATE KEY UPDATE``. INSERT IGNORE would hide other errors too. DELETE
+    and INSERT, or REPLACE, would lock the gaps between the keys: they would wait for a
+    neighbouring lock in an open transaction.
 
-    An UPDATE here has no ``RETURNING``, so a renewal's new expiry comes back through
+    An UPDATE has no ``RETURNING`` here. A renewal's new expiry comes back through
     ``LAST_INSERT_ID(expression)``, in microseconds since 1970.
     """
 
     now = "UTC_TIMESTAMP(6)"
     later = "UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND"
     looks_first = True
+    repeats_life = True
 
     def __init__(
         self, model: type[models.Model], connection: BaseDatabaseWrapper
@@ -44,8 +45,8 @@ class MySQLStatements(Statements):
         )
         values = f"{self.now}, %s, %s, %s, {self.now}, {self.later}, %s"
         self.row = f"{n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
-        # The condition keeps a refusal from waiting for a live row that its holder is
-        # saving under.
+        # With the condition, a refusal does not wait for a live row while its holder is
+        # saving.
         self.acquire_sql = (
             f"INSERT INTO {n.table} {columns} SELECT {values} FROM DUAL"
             f" WHERE NOT EXISTS ({self.live_sql}){self._over_the_old(only_expired=True)}"
@@ -56,19 +57,16 @@ class MySQLStatements(Statements):
             f"SELECT {self.row} FROM {n.table}"
             f" WHERE {self.its_key} AND {n.token} IN (%s, %s)"
         )
-        self.renew_sql = self._renewal(self.later)
-        self.renew_expiring_sql = self.renew_sql + self.its_expiry
-        self.extend_sql = self._renewal(f"GREATEST({n.expires_at}, {self.later})")
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@innodb_rollback_on_timeout")
-            #: Whether a statement that waits in vain undoes the whole transaction.
+            #: Whether a lock wait timeout undoes the whole transaction.
             self.waits_undo_all = bool(cursor.fetchone()[0])
 
     def _over_the_old(self, *, only_expired: bool) -> str:
-        """Return what makes the new row take the place of the one that stands.
+        """Return the clause that puts the new row in the place of the old one.
 
-        Which of the two tokens is there then tells which way it came in. The expiry
-        comes last: each assignment sees those before it.
+        The token that the row then has tells whether it was inserted or replaced. The
+        expiry comes last: each assignment sees those before it.
         """
         n = self.names
 
@@ -88,21 +86,21 @@ class MySQLStatements(Statements):
         ]
         return f" ON DUPLICATE KEY UPDATE {', '.join(assignments)}"
 
-    def _renewal(self, expiry: str) -> str:
+    def _renewal(self, expiry: str, condition: str = "") -> str:
         n = self.names
         return (
             f"UPDATE {n.table} SET {n.expires_at} = {expiry}"
             f" WHERE {self.its_token} AND LAST_INSERT_ID(TIMESTAMPDIFF(MICROSECOND,"
-            f" '1970-01-01 00:00:00', {expiry})) IS NOT NULL"
+            f" '1970-01-01 00:00:00', {expiry})) IS NOT NULL{condition}"
         )
 
     def acquire(self, lock: NewLock) -> Acquired | None:
         """Lock a free object, or replace its expired lock; ``None`` when it is held.
 
-        Raises ``Busy`` when a transaction had the row throughout the wait.
+        Raises ``Busy`` when another transaction kept the row until the wait ended.
         """
-        # The statement locks the row that it meets. In a transaction that lasts, and
-        # would keep the holder from renewing: look first.
+        # The statement locks the row that it meets until the transaction ends. The holder
+        # could not renew for so long: look first.
         if (
             in_transaction(self.connection)
             and not lock.has_looked
@@ -121,22 +119,22 @@ class MySQLStatements(Statements):
 
     def _acquire(self, lock: NewLock) -> Acquired | None:
         condition = lock.content_type_id, lock.key
-        parameters = (*self._values(lock), *condition, lock.replacing_token)
+        parameters = (*self.values(lock), *condition, lock.replacing_token)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.acquire_sql, parameters)
             return self._read_back(lock) if cursor.rowcount else None
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it."""
-        parameters = (*self._values(lock), lock.replacing_token)
+        """Lock the object and end the lock that it had."""
+        parameters = (*self.values(lock), lock.replacing_token)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.take_over_sql, parameters)
             return cast("Acquired", self._read_back(lock))
 
     def _one_transaction(self) -> AbstractContextManager[None]:
-        """Return the caller's transaction, or one of ours.
+        """Return the caller's transaction, or a new one.
 
-        So that nobody takes the lock over before it is read back. Not
+        In it, nobody can take the lock over before it is read back. Do not use
         ``atomic(savepoint=False)`` for both: a refusal would condemn the caller's.
         """
         if in_transaction(self.connection):
@@ -149,63 +147,24 @@ class MySQLStatements(Statements):
             cursor.execute(
                 self.read_back_sql, (lock.content_type_id, lock.key, *tokens)
             )
-            return self._acquired(cursor.fetchone(), lock)
+            return self.acquired(cursor.fetchone(), lock)
 
-    def _acquired(self, row: tuple[Any, ...] | None, lock: NewLock) -> Acquired | None:
-        """Return what the row says if it is the new lock's, ``None`` if another's."""
-        if row is None or row[1] not in (lock.token, lock.replacing_token):
+    def life(self, seconds: float) -> float:
+        """Return microseconds."""
+        return round(seconds * 1_000_000)
+
+    def new_expiry(self, cursor: Any) -> datetime.datetime | None:
+        if not cursor.rowcount:
             return None
-        return Acquired(
-            id=row[0],
-            token=row[1],
-            locked_at=self.as_datetime(row[2]),
-            expires_at=self.as_datetime(row[3]),
-            replaced=row[1] == lock.replacing_token,
-        )
-
-    def _values(self, lock: NewLock) -> tuple[Any, ...]:
-        return (
-            lock.token,
-            lock.content_type_id,
-            lock.key,
-            round(lock.seconds * 1_000_000),
-            self.prepared_user(lock),
-        )
-
-    def renew(
-        self,
-        content_type_id: int,
-        key: str,
-        token: str,
-        seconds: float,
-        extend: bool = False,
-        expiring_at: datetime.datetime | None = None,
-    ) -> datetime.datetime | None:
-        """Move the expiry to ``seconds`` from now and return it.
-
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
-        and when the expiry is not ``expiring_at`` any more.
-        """
-        life = round(seconds * 1_000_000)
-        sql = self.extend_sql if extend else self.renew_sql
-        parameters: tuple[Any, ...] = (life, content_type_id, key, token, life)
-        if expiring_at is not None:
-            sql = self.renew_expiring_sql
-            parameters = (*parameters, self.as_parameter(expiring_at))
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            if not cursor.rowcount:
-                return None
-            expiry = EPOCH + datetime.timedelta(microseconds=cursor.lastrowid)
-        return from_utc(expiry)
+        return from_utc(EPOCH + datetime.timedelta(microseconds=cursor.lastrowid))
 
 
 class MariaDBStatements(MySQLStatements):
-    """MariaDB: the same, with ``RETURNING`` on what is inserted.
+    """MariaDB: as MySQL, with ``RETURNING`` on the insert.
 
-    The insert has plain VALUES. One from a SELECT takes, under the default
-    ``innodb_autoinc_lock_mode`` of 1, a lock on the whole table until it ends: an
-    acquire that waits for one row would keep everybody from every other.
+    The insert has plain VALUES. Under the default ``innodb_autoinc_lock_mode`` of 1, an
+    insert from a SELECT locks the whole table until it ends: an acquire that waits for
+    one row would block all others.
     """
 
     def __init__(
@@ -222,7 +181,7 @@ class MariaDBStatements(MySQLStatements):
         self.take_over_sql += returning
 
     def _acquire(self, lock: NewLock) -> Acquired | None:
-        parameters = (*self._values(lock), lock.replacing_token)
+        parameters = (*self.values(lock), lock.replacing_token)
         if lock.has_looked or (self.waits_undo_all and in_transaction(self.connection)):
             return self._insert(self.insert_sql, lock, parameters)
         try:
@@ -230,15 +189,15 @@ class MariaDBStatements(MySQLStatements):
         except OperationalError as error:
             if not is_lock_wait_timeout(error):
                 raise
-        # Somebody's transaction has the row. A live lock is a refusal at once; whether
-        # an expired one is being renewed or released, only its end will tell.
+        # Another transaction has the row. If the lock is live, refuse at once. If it has
+        # expired, wait: the other transaction may renew or release it.
         if self.is_locked(lock.content_type_id, lock.key):
             return None
         return self._insert(self.insert_sql, lock, parameters)
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it."""
-        parameters = (*self._values(lock), lock.replacing_token)
+        """Lock the object and end the lock that it had."""
+        parameters = (*self.values(lock), lock.replacing_token)
         return cast("Acquired", self._insert(self.take_over_sql, lock, parameters))
 
     def _insert(
@@ -246,9 +205,9 @@ class MariaDBStatements(MySQLStatements):
     ) -> Acquired | None:
         with self.connection.cursor() as cursor:
             cursor.execute(sql, parameters)
-            return self._acquired(cursor.fetchone(), lock)
+            return self.acquired(cursor.fetchone(), lock)
 
 
 def is_lock_wait_timeout(error: OperationalError) -> bool:
-    """Whether the database gave up waiting for a row."""
+    """Whether the database stopped waiting for a row."""
     return bool(error.args) and error.args[0] == LOCK_WAIT_TIMEOUT

@@ -1,8 +1,8 @@
-"""The lock's operations through the ORM, for databases without a dialect of their own.
+"""The operations through Django's ORM, for databases without a dialect here.
 
-More statements than in the dialects, the same rules: the insert on the unique key
-decides, an expired row is deleted by a condition on the database's clock, and renew and
-release are judged by the row count.
+They take more statements than the dialects. The rules are the same: the insert on the
+unique key decides, an expired row is deleted by a condition on the database's clock, and
+the row count tells whether a renewal or a release succeeded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.db.models.functions import Greatest
 from ..fields import UTCDateTimeField, UTCNow
 from .rows import Acquired, Busy, CurrentToken, NewLock
 
-# Everybody who takes over at the same moment may come in between once.
+# Everybody who takes over at the same moment may win once before us.
 TAKE_OVERS = 200
 
 
@@ -26,7 +26,7 @@ def later(seconds: float) -> models.Func:
 
 
 class SixDigits(models.Func):
-    """A time as the column has it: on SQLite a text, which may not lack its zeros."""
+    """A time as the column has it: on SQLite, text with all six digits."""
 
     template = "%(expressions)s"
     arity = 1
@@ -54,11 +54,11 @@ class PortableStatements:
         )
 
     def is_locked(self, content_type_id: int, key: str) -> bool:
-        """Say whether a live lock stands."""
+        """Say whether the object has a live lock."""
         return self._row(content_type_id, key).filter(expires_at__gt=UTCNow()).exists()
 
     def current_token(self, content_type_id: int, key: str) -> CurrentToken | None:
-        """Return the token that stands and whether it is live; ``None`` without a lock."""
+        """Return the token of the lock, and whether it is live; ``None`` if free."""
         row = (
             self._row(content_type_id, key)
             .annotate(live=models.Q(expires_at__gt=UTCNow()))
@@ -82,9 +82,9 @@ class PortableStatements:
         return acquired._replace(replaced=bool(replaced)) if acquired else None
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it.
+        """Lock the object and end the lock that it had.
 
-        Raises ``Busy`` when others were quicker again and again.
+        Raises ``Busy`` when others were faster each time.
         """
         for _attempt in range(TAKE_OVERS):
             with transaction.atomic(using=self.alias):
@@ -127,8 +127,8 @@ class PortableStatements:
     ) -> datetime.datetime | None:
         """Move the expiry to ``seconds`` from now and return it.
 
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
-        and when the expiry is not ``expiring_at`` any more.
+        With ``extend`` a later expiry is kept. Returns ``None`` when this is not the
+        lock's token, and when the expiry is no longer ``expiring_at``.
         """
         row = self._row(content_type_id, key).filter(token_str=token)
         expiry = later(seconds)
@@ -140,7 +140,7 @@ class PortableStatements:
         return row.values_list("expires_at", flat=True).first()
 
     def release(self, content_type_id: int, key: str, token: str) -> bool:
-        """Delete the lock that this token holds; say whether there was one."""
+        """Delete the lock that has this token; say whether there was one."""
         row = self._row(content_type_id, key).filter(token_str=token)
         return row.delete()[0] > 0
 

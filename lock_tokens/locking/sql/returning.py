@@ -28,7 +28,7 @@ class ReturningStatements(Statements):
             f" {self.typed(connection, 'locked_object_id')}, {self.now}, {self.later},"
             f" {self.typed(connection, 'locked_by')}"
         )
-        # Which of the two tokens comes back tells which way the row came in.
+        # The token that comes back tells whether the row was inserted or replaced.
         over_the_old = (
             f" ON CONFLICT ({n.content_type}, {n.object_id}) DO UPDATE SET"
             f" {n.id} = excluded.{n.id}, {n.created} = excluded.{n.created},"
@@ -37,22 +37,19 @@ class ReturningStatements(Statements):
             f" {n.locked_by} = excluded.{n.locked_by}"
         )
         result = f" RETURNING {n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
-        # The first condition keeps a refusal from writing (or waiting for) the live
-        # row, the second decides when two of these statements meet.
+        # With the first condition, a refusal neither writes the live row nor waits for
+        # it. The second decides when two of these statements meet.
         self.acquire_sql = (
             f"{new_row} WHERE NOT EXISTS ({self.live_sql}){over_the_old}"
             f" WHERE {n.table}.{n.expires_at} <= {self.now}{result}"
         )
         self.take_over_sql = f"{new_row} WHERE 1 = 1{over_the_old}{result}"
-        renew = f"UPDATE {n.table} SET {n.expires_at} = %s WHERE {self.its_token}"
-        returning = f" RETURNING {n.expires_at}"
-        self.renew_sql = renew.replace("%s", self.later, 1) + returning
-        self.renew_expiring_sql = (
-            renew.replace("%s", self.later, 1) + self.its_expiry + returning
-        )
-        self.extend_sql = (
-            renew.replace("%s", f"{self.greatest}({n.expires_at}, {self.later})", 1)
-            + returning
+
+    def _renewal(self, expiry: str, condition: str = "") -> str:
+        n = self.names
+        return (
+            f"UPDATE {n.table} SET {n.expires_at} = {expiry}"
+            f" WHERE {self.its_token}{condition} RETURNING {n.expires_at}"
         )
 
     def typed(self, connection: BaseDatabaseWrapper, name: str) -> str:
@@ -68,59 +65,18 @@ class ReturningStatements(Statements):
         )
 
     def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end whatever lock stood on it."""
+        """Lock the object and end the lock that it had."""
         acquired = self._insert(self.take_over_sql, lock, (lock.replacing_token,))
-        return cast("Acquired", acquired)  # without a condition there is always a row
+        return cast(
+            "Acquired", acquired
+        )  # there is no condition, so there is always a row
 
     def _insert(
         self, sql: str, lock: NewLock, more: tuple[Any, ...]
     ) -> Acquired | None:
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                sql,
-                (
-                    lock.token,
-                    lock.content_type_id,
-                    lock.key,
-                    lock.seconds,
-                    self.prepared_user(lock),
-                    *more,
-                ),
-            )
-            row = cursor.fetchone()
-        if row is None:
-            return None
-        return Acquired(
-            id=row[0],
-            token=row[1],
-            locked_at=self.as_datetime(row[2]),
-            expires_at=self.as_datetime(row[3]),
-            replaced=row[1] == lock.replacing_token,
-        )
-
-    def renew(
-        self,
-        content_type_id: int,
-        key: str,
-        token: str,
-        seconds: float,
-        extend: bool = False,
-        expiring_at: datetime.datetime | None = None,
-    ) -> datetime.datetime | None:
-        """Move the expiry to ``seconds`` from now and return it.
-
-        With ``extend`` a later expiry stays. ``None`` when the token does not stand,
-        and when the expiry is not ``expiring_at`` any more.
-        """
-        sql = self.extend_sql if extend else self.renew_sql
-        parameters: tuple[Any, ...] = (seconds, content_type_id, key, token)
-        if expiring_at is not None:
-            sql = self.renew_expiring_sql
-            parameters = (*parameters, self.as_parameter(expiring_at))
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            row = cursor.fetchone()
-        return self.as_datetime(row[0]) if row else None
+            cursor.execute(sql, (*self.values(lock), *more))
+            return self.acquired(cursor.fetchone(), lock)
 
 
 class PostgreSQLStatements(ReturningStatements):
@@ -132,7 +88,7 @@ class PostgreSQLStatements(ReturningStatements):
         return f"CAST(%s AS {field.db_type(connection)})"
 
     def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
-        # Django has told the driver of USE_TZ and TIME_ZONE.
+        # Django has told the driver about USE_TZ and TIME_ZONE.
         return value
 
 

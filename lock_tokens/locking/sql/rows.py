@@ -1,4 +1,4 @@
-"""What goes into the lock's statements and what comes out."""
+"""What the statements take, and what they return."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..tokens import is_well_formed, new_token
 class NewLock(NamedTuple):
     """A lock that somebody wants.
 
-    ``replacing_token`` is the token that it gets instead of ``token`` when another lock's
-    row had to make way, which is how one statement tells the two apart. ``has_looked``:
-    before its transaction began, whoever wants it saw that the object is free.
+    It gets ``replacing_token`` instead of ``token`` when it replaces the row of another
+    lock. So one statement tells whether it inserted or replaced. ``has_looked`` says that
+    the object was seen to be free before this transaction began.
     """
 
     content_type_id: int
@@ -68,7 +68,7 @@ def user_key(user: Any) -> Any:
 
 
 class Acquired(NamedTuple):
-    """A lock that was made; ``replaced`` when an older one had to make way."""
+    """A lock that was made. ``replaced`` says that it replaced an older one."""
 
     id: int
     token: str
@@ -81,11 +81,11 @@ class Acquired(NamedTuple):
 
 
 class Busy(Exception):
-    """Somebody's transaction had the row for longer than the database waits."""
+    """Another transaction kept the row for longer than the database waits."""
 
 
 class CurrentToken(NamedTuple):
-    """The token in an object's row, and whether its time has not passed."""
+    """The token of an object's lock, and whether the lock is live."""
 
     token: str
     live: bool
@@ -94,5 +94,5 @@ class CurrentToken(NamedTuple):
         return f"<CurrentToken {'live' if self.live else 'expired'}>"
 
     def matches(self, token: Any) -> bool:
-        """Whether this is that token. Takes the same time for any guess."""
+        """Whether ``token`` is this one. Any guess takes the same time."""
         return is_well_formed(token) and constant_time_compare(self.token, token)
