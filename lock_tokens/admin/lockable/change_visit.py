@@ -1,8 +1,8 @@
 """What becomes of one request to the change page.
 
-To open the page locks the object. A save is checked against the token of its page, in one
+Opening the page locks the object. A save is checked against the token of its page, in one
 transaction with all that it writes. A save without the lock is refused, and the answer
-shows all that was typed; from there one can lock the object again, or take the lock over.
+shows all that was typed. The user can then lock the object again, or take the lock over.
 """
 
 from __future__ import annotations
