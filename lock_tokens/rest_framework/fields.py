@@ -8,9 +8,9 @@ from typing import Any
 from django.db import models
 from rest_framework import serializers
 
-from ..api.operations import state
+from ..api.operations import public_state
 from ..locking.info import LockInfo
-from ..models import LockToken
+from ..locking.lock_token import LockToken
 from .serializers import LockStateSerializer
 
 
@@ -35,7 +35,7 @@ class LockStateField(LockStateSerializer):
         super().__init__(read_only=True, **kwargs)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        return state(self._info(instance))
+        return public_state(self._info(instance))
 
     def _info(self, obj: Any) -> LockInfo | None:
         if not isinstance(obj, models.Model):

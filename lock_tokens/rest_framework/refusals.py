@@ -15,7 +15,7 @@ from ..api.errors import ApiError, unavailable
 from ..api.operations import void_token
 from ..locking.info import serialized
 from ..locking.lock_key import LockKey
-from ..models import LockToken
+from ..locking.lock_token import LockToken
 
 logger = logging.getLogger("lock_tokens")
 

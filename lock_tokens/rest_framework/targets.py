@@ -12,8 +12,8 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import CreateModelMixin
 
 from ..locking.lock_key import LockKey
+from ..locking.lock_token import LockToken
 from ..locking.object_keys import key_field
-from ..models import LockToken
 from ..querysets import LockableQuerySet
 
 

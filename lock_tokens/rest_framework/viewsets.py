@@ -18,8 +18,8 @@ from rest_framework.views import APIView
 
 from ..api.errors import bad_request, not_found
 from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
-from ..api.requests import get_timeout
-from ..models import LockToken
+from ..api.requests import requested_timeout
+from ..locking.lock_token import LockToken
 from .guards import LOCK_ACTIONS, guard, is_about_lock
 from .headers import sent_token
 from .refusals import refusals
@@ -145,7 +145,7 @@ class LockableViewSetMixin:
         """Lock the object."""
         obj = self._get_lockable()
         with refusals():
-            timeout = get_timeout(_body(request))
+            timeout = requested_timeout(_body(request))
             return _response(acquire(request, obj, timeout, request.user))
 
     @lock.mapping.patch
@@ -154,7 +154,9 @@ class LockableViewSetMixin:
         obj = self._get_lockable()
         with refusals():
             token = _needed_token(request)
-            return _response(renew(request, obj, token, get_timeout(_body(request))))
+            return _response(
+                renew(request, obj, token, requested_timeout(_body(request)))
+            )
 
     @lock.mapping.delete
     def release_lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:

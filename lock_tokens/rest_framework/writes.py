@@ -23,9 +23,9 @@ from ..exceptions import AlreadyLockedError, InvalidToken
 from ..holding import FencedLock, fence, fence_unlocked
 from ..locking.fields import to_utc
 from ..locking.lock_key import LockKey, database_of
+from ..locking.lock_token import LockToken
 from ..locking.object_keys import key_field, key_value
 from ..locking.transactions import reads_stale_snapshot, reread
-from ..models import LockToken
 from .headers import EXPIRY_HEADER, sent_token
 from .refusals import LockRefused, locked, refusals, required, void
 from .targets import creates, get_object, has_own_hook, hook, known_place
