@@ -26,7 +26,7 @@ class ApiError(Exception):
         self.retry_after: int | None = None
 
     def with_status(self, status: int, **defaults: Any) -> ApiError:
-        """Return this error with another status, and with ``defaults`` for its fields."""
+        """Return this error with another status, and with the fields that it lacks."""
         fields = {**defaults, **self.body}
         error = ApiError(status, fields.pop("error"), fields.pop("detail"), **fields)
         error.retry_after = self.retry_after
