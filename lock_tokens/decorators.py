@@ -70,9 +70,9 @@ def locks_object(
     replaces a void token whatever the method. It is for views that save nothing that a
     page has shown.
 
-    Without any token the view acquires the lock, whatever the method, and cannot know
-    how old the page of a form is. Decorate a view that saves with
-    :func:`requires_lock_on_object`.
+    A request without any token acquires the lock, whatever its method. Nothing tells how
+    old the page of its form is. Decorate a view that saves with
+    :func:`requires_lock_on_object` instead.
     """
 
     @contextmanager
@@ -138,13 +138,13 @@ def requires_lock_on_object(
     template: str = DEFAULT_TEMPLATE,
     response: Response | None = None,
 ) -> Callable[[View], View]:
-    """Run the view only with the object's lock, inside a fence. For views that save.
+    """Run the view only with the object's lock, inside a fence.
 
-    The token is the one in the form field ``lock_token``, else in the header
-    ``Lock-Token``, else the session's. One transaction verifies it and runs the view.
-    Nobody can take the lock before that transaction ends (see ``holding.fence``). An
-    exception in the view undoes all of it. The view finds the token dict in
-    ``request.lock_token``, for a form that it shows again.
+    Use it for views that save. The token is the one in the form field ``lock_token``,
+    else in the header ``Lock-Token``, else the session's. One transaction verifies it
+    and runs the view. Nobody can take the lock before that transaction ends (see
+    ``holding.fence``). An exception in the view undoes all of it. The view finds the
+    token dict in ``request.lock_token``, for a form that it shows again.
 
     With ``release=True`` the same transaction releases the lock if the view answers with
     a redirect, 201, 202 or 204. Any other answer keeps the lock, such as the 200 of a
@@ -160,7 +160,7 @@ def requires_lock_on_object(
         return release and getattr(answer, "status_code", None) in SAVED
 
     @contextmanager
-    def guard(visit: _Visit) -> Iterator[None]:
+    def verify(visit: _Visit) -> Iterator[None]:
         request = visit.request
         with ExitStack() as stack:
             with visit.refusing():
@@ -174,11 +174,11 @@ def requires_lock_on_object(
         if lock.release:
             forget_token(request, lock_key, lock.token)
 
-    return _decorator(guard, _Options(model, get_object_id, template, response))
+    return _decorator(verify, _Options(model, get_object_id, template, response))
 
 
 class _Options(NamedTuple):
-    """What a decorator was given: its object, and its answers without the lock."""
+    """The arguments that all three decorators take."""
 
     model: type[models.Model]
     get_object_id: GetObjectId
@@ -229,7 +229,7 @@ class _Visit:
 
 
 class _Refused(Exception):
-    """The request is answered without its view."""
+    """The request gets this answer, and its view does not run."""
 
     def __init__(self, answer: HttpResponseBase) -> None:
         self.answer = answer

@@ -16,6 +16,9 @@ DEFAULT_TEMPLATE = "lock_tokens/locked.html"
 TOKEN_FIELD = "lock_token"
 TOKEN_HEADER = "Lock-Token"
 
+# The methods of requests that only show the object.
+SHOWING_METHODS = ("GET", "HEAD")
+
 
 def refuse(
     request: HttpRequest,
@@ -63,7 +66,7 @@ def refuse(
 def _retry_url(request: HttpRequest) -> str:
     """Return where to start again. A URL that saves may not have a page to open."""
     referer = request.headers.get("Referer", "")
-    if request.method not in ("GET", "HEAD") and url_has_allowed_host_and_scheme(
+    if request.method not in SHOWING_METHODS and url_has_allowed_host_and_scheme(
         referer, {request.get_host()}, require_https=request.is_secure()
     ):
         return referer

@@ -41,7 +41,7 @@ class ApiError(Exception):
 
 
 def bad_request(code: str, detail: str) -> ApiError:
-    """Return the error for a request that makes no sense."""
+    """Return the error for a request that is not valid."""
     return ApiError(400, code, detail)
 
 

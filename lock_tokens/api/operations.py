@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 def get_state(request: HttpRequest, obj: models.Model) -> Answer:
     """Say whether the object is locked, by whom, since when and until when."""
-    return unless_known(request, public_state(LockToken.objects.info(obj)))
+    return state_answer(request, public_state(LockToken.objects.info(obj)))
 
 
 def acquire(
@@ -90,7 +90,7 @@ def renew(
     Raises an ``ApiError`` for a void token, and when the lock was renewed meanwhile.
     """
     with refused_if_void(obj):
-        expires_at = _renewed(request, obj, token, timeout)
+        expires_at = _new_expiry(request, obj, token, timeout)
     return token_answer(token_dict(token, expires_at))
 
 
@@ -101,9 +101,10 @@ def release(obj: models.Model, token: str) -> Answer:
     return Answer(204, None, {})
 
 
-def _renewed(
+def _new_expiry(
     request: HttpRequest, obj: models.Model, token: str, timeout: float
 ) -> datetime:
+    """Renew the lock, as the request's conditions allow, and return its new expiry."""
     locks = LockToken.objects
     known = known_expiries(request)
     latest = latest_expiry(request)
@@ -123,8 +124,8 @@ def public_state(info: LockInfo | None) -> dict[str, Any]:
     return {"locked": info is not None, **serialized(info)}
 
 
-def unless_known(request: HttpRequest, body: dict[str, Any]) -> Answer:
-    """Answer with the body, or with a 304 when the request has its ETag."""
+def state_answer(request: HttpRequest, body: dict[str, Any]) -> Answer:
+    """Answer with the state, or with a 304 when the request has its ETag."""
     content = json.dumps(body).encode()
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if matches_if_none_match(request, etag):

@@ -87,7 +87,7 @@ def csrf_check(middleware: type) -> type[CsrfViewMiddleware]:
 
 
 def reject_csrf(check: Any, request: HttpRequest, reason: str) -> None:
-    """Raise the error. It replaces the method of the middleware that answers.
+    """Raise a 403 where the middleware itself would answer with a page.
 
     The answer has a token that is valid now. After a sign-in in another tab, a page of
     the same site can read it and try again. No other site can read it. A request without

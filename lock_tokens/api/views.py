@@ -37,7 +37,7 @@ from .operations import (
     public_state,
     release,
     renew,
-    unless_known,
+    state_answer,
 )
 from .requests import (
     check_csrf,
@@ -137,7 +137,7 @@ class StatesView(ApiView):
         infos = LockToken.objects.infos(objects.values())
         states: dict[str, Any] = dict.fromkeys(keys)
         states.update(zip(objects, map(public_state, infos), strict=True))
-        return json_response(unless_known(request, {"states": states}))
+        return json_response(state_answer(request, {"states": states}))
 
 
 class LockView(ApiView):

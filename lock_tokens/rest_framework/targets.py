@@ -1,4 +1,4 @@
-"""Which object a request to a view of REST framework is about."""
+"""Find the object that a request to a view of REST framework writes to."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class LockableViewSetMixin:
 
     @action(detail=True, description=DESCRIPTION)
     def lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Say whether the object is locked; with its token, give the token dict."""
+        """Say whether the object is locked. With its token, answer the token dict."""
         obj = self._get_lockable()
         with refusals():
             token = request_token(request)

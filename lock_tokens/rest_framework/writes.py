@@ -199,7 +199,8 @@ class LockedWrite:
                 self.lock(lock_key)
             except LockRefused as refusal:
                 if refusal.status_code != 503:
-                    # If the object is refused too, answer that, and nothing of its lock.
+                    # This raises for users who may not see the object. They are to learn
+                    # nothing about its lock.
                     get_view_object(self.view)
                 raise
             self._target = lock_key
@@ -243,7 +244,7 @@ class LockedWrite:
         self._reread(obj)
 
     def _reread(self, obj: models.Model) -> None:
-        """Read the object as it is now. Do so once, for then the handler may change it."""
+        """Read the object as it is now, but only once: then the handler may change it."""
         if any(obj is before for before in self._were_reread):
             return
         self._were_reread.append(obj)
@@ -302,7 +303,7 @@ class LockedWrite:
     def _releases(self, lock_key: LockKey) -> bool:
         if getattr(self.view, "release_on_write", False):
             return True
-        # The lock goes with its object.
+        # An object that is gone needs no lock.
         return self.request.method == "DELETE" and self._is_gone(lock_key)
 
     def _is_gone(self, lock_key: LockKey) -> bool:

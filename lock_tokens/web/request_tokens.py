@@ -8,11 +8,8 @@ from django.http import HttpRequest
 from ..locking.info import token_dict
 from ..locking.lock_key import LockKey
 from ..locking.lock_token import LockToken
-from ..refusals import TOKEN_FIELD, TOKEN_HEADER
+from ..refusals import SHOWING_METHODS, TOKEN_FIELD, TOKEN_HEADER
 from ..sessions import forget, get_session_token, lock_for_session, remember
-
-# The methods of requests that only show the object.
-SHOWING_METHODS = ("GET", "HEAD")
 
 
 def form_token(request: HttpRequest) -> str | None:
