@@ -37,12 +37,10 @@ class HoldsLock(BasePermission):
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
         # The browsable API asks what a user may write, for its forms, once there is a
         # response. So does the answer to OPTIONS.
-        is_real = request._request.method not in SAFE_METHODS
-        if request.method in SAFE_METHODS or not is_real or hasattr(view, "response"):
+        methods = {request.method, request._request.method}
+        if methods & {*SAFE_METHODS} or hasattr(view, "response") or is_about_lock(view):
             return True
         write = getattr(view, "locked_write", None)
-        if is_about_lock(view):
-            return True
         if write is None or not write.has_begun:
             raise ImproperlyConfigured(
                 "HoldsLock was asked too late: another permission of an alternative came"
