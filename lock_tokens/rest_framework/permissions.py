@@ -35,10 +35,11 @@ class HoldsLock(BasePermission):
         return True
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
+        if request.method in SAFE_METHODS or is_about_lock(view):
+            return True
         # The browsable API asks what a user may write, for its forms, once there is a
         # response. So does the answer to OPTIONS.
-        methods = {request.method, request._request.method}
-        if methods & {*SAFE_METHODS} or hasattr(view, "response") or is_about_lock(view):
+        if hasattr(view, "response") or request._request.method in SAFE_METHODS:
             return True
         write = getattr(view, "locked_write", None)
         if write is None or not write.has_begun:
