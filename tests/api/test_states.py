@@ -6,8 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from lock_tokens.models import LockToken
 from tests.models import Article, Page
-from tests.support.api import address, error_of, send, states_of
-from tests.support.helpers import expire
+from tests.support.api import error_of, send, states_of
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
 
@@ -17,51 +16,6 @@ FREE = {"locked": False, "locked_by": None, "locked_at": None, "expires_at": Non
 def state_of(obj):
     info = LockToken.objects.info(obj)
     return {"locked": True, **info.serialize()} if info else FREE
-
-
-def test_the_state_of_a_free_and_of_a_locked_object(client, article, alice):
-    assert client.get(address(article)).json() == FREE
-    article.lock(user=alice)
-    assert client.get(address(article)).json() == state_of(article)
-    expire(article)
-    assert client.get(address(article)).json() == FREE
-
-
-def test_a_known_state_is_a_304(client, article):
-    free = client.get(address(article))
-    assert free["ETag"]
-    known = send(client, "GET", address(article), If_None_Match=free["ETag"])
-    assert (known.status_code, known.content) == (304, b"")
-    assert known["ETag"] == free["ETag"]
-    assert known["Cache-Control"] == "no-store"
-    article.lock()
-    answer = send(client, "GET", address(article), If_None_Match=free["ETag"])
-    assert answer.status_code == 200
-    assert answer["ETag"] != free["ETag"]
-    assert answer.json()["locked"] is True
-
-
-def test_the_state_has_another_etag_once_the_lock_is_renewed_or_taken(client, article):
-    held = article.lock()
-    tags = [client.get(address(article))["ETag"]]
-    article.lock(held["token"], timeout=60)
-    tags.append(client.get(address(article))["ETag"])
-    LockToken.objects.take_over(article)
-    tags.append(client.get(address(article))["ETag"])
-    assert len(set(tags)) == 3
-
-
-@pytest.mark.parametrize("known", ["{}", "W/{}", '"other", {}', "*"])
-def test_ways_to_know_the_state(client, article, known):
-    tag = client.get(address(article))["ETag"]
-    answer = send(client, "GET", address(article), If_None_Match=known.format(tag))
-    assert answer.status_code == 304
-
-
-@pytest.mark.parametrize("known", ['"other"', "garbage", "", ",,", 'W/"'])
-def test_ways_not_to_know_it(client, article, known):
-    answer = send(client, "GET", address(article), If_None_Match=known)
-    assert answer.status_code == 200
 
 
 def test_the_state_of_many_objects(client, article, held):
