@@ -22,11 +22,6 @@ RACERS = 12
 
 
 @pytest.fixture
-def alice(django_user_model):
-    return django_user_model.objects.create(username="alice")
-
-
-@pytest.fixture
 def bob(django_user_model):
     return django_user_model.objects.create(username="bob")
 
@@ -38,9 +33,13 @@ def client_of(user):
     return client
 
 
-def ask(client, obj, key=KEY, body=None):
-    """Ask for the object's lock with an ``Idempotency-Key``."""
-    return send(client, "POST", address(obj), body, Idempotency_Key=key)
+def ask(door, key=KEY, body=b""):
+    """Ask at a door for the lock with an ``Idempotency-Key``."""
+    return door.acquire(body, Idempotency_Key=key)
+
+
+def ask_api(client, obj, key=KEY):
+    return send(client, "POST", address(obj), Idempotency_Key=key)
 
 
 def is_replay(answer):
@@ -55,42 +54,42 @@ def is_refused(answer):
 # The same key
 
 
-def test_the_same_key_gets_the_same_token_again_and_is_told_so(article):
-    first = ask(Client(), article)
+def test_the_same_key_gets_the_same_token_again_and_is_told_so(door):
+    first = ask(door)
     assert not is_replay(first)
     assert "Idempotent-Replayed" not in first
-    again = ask(Client(), article)
+    again = ask(door)
     assert is_replay(again)
     assert again.json()["token"] == first.json()["token"]
     assert LockToken.objects.count() == 1
 
 
-def test_a_replay_is_the_whole_answer(client, article):
-    ask(client, article)
-    again = ask(client, article)
+def test_a_replay_is_the_whole_answer(door, article):
+    ask(door)
+    again = ask(door)
     assert again.json() == lock_row(article).get().serialize()
     assert again["ETag"] == f'"{again.json()["expires_at"]}"'
-    url = address(article, again.json()["token"])
-    assert client.patch(url).status_code == 200
-    assert client.delete(url).status_code == 204
+    token = again.json()["token"]
+    assert door.renew(token).status_code == 200
+    assert door.release(token).status_code == 204
 
 
-def test_a_replay_lets_the_lock_live_on_and_never_shortens_it(client, article):
-    first = ask(client, article)
+def test_a_replay_lets_the_lock_live_on_and_never_shortens_it(door, article):
+    first = ask(door)
     age(article, 1000)
-    again = ask(client, article)
+    again = ask(door)
     assert is_replay(again)
     assert again.json()["expires_at"] >= first.json()["expires_at"]
-    short = ask(client, article, body={"timeout": 2})
+    short = ask(door, body={"timeout": 2})
     assert is_replay(short)
     assert short.json()["expires_at"] == again.json()["expires_at"]
 
 
-def test_a_replay_keeps_the_first_holder_and_the_moment(alice, article):
-    client = client_of(alice)
-    ask(client, article)
+def test_a_replay_keeps_the_first_holder_and_the_moment(door, alice, article):
+    door = door.by(client_of(alice))
+    ask(door)
     before = lock_row(article).get()
-    assert is_replay(ask(client, article))
+    assert is_replay(ask(door))
     after = lock_row(article).get()
     assert (after.pk, after.locked_at, after.locked_by) == (
         before.pk,
@@ -99,67 +98,67 @@ def test_a_replay_keeps_the_first_holder_and_the_moment(alice, article):
     )
 
 
-def test_a_user_s_key_may_be_replayed_from_another_session(alice, article):
-    first = ask(client_of(alice), article, "1")
-    again = ask(client_of(alice), article, "1")
+def test_a_user_s_key_may_be_replayed_from_another_session(door, alice):
+    first = ask(door.by(client_of(alice)), "1")
+    again = ask(door.by(client_of(alice)), "1")
     assert is_replay(again)
     assert again.json()["token"] == first.json()["token"]
 
 
-def test_a_replay_stays_one_when_the_secret_key_is_rotated(client, settings, article):
-    first = ask(client, article)
+def test_a_replay_stays_one_when_the_secret_key_is_rotated(door, settings):
+    first = ask(door)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another"
-    again = ask(client, article)
+    again = ask(door)
     assert is_replay(again)
     assert again.json()["token"] == first.json()["token"]
     settings.SECRET_KEY_FALLBACKS = []
-    assert is_refused(ask(client, article))
+    assert is_refused(ask(door))
 
 
 def test_a_proxy_s_key_is_that_of_its_model(client, article):
-    ask(client, article)
-    assert is_replay(ask(client, ArticleProxy.objects.get()))
+    ask_api(client, article)
+    assert is_replay(ask_api(client, ArticleProxy.objects.get()))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_queries_of_a_replay(client, article):
-    ask(client, article)
+    ask_api(client, article)
     with CaptureQueriesContext(connection) as queries:
-        assert is_replay(ask(client, article))
+        assert is_replay(ask_api(client, article))
     assert len(queries) == 4  # object, whose it is, renew, the row
 
 
 @pytest.mark.django_db(transaction=True)
 def test_queries_of_a_first_time_and_of_a_refusal(client, article):
     with CaptureQueriesContext(connection) as queries:
-        assert not is_replay(ask(client, article))
+        assert not is_replay(ask_api(client, article))
     assert len(queries) == 3  # object, whose it is, acquire
     with CaptureQueriesContext(connection) as queries:
-        assert is_refused(ask(client, article, OTHER_KEY))
+        assert is_refused(ask_api(client, article, OTHER_KEY))
     assert len(queries) == 4  # object, whose it is, acquire, who has it
 
 
 # Another
 
 
-def test_another_key_is_refused(client, article):
-    ask(client, article)
-    assert is_refused(ask(client, article, OTHER_KEY))
-    assert is_refused(ask(client, article, KEY.upper() + "X"))
-    assert is_refused(client.post(address(article)))
+def test_another_key_is_refused(door):
+    ask(door)
+    assert is_refused(ask(door, OTHER_KEY))
+    assert is_refused(ask(door, KEY.upper() + "X"))
+    assert is_refused(door.acquire())
 
 
-def test_a_lock_without_a_key_is_nobody_s_to_ask_for_again(client, article):
-    client.post(address(article))
-    assert is_refused(ask(client, article))
+def test_a_lock_without_a_key_is_nobody_s_to_ask_for_again(door):
+    door.acquire()
+    assert is_refused(ask(door))
 
 
 def test_the_same_key_on_another_object_is_another_token(client, article):
     other = Article.objects.create()
     page = Page.objects.create()
     label = Label.objects.create(name=str(article.pk))
-    answers = [ask(client, obj) for obj in (article, other, page, label)]
+    answers = [ask_api(client, obj) for obj in (article, other, page, label)]
     assert not any(map(is_replay, answers))
     assert len({answer.json()["token"] for answer in answers}) == 4
 
@@ -167,45 +166,45 @@ def test_the_same_key_on_another_object_is_another_token(client, article):
 @pytest.mark.parametrize(
     ("first", "then"), [("alice", "bob"), ("alice", None), (None, "alice")]
 )
-def test_somebody_else_s_key_is_no_key(article, alice, bob, first, then):
+def test_somebody_else_s_key_is_no_key(door, alice, bob, first, then):
     users = {"alice": alice, "bob": bob, None: None}
-    token = ask(client_of(users[first]), article).json()["token"]
-    refused = ask(client_of(users[then]), article)
+    token = ask(door.by(client_of(users[first]))).json()["token"]
+    refused = ask(door.by(client_of(users[then])))
     assert is_refused(refused)
     assert token not in refused.content.decode()
-    assert is_replay(ask(client_of(users[first]), article))
+    assert is_replay(ask(door.by(client_of(users[first]))))
 
 
-def test_a_user_s_key_cannot_be_made_up_by_somebody_without_one(article, alice):
+def test_a_user_s_key_cannot_be_made_up_by_somebody_without_one(door, alice):
     """Nothing in a key ends its own quotation and goes on as another's."""
-    ask(client_of(alice), article, "a" * 20)
+    ask(door.by(client_of(alice)), "a" * 20)
     for key in (f'api", "{alice.pk}", "{"a" * 20}', f'{alice.pk}", "{"a" * 20}'):
-        assert is_refused(ask(Client(), article, key))
+        assert is_refused(ask(door, key))
 
 
-def test_a_session_s_lock_is_not_for_its_key(client, article):
+def test_a_session_s_lock_is_not_for_its_key(door, article):
     session = new_session()
     lock_for_session(article, session)
     for key in (session.session_key, session.session_key.ljust(20)):
-        assert is_refused(ask(client, article, key))
+        assert is_refused(ask(door, key))
 
 
 # Afterwards
 
 
-def test_after_somebody_has_taken_over_the_key_is_refused(client, article):
-    ask(client, article)
+def test_after_somebody_has_taken_over_the_key_is_refused(door, article):
+    ask(door)
     LockToken.objects.take_over(article)
-    assert is_refused(ask(client, article))
+    assert is_refused(ask(door))
 
 
-def test_once_it_has_expired_the_key_revives_the_lock(alice, article):
+def test_once_it_has_expired_the_key_revives_the_lock(door, alice, article):
     """A new one would make the token of this client's other pages void."""
-    client = client_of(alice)
-    first = ask(client, article)
+    door = door.by(client_of(alice))
+    first = ask(door)
     expire(article)
     before = lock_row(article).get()
-    again = ask(client, article, body={"timeout": 60})
+    again = ask(door, body={"timeout": 60})
     assert is_replay(again)
     after = lock_row(article).get()
     assert again.json() == after.serialize()
@@ -219,23 +218,23 @@ def test_once_it_has_expired_the_key_revives_the_lock(alice, article):
     assert article.is_locked()
     seconds = (after.expires_at - before.expires_at).total_seconds()
     assert 50 < seconds < 120
-    assert client.get(address(article, first.json()["token"])).status_code == 200
+    assert door.read(first.json()["token"]).status_code == 200
 
 
 @pytest.mark.parametrize("key", [OTHER_KEY, None])
 def test_who_has_another_key_or_none_gets_a_new_lock_for_an_expired_one(
-    client, article, key
+    door, article, key
 ):
-    first = ask(client, article)
+    first = ask(door)
     expire(article)
-    again = ask(client, article, key) if key else client.post(address(article))
+    again = ask(door, key) if key else door.acquire()
     assert not is_replay(again)
     assert again.json()["token"] != first.json()["token"]
-    assert client.get(address(article, first.json()["token"])).status_code == 403
+    assert door.read(first.json()["token"]).status_code == 403
 
 
-def test_a_lock_that_goes_while_it_is_revived_makes_way(client, article, monkeypatch):
-    first = ask(client, article).json()["token"]
+def test_a_lock_that_goes_while_it_is_revived_makes_way(door, article, monkeypatch):
+    first = ask(door).json()["token"]
     expire(article)
     renew = LockTokenManager.renew
 
@@ -245,23 +244,23 @@ def test_a_lock_that_goes_while_it_is_revived_makes_way(client, article, monkeyp
         return renew(self, obj, token, **options)
 
     monkeypatch.setattr(LockTokenManager, "renew", renew_too_late)
-    assert is_refused(ask(client, article))
+    assert is_refused(ask(door))
     assert lock_row(article).get().token_str != first
 
 
-def test_once_it_is_released_the_key_gets_a_new_lock(client, article):
-    first = ask(client, article).json()["token"]
-    client.delete(address(article, first))
-    again = ask(client, article)
+def test_once_it_is_released_the_key_gets_a_new_lock(door, article):
+    first = ask(door).json()["token"]
+    door.release(first)
+    again = ask(door)
     assert not is_replay(again)
     assert again.json()["token"] != first
 
 
-def test_a_lock_that_another_got_meanwhile_is_refused_to_the_key(client, article):
-    ask(client, article)
+def test_a_lock_that_another_got_meanwhile_is_refused_to_the_key(door, article):
+    ask(door)
     expire(article)
     article.lock()
-    assert is_refused(ask(client, article))
+    assert is_refused(ask(door))
 
 
 # What can be a key
@@ -271,36 +270,38 @@ def test_a_lock_that_another_got_meanwhile_is_refused_to_the_key(client, article
     "key",
     ["", '""', '"', "x", "x" * 15, f'"{"x" * 15}"', "x" * 256, "é" * 20, "a\tb" * 10],
 )
-def test_a_key_that_could_be_guessed_or_read_two_ways_is_bad(client, article, key):
-    answer = ask(client, article, key)
+def test_a_key_that_could_be_guessed_or_read_two_ways_is_bad(door, key):
+    answer = ask(door, key)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_idempotency_key")
     assert not LockToken.objects.exists()
+    door.obj.lock()
+    assert ask(door, key).status_code == 400
 
 
 @pytest.mark.parametrize(
     "key", ["x" * 16, "x" * 255, f'"{"x" * 255}"', "a key: {20}~ !"]
 )
-def test_keys_that_will_do(client, article, key):
-    assert not is_replay(ask(client, article, key + "long" * (len(key) < 16)))
+def test_keys_that_will_do(door, key):
+    assert not is_replay(ask(door, key + "long" * (len(key) < 16)))
 
 
 @pytest.mark.parametrize(("key", "status"), [("1", 201), ("", 400), ("x" * 256, 400)])
-def test_a_user_s_key_may_be_short(article, alice, key, status):
-    assert ask(client_of(alice), article, key).status_code == status
+def test_a_user_s_key_may_be_short(door, alice, key, status):
+    assert ask(door.by(client_of(alice)), key).status_code == status
 
 
-def test_a_key_in_quotation_marks_is_the_key_without(client, article):
-    first = ask(client, article, f'"{KEY}"')
-    again = ask(client, article, KEY)
+def test_a_key_in_quotation_marks_is_the_key_without(door):
+    first = ask(door, f'"{KEY}"')
+    again = ask(door, KEY)
     assert is_replay(again)
     assert again.json()["token"] == first.json()["token"]
-    assert is_refused(ask(client, article, f'"{KEY}'))
-    assert is_refused(ask(client, article, f'""{KEY}""'))
+    assert is_refused(ask(door, f'"{KEY}'))
+    assert is_refused(ask(door, f'""{KEY}""'))
 
 
-def test_the_key_is_in_no_answer(client, article):
+def test_the_key_is_in_no_answer(door):
     for key in (KEY, OTHER_KEY, "short"):
-        answer = ask(client, article, key)
+        answer = ask(door, key)
         assert key not in answer.content.decode()
         assert key not in str(answer.headers)
 
@@ -310,7 +311,7 @@ def test_the_key_is_in_no_answer(client, article):
 
 def racing(article, keys):
     """Ask for the lock with each key at the same moment; return the answers."""
-    return race(*(lambda key=key: ask(Client(), article, key) for key in keys))
+    return race(*(lambda key=key: ask_api(Client(), article, key) for key in keys))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -341,7 +342,7 @@ def test_one_of_those_without_a_key_gets_the_lock(article):
 
 @pytest.mark.django_db(transaction=True)
 def test_all_who_ask_with_one_key_for_an_expired_lock_get_one_token(article):
-    old = ask(Client(), article).json()["token"]
+    old = ask_api(Client(), article).json()["token"]
     expire(article)
     answers = racing(article, [KEY] * RACERS)
     assert {answer.status_code for answer in answers} == {201}
@@ -355,7 +356,7 @@ def test_all_who_ask_with_one_key_for_an_expired_lock_get_one_token(article):
 def test_of_a_leaving_and_a_staying_page_the_lock_stays(article):
     """Whatever comes first: who leaves names the expiry that it knows."""
     for _ in range(5):
-        first = ask(Client(), article)
+        first = ask_api(Client(), article)
         url = address(article, first.json()["token"])
         age(article, 5)
         tag = Client().get(url)["ETag"]
@@ -374,7 +375,7 @@ def test_of_a_leaving_and_a_staying_page_the_lock_stays(article):
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_of_two_that_leave_with_one_tag_one_is_too_late(article, dialect):
-    first = ask(Client(), article)
+    first = ask_api(Client(), article)
     url = address(article, first.json()["token"])
 
     def leave(timeout):
@@ -389,7 +390,7 @@ def test_of_two_that_leave_with_one_tag_one_is_too_late(article, dialect):
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_of_two_releases_one_is_too_late(article):
-    url = address(article, ask(Client(), article).json()["token"])
+    url = address(article, ask_api(Client(), article).json()["token"])
     answers = race(*[lambda: Client().delete(url)] * 6)
     assert sorted(answer.status_code for answer in answers) == [204] + [404] * 5
 
@@ -402,7 +403,7 @@ def test_releases_and_retries_at_once_never_fail(article):
     def life():
         statuses = set()
         for _ in range(8):
-            answer = ask(Client(), article)
+            answer = ask_api(Client(), article)
             statuses.add(answer.status_code)
             url = address(article, answer.json().get("token", "0" * 32))
             statuses.update((Client().patch(url).status_code, 0))
