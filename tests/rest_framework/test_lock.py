@@ -1,6 +1,5 @@
 """The route ``<object>/lock/`` of a viewset, under the viewset's own rules."""
 
-import logging
 from base64 import b64encode
 
 import pytest
@@ -9,7 +8,6 @@ pytest.importorskip("rest_framework", reason="Django REST framework is not insta
 
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.test import Client
 from django.urls import include, path, reverse
 from rest_framework import (
@@ -24,7 +22,6 @@ from rest_framework import (
 from rest_framework.routers import DefaultRouter
 from rest_framework.viewsets import GenericViewSet, ModelViewSet, ReadOnlyModelViewSet
 
-from lock_tokens.models import LockToken
 from lock_tokens.rest_framework import LockableViewSetMixin
 from tests.models import Article, Desk, Label, Page, Plain, Price
 from tests.support import api
@@ -175,29 +172,6 @@ def nothing_is_throttled_yet():
 
 
 # A lock, and its token in a header
-
-
-def test_a_lock_from_its_beginning_to_its_end(client, article, alice):
-    client.force_login(alice)
-    url = route(article)
-    answer = client.post(url, {"timeout": 60}, content_type="application/json")
-    assert answer.status_code == 201
-    assert answer.json().keys() == {"token", "expires", "expires_at"}
-    token = answer.json()["token"]
-    assert article.check_lock(token)
-    assert LockToken.objects.info(article).locked_by == alice
-    state = call(client, "GET", url)
-    assert state.json()["locked"] is True
-    assert state.json()["locked_by"] == "Alice Liddell"
-    assert token not in state.content.decode()
-    known = call(client, "GET", url, If_None_Match=state["ETag"])
-    assert (known.status_code, known.content) == (304, b"")
-    assert call(client, "GET", url, token).json() == answer.json()
-    renewed = call(client, "PATCH", url, token)
-    assert renewed.json()["token"] == token
-    assert renewed.json()["expires_at"] > answer.json()["expires_at"]
-    assert call(client, "DELETE", url, token).status_code == 204
-    assert call(client, "GET", url).json()["locked"] is False
 
 
 def live_through_a_lock(client, url):
@@ -576,43 +550,3 @@ def test_the_browsable_api_shows_the_lock_and_a_form(client, article, alice):
     answer = call(client, "DELETE", url, token, **html)
     assert answer.status_code == 200  # of the page that says 204
     assert not lock_row(article).exists()
-
-
-# A database that fails
-
-
-@pytest.mark.parametrize(
-    ("method", "error"),
-    [
-        ("GET", OperationalError),
-        ("POST", OperationalError),
-        ("POST", DatabaseError),
-        ("PATCH", OperationalError),
-        ("PATCH", InterfaceError),
-        ("DELETE", OperationalError),
-    ],
-)
-def test_a_lock_that_the_database_fails_is_a_503(
-    client, article, caplog, method, error
-):
-    held = article.lock()
-
-    def fail(execute, sql, params, many, context):
-        if "lock_tokens_locktoken" in sql:
-            raise error("the database has gone away")
-        return execute(sql, params, many, context)
-
-    token = None if method == "POST" else held["token"]
-    with (
-        connection.execute_wrapper(fail),
-        caplog.at_level(logging.ERROR, "lock_tokens"),
-    ):
-        answer = call(client, method, route(article), token)
-    assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
-    assert answer["Retry-After"] == "2"
-    assert answer["Cache-Control"] == "no-store"
-    assert "gone away" not in answer.content.decode()
-    (record,) = [each for each in caplog.records if each.name == "lock_tokens"]
-    assert record.exc_info[0] is error
-    assert held["token"] not in caplog.text
-    assert lock_row(article).get().serialize() == held
