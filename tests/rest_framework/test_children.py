@@ -24,6 +24,7 @@ from tests.support.drf_made import (
     request,
     serializer_of,
     title,
+    token_of,
 )
 from tests.support.drf_site import api_client, with_token
 from tests.support.helpers import lock_row
@@ -138,9 +139,7 @@ def test_the_lock_of_a_childs_parent_is_another(
 ):
     serve(made(kind, ModelViewSet, **downcast))
     parent = LockToken.objects.acquire(Article.objects.get(pk=feature.pk))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(feature).token_str)
+    headers = token_of(feature) if with_a_lock else {}
     answer = client.patch(f"/things/{feature.pk}/", {"title": "Second"}, **headers)
     assert answer.status_code == 200
     parent.refresh_from_db()  # stands as it was

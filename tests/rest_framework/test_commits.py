@@ -27,8 +27,9 @@ from tests.support.drf_made import (
     rename,
     request,
     title,
+    token_of,
 )
-from tests.support.drf_site import api_client, with_token
+from tests.support.drf_site import api_client
 from tests.support.helpers import lock_row
 
 pytestmark = [pytest.mark.urls("tests.support.drf_site"), pytest.mark.django_db]
@@ -62,7 +63,7 @@ def test_what_fails_after_the_commit_is_not_said_to_be_unwritten(
             transaction.on_commit(fail)
 
     serve(made(kind, View))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     send = request(client, method, f"/things/{article.pk}/")
     with pytest.raises(OperationalError, match="the search index is away"):
         send(**headers)
@@ -87,7 +88,7 @@ def test_nor_is_it_where_locks_are_kept_elsewhere(
 
     settings.DATABASE_ROUTERS = [LocksElsewhere()]
     serve(made(kind, View))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     with pytest.raises(OperationalError, match="the search index is away"):
         client.patch(f"/things/{article.pk}/", {"title": "Second"}, **headers)
     assert title(article) == "Second"
@@ -108,7 +109,7 @@ def test_a_commit_that_fails_is_a_503_and_nothing_is_written(
             monkeypatch.setattr(connection, "_commit", fail)
 
     serve(made(kind, View))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     before = database()
     answer = request(client, "patch", f"/things/{article.pk}/")(**headers)
     monkeypatch.undo()
@@ -151,7 +152,7 @@ def test_a_write_that_is_undone_is_no_success(
 ):
     Desk.objects.create(name="one")
     serve(made(kind, Swallows, release_on_write=releases))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     before = database()
     with pytest.raises(TransactionManagementError):
         client.patch(f"/things/{article.pk}/", {"title": "Lost"}, **headers)
@@ -167,7 +168,7 @@ def test_nor_is_it_one_where_locks_are_kept_elsewhere(
     settings.DATABASE_ROUTERS = [LocksElsewhere()]
     Desk.objects.create(name="one")
     serve(made(kind, Swallows))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     before = database()
     with pytest.raises(TransactionManagementError):
         client.patch(f"/things/{article.pk}/", {"title": "Lost"}, **headers)
@@ -182,7 +183,7 @@ def test_a_refusal_of_the_handlers_own_may_be_undone(
 ):
     Desk.objects.create(name="one")
     serve(made(kind, Swallows, status=409))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     before = database()
     answer = client.patch(f"/things/{article.pk}/", {"title": "Lost"}, **headers)
     assert answer.status_code == 409
@@ -198,7 +199,7 @@ def test_an_error_in_a_transaction_of_its_own_spoils_nothing(
 ):
     Desk.objects.create(name="one")
     serve(made(kind, SwallowsRightly))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     answer = client.patch(f"/things/{article.pk}/", {"title": "Second"}, **headers)
     assert answer.status_code == 200
     assert title(article) == "Second"
@@ -214,7 +215,7 @@ def test_under_atomic_requests_an_undone_write_is_djangos_to_tell(
     Desk.objects.create(name="one")
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
     serve(made(kind, Swallows))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     before = database()
     answer = client.patch(f"/things/{article.pk}/", {"title": "Lost"}, **headers)
     assert answer.status_code == 200

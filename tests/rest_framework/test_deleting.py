@@ -24,6 +24,7 @@ from tests.support.drf_made import (
     request,
     serializer_of,
     title,
+    token_of,
 )
 from tests.support.drf_site import api_client, with_token
 from tests.support.helpers import lock_row
@@ -174,7 +175,7 @@ def test_a_delete_that_takes_the_object_away_takes_its_lock(
 ):
     serve(made(kind, base))
     prefix = "/things" if issubclass(base, ModelViewSet) else ""
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     answer = client.delete(f"{prefix}/{article.pk}/", **headers)
     assert answer.status_code == 204
     assert "Lock-Expires-At" not in answer

@@ -28,6 +28,7 @@ from tests.support.drf_made import (
     request,
     serializer_of,
     title,
+    token_of,
 )
 from tests.support.drf_site import api_client, with_token
 from tests.support.helpers import lock_row
@@ -151,9 +152,7 @@ def test_what_a_handler_finds_is_read_again_under_the_lock(
         put = post
 
     serve(made(kind, View, queryset=Story.objects.all()), "")
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(story).token_str)
+    headers = token_of(story) if with_a_lock else {}
     answer = request(client, method, "/")(**headers)
     assert (answer.status_code, answer.json()) == (200, {"body": "Theirs"})
     story.refresh_from_db()
@@ -248,9 +247,7 @@ def test_an_object_that_is_remembered_is_read_again_under_the_lock(
             serializer_class=serializer_of(Story, "headline"),
         )
     )
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(story).token_str)
+    headers = token_of(story) if with_a_lock else {}
     answer = client.patch(f"/things/{story.pk}/", {"headline": "Second"}, **headers)
     assert answer.status_code == (404 if is_gone else 200)
     if not is_gone:
@@ -302,7 +299,7 @@ def test_what_the_handler_has_changed_meanwhile_is_not_thrown_away(
     database = connections["default"]
     monkeypatch.setattr(database, "isolation_level", "repeatable read", raising=False)
     serve(made(kind, base))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     assert client.put(f"/{article.pk}/", {}, **headers).status_code == 200
     assert title(article) == "Second"
 

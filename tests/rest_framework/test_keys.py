@@ -34,6 +34,7 @@ from tests.models import (
     Translation,
     Weight,
 )
+from tests.support.drf_made import VOID, LocksElsewhere
 from tests.support.drf_site import api_client, with_token
 from tests.support.helpers import lock_row
 
@@ -44,7 +45,6 @@ pytestmark = [
 #: For tests with views of their own.
 here = pytest.mark.urls(__name__)
 
-VOID = "0" * 32
 # Characters that mean something in an address, in SQL or to a pattern.
 ODD = [
     "two words",
@@ -608,15 +608,6 @@ class ReadsElsewhere:
 
     def db_for_write(self, model, **hints):
         return "default" if model in (Article, LockToken) else None
-
-
-class LocksElsewhere:
-    """A router that keeps the locks in a database of their own."""
-
-    def db_for_read(self, model, **hints):
-        return "other" if model is LockToken else None
-
-    db_for_write = db_for_read
 
 
 def test_what_is_read_from_a_copy_is_locked_where_it_is_written(

@@ -28,6 +28,7 @@ from tests.support.drf_made import (
     request,
     serializer_of,
     title,
+    token_of,
 )
 from tests.support.drf_site import ArticleSerializer, api_client, with_token
 from tests.support.helpers import lock_row
@@ -157,9 +158,7 @@ def test_a_second_object_that_is_free_is_held_until_the_write_is_done(
     client, serve, desks, kind, lookup, with_a_lock, method
 ):
     serve(merging(kind, lookup))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(desks[0]).token_str)
+    headers = token_of(desks[0]) if with_a_lock else {}
     answer = merge(client, lookup, *desks, method)(**headers)
     assert (answer.status_code, answer.json()) == (200, {"was locked": True})
     assert set(Desk.objects.values_list("telephone", flat=True)) == {"merged"}
@@ -175,9 +174,7 @@ def test_a_second_object_that_is_locked_refuses_the_write(
     client, serve, desks, kind, lookup, with_a_lock
 ):
     serve(merging(kind, lookup))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(desks[0]).token_str)
+    headers = token_of(desks[0]) if with_a_lock else {}
     LockToken.objects.acquire(desks[1])
     before = database()
     answer = merge(client, lookup, *desks)(**headers)
@@ -237,9 +234,7 @@ def test_a_second_object_is_read_again(client, serve, desks, kind, lookup, with_
 
     attributes = {"lookup_field": lookup, "queryset": Merges.queryset}
     serve(made(kind, View, serializer_class=Merges.serializer_class, **attributes))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(desks[0]).token_str)
+    headers = token_of(desks[0]) if with_a_lock else {}
     assert merge(client, lookup, *desks)(**headers).status_code == 200
     assert Desk.objects.get(pk=desks[1].pk).telephone == "Theirs"
 
@@ -309,9 +304,7 @@ def test_by_hand_each_further_object_is_locked_without_the_token(
     client, serve, desks, article, kind, with_a_lock, method
 ):
     serve(made(kind, MergesByHand, lock_required=with_a_lock))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(desks[0]).token_str)
+    headers = token_of(desks[0]) if with_a_lock else {}
     send = request(client, method, f"/{desks[0].pk}/")
     for other in (desks[1], article):
         theirs = LockToken.objects.acquire(other)
@@ -451,7 +444,7 @@ def test_of_many_the_first_may_need_its_lock_always(
 def test_many_are_deleted_with_their_locks(client, bulk, article, kind, with_a_lock):
     bulk(kind)
     other = Article.objects.create(title="Other")
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
+    headers = token_of(article) if with_a_lock else {}
     other.lock()
     before = database()
     assert client.delete("/", **headers).status_code == 423

@@ -79,6 +79,11 @@ def request(client, method, url, body=None):
     return lambda **headers: getattr(client, method)(url, body, **headers)
 
 
+def token_of(obj):
+    """Lock the object; return the headers of a request with its token."""
+    return with_token(LockToken.objects.acquire(obj).token_str)
+
+
 def refused_without_its_lock(send, obj):
     """Lock the object, and return its token: nothing else is let through."""
     token = LockToken.objects.acquire(obj).token_str
