@@ -10,7 +10,6 @@ from django.test import Client
 from django.urls import path
 
 from lock_tokens.models import LockToken
-from tests.models import Article
 from tests.support import api
 from tests.support.api import address, error_of, send
 
@@ -52,11 +51,6 @@ urlpatterns = [
     path("rotate/", sign_in_again),
 ]
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
-
-
-@pytest.fixture
-def article():
-    return Article.objects.create()
 
 
 @pytest.fixture

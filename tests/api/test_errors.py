@@ -219,16 +219,6 @@ def calls(article, held):
     return [("POST", address(article)), ("PATCH", address(article, held["token"]))]
 
 
-@pytest.mark.parametrize("timeout", [1e-300, 1e-6, 0.001])
-def test_a_timeout_of_next_to_nothing_is_a_lock_that_expires_at_once(
-    client, article, held, timeout
-):
-    for method, url in reversed(calls(article, held)):
-        answer = send(client, method, url, {"timeout": timeout})
-        assert answer.status_code in (200, 201, 403)
-    assert lock_row(article).get().expires_at is not None
-
-
 def test_a_body_of_brackets_alone(client, article, held):
     for method, url in calls(article, held):
         answer = client.generic(method, url, b"[" * 100_000, "application/json")

@@ -30,6 +30,7 @@ def test_the_state_of_many_objects(client, article, held):
         }
     }
     assert next(iter(answer.json()["states"])) == str(other.pk)
+    assert answer["Cache-Control"] == "no-store"
 
 
 def test_each_spelling_of_a_key_gets_its_state(client):

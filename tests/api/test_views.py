@@ -1,6 +1,5 @@
 """The JSON API: its objects, methods, settings, failures and logs."""
 
-import json
 import logging
 
 import pytest
@@ -18,7 +17,6 @@ from tests.support.helpers import lock_row
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
 
-FREE = {"locked": False, "locked_by": None, "locked_at": None, "expires_at": None}
 LONG_AGO = "Thu, 01 Jan 1970 00:00:00 GMT"
 VOID = "0" * 32
 
@@ -30,6 +28,22 @@ def atomic_requests(monkeypatch):
 
 def row_of(obj):
     return lock_row(obj).get()
+
+
+def live_through_a_lock(client, obj):
+    """Call all that there is, and be refused by all that can."""
+    assert client.get(address(obj)).json()["locked"] is False
+    lock = client.post(address(obj))
+    assert lock.status_code == 201
+    assert client.post(address(obj)).status_code == 403
+    assert client.get(address(obj, VOID)).status_code == 403
+    url = address(obj, lock.json()["token"])
+    assert send(client, "PATCH", url, If_Match='"x"').status_code == 412
+    assert client.patch(url).status_code == 200
+    assert client.get(url).status_code == 200
+    assert client.get(states_of(type(obj), obj.pk)).status_code == 200
+    assert client.delete(url).status_code == 204
+    assert client.patch(url).status_code == 404
 
 
 # Objects
@@ -47,13 +61,7 @@ def test_an_object_that_is_not_there(client, article, method):
 @pytest.mark.parametrize("model", [Article, Page, Label, Plain, Feature])
 def test_models_of_every_kind_of_key_live_through_a_lock(client, model):
     obj = model.objects.create(**({"name": "a/b"} if model is Label else {}))
-    answer = client.post(address(obj))
-    assert answer.status_code == 201
-    url = address(obj, answer.json()["token"])
-    assert client.get(address(obj)).json()["locked"] is True
-    assert client.patch(url).status_code == 200
-    assert client.delete(url).status_code == 204
-    assert client.get(address(obj)).json() == FREE
+    live_through_a_lock(client, obj)
 
 
 def test_a_proxy_s_lock_is_that_of_its_model(client, article, held):
@@ -73,51 +81,13 @@ def test_what_the_manager_leaves_out_is_not_there(client):
 # Bodies
 
 
-def test_no_refusal_and_no_state_ever_has_the_token(client, article, held):
-    token = held["token"]
-    mine = address(article, token)
-    answers = [
-        client.post(address(article)),
-        send(client, "POST", address(article), Idempotency_Key="k" * 20),
-        client.get(address(article)),
-        client.get(states_of(Article, article.pk)),
-        client.get(address(article, VOID)),
-        client.patch(address(article, VOID)),
-        client.delete(address(article, VOID)),
-        client.put(mine),
-        send(client, "PATCH", mine, {"timeout": -1}),
-        send(client, "PATCH", mine, {"timeout": 1}, If_Match='"x"'),
-    ]
+def test_no_refusal_and_no_state_has_the_token(client, article, held):
+    mine = address(article, held["token"])
+    answers = [client.get(states_of(Article, article.pk)), client.put(mine)]
     article.delete()
     answers.append(client.get(mine))
     for answer in answers:
-        assert token not in answer.content.decode()
-        assert token not in str(answer.headers)
-
-
-def test_the_holder_is_recorded_and_named(client, article, alice):
-    client.force_login(alice)
-    answer = client.post(address(article))
-    assert answer.status_code == 201
-    assert row_of(article).locked_by == alice
-    client.logout()
-    assert client.get(address(article)).json()["locked_by"] == "Alice Liddell"
-
-
-def test_a_holder_without_a_full_name_is_called_by_the_login_name(
-    client, article, django_user_model
-):
-    client.force_login(django_user_model.objects.create(username="bob"))
-    client.post(address(article))
-    assert client.get(address(article)).json()["locked_by"] == "bob"
-
-
-def test_an_anonymous_holder_is_nobody(client, article):
-    client.post(address(article))
-    assert row_of(article).locked_by is None
-    state = client.get(address(article)).json()
-    assert state["locked"] is True
-    assert state["locked_by"] is None
+        assert held["token"] not in f"{answer.content.decode()} {answer.headers}"
 
 
 # Methods and headers
@@ -148,23 +118,6 @@ def test_options_are_the_methods_that_there_are(client, article):
         answer = client.options(url)
         assert (answer.status_code, answer.content) == (200, b"")
         assert set(answer["Allow"].split(", ")) == allowed
-        assert answer["Cache-Control"] == "no-store"
-
-
-def test_no_answer_may_be_stored(client, article):
-    lock = client.post(address(article))
-    url = address(article, lock.json()["token"])
-    for answer in (
-        lock,
-        client.post(address(article)),
-        client.get(address(article)),
-        client.get(states_of(Article, article.pk)),
-        client.get(url),
-        client.patch(url),
-        client.put(url),
-        client.delete(url),
-        client.get(url),
-    ):
         assert answer["Cache-Control"] == "no-store"
 
 
@@ -230,22 +183,6 @@ def test_a_model_that_another_stands_in_for_is_unknown(client, plain_is_swapped_
     for url in (address(plain), address(plain, VOID), states_of(Plain, plain.pk)):
         answer = client.get(url)
         assert (answer.status_code, error_of(answer)) == (404, "not_found")
-
-
-def live_through_a_lock(client, obj):
-    """Call all that there is, and be refused by all that can."""
-    assert client.get(address(obj)).json()["locked"] is False
-    lock = client.post(address(obj))
-    assert lock.status_code == 201
-    assert client.post(address(obj)).status_code == 403
-    assert client.get(address(obj, VOID)).status_code == 403
-    url = address(obj, lock.json()["token"])
-    assert send(client, "PATCH", url, If_Match='"x"').status_code == 412
-    assert client.patch(url).status_code == 200
-    assert client.get(url).status_code == 200
-    assert client.get(states_of(type(obj), obj.pk)).status_code == 200
-    assert client.delete(url).status_code == 204
-    assert client.patch(url).status_code == 404
 
 
 def test_it_needs_no_middleware(client, settings, article):
@@ -421,9 +358,3 @@ def test_nor_under_asgi(article, caplog):
 
     assert async_to_sync(be_refused)().status_code == 405
     assert [each.name for each in caplog.records if each.name != "asyncio"] == []
-
-
-def test_a_json_client_can_read_all_of_it(client, article):
-    for answer in (client.get(address(article)), client.post(address(article))):
-        assert answer["Content-Type"] == "application/json"
-        assert json.loads(answer.content)
