@@ -29,15 +29,9 @@ from tests.support.drf_made import (
     title,
     token_of,
 )
-from tests.support.drf_site import api_client
 from tests.support.helpers import lock_row
 
 pytestmark = [pytest.mark.urls("tests.support.drf_site"), pytest.mark.django_db]
-
-
-@pytest.fixture
-def client(alice):
-    return api_client(alice)
 
 
 # After the commit

@@ -62,11 +62,6 @@ def serve(settings):
 
 
 @pytest.fixture
-def client(alice):
-    return api_client(alice)
-
-
-@pytest.fixture
 def unlocked(article):
     """Say what a lock's row has, to be compared."""
     return lambda: list(LockToken.objects.values())

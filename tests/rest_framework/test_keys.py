@@ -35,7 +35,7 @@ from tests.models import (
     Weight,
 )
 from tests.support.drf_made import VOID, LocksElsewhere
-from tests.support.drf_site import api_client, with_token
+from tests.support.drf_site import with_token
 from tests.support.helpers import lock_row
 
 pytestmark = [
@@ -64,11 +64,6 @@ ODD = [
 ]
 #: A text whose other spellings some databases take for the same.
 SPELLINGS = ["News", "news", "NEWS", "News ", "Néws"]
-
-
-@pytest.fixture
-def client(alice):
-    return api_client(alice)
 
 
 class KeyViewSet(LockableViewSetMixin, ModelViewSet):

@@ -26,15 +26,10 @@ from tests.support.drf_made import (
     request,
     title,
 )
-from tests.support.drf_site import ArticleSerializer, api_client, with_token
+from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.helpers import lock_row
 
 pytestmark = [pytest.mark.urls("tests.support.drf_site"), pytest.mark.django_db]
-
-
-@pytest.fixture
-def client(alice):
-    return api_client(alice)
 
 
 # Classes that would not lock

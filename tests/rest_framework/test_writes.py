@@ -41,11 +41,6 @@ GUARDED = [
 
 
 @pytest.fixture
-def client(alice):
-    return api_client(alice)
-
-
-@pytest.fixture
 def bob(django_user_model):
     return django_user_model.objects.create(username="bob")
 
