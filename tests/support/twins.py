@@ -17,3 +17,13 @@ def inside(context, block):
             return await sync_to_async(block)(value)
 
     return async_to_sync(work)()
+
+
+class Awaited:
+    """An object whose async methods are called by the names of the sync ones."""
+
+    def __init__(self, obj):
+        self.obj = obj
+
+    def __getattr__(self, name):
+        return async_to_sync(getattr(self.obj, f"a{name}"))
