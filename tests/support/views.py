@@ -112,3 +112,14 @@ def take_and_leave(obj):
     """Let another have the object's expired lock for a while, and leave."""
     expire(obj)
     obj.unlock(obj.lock()["token"])
+
+
+def use_template(settings, source):
+    """Give the project a template ``ours.html``, and no other."""
+    loader = ("django.template.loaders.locmem.Loader", {"ours.html": source})
+    settings.TEMPLATES = [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "OPTIONS": {"loaders": [loader]},
+        }
+    ]

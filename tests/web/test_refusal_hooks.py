@@ -9,7 +9,14 @@ from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.models import LockToken
 from tests.models import Article
 from tests.support.helpers import of_url
-from tests.support.views import ALL, SyncClient, awaited, not_reached, url_of
+from tests.support.views import (
+    ALL,
+    SyncClient,
+    awaited,
+    not_reached,
+    url_of,
+    use_template,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.parametrize("decorator", ALL)]
 
@@ -83,17 +90,7 @@ def test_the_error_has_the_object_as_it_is_now(refuse, client, article, monkeypa
 
 
 def test_the_template_hook(refuse, client, article, settings):
-    ours = "{{ object.pk }} {{ submitted.0.1 }} {{ error }}"
-    settings.TEMPLATES = [
-        {
-            "BACKEND": "django.template.backends.django.DjangoTemplates",
-            "OPTIONS": {
-                "loaders": [
-                    ("django.template.loaders.locmem.Loader", {"ours.html": ours})
-                ]
-            },
-        }
-    ]
+    use_template(settings, "{{ object.pk }} {{ submitted.0.1 }} {{ error }}")
     article.lock()
     refuse(template="ours.html")
     answer = client.post(url_of(article), {"title": "typed"})
