@@ -73,7 +73,7 @@ def test_e001_the_setting_must_be_a_dict(settings, value):
 
 WRONG = {
     ("E002", "TIMEOUT"): [
-        *(0, -5, math.nan, math.inf, True, False, "60", None, MAX_TIMEOUT + 1),
+        *(0, -5, math.nan, math.inf, True, False, "60", None, MAX_TIMEOUT + 1)
     ],
     ("E003", "DATEFORMAT"): [None, 5, "", b"%Y", ["%Y"]],
     ("E004", "API_CSRF_EXEMPT"): [None, 0, 1, "False", "yes"],
@@ -90,10 +90,10 @@ RIGHT = {
     "API_CSRF_EXEMPT": [True, False],
     "API_LOCKED_STATUS": [403, 409, 423],
     "API_PERMISSION": [
-        *("lock_tokens.permissions.is_staff", can_change, lambda *args: True),
+        *("lock_tokens.permissions.is_staff", can_change, lambda *args: True)
     ],
     "API_MODELS": [
-        *(None, [], ["tests.Article"], ("tests.ARTICLE", "auth.User"), {"tests.page"}),
+        *(None, [], ["tests.Article"], ("tests.ARTICLE", "auth.User"), {"tests.page"})
     ],
 }
 

@@ -1,14 +1,9 @@
 """Locks in several databases, and the table in each."""
 
 import pytest
-from django.db import (
-    connection,
-)
+from django.db import connection
 
-from lock_tokens.exceptions import (
-    AlreadyLockedError,
-    InvalidToken,
-)
+from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.models import LockToken
 from tests.models import Article
 from tests.support.helpers import expire

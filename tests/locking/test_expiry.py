@@ -5,19 +5,10 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import (
-    connection,
-    connections,
-    models,
-    transaction,
-)
+from django.db import connection, connections, models, transaction
 from django.utils import timezone
 
-from lock_tokens.exceptions import (
-    AlreadyLockedError,
-    InvalidToken,
-    RenewedSinceError,
-)
+from lock_tokens.exceptions import AlreadyLockedError, InvalidToken, RenewedSinceError
 from lock_tokens.locking.fields import UTCDateTimeField, UTCNow
 from lock_tokens.locking.sql.portable import later
 from lock_tokens.models import LockToken

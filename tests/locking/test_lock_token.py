@@ -6,22 +6,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, models
 
-from lock_tokens.exceptions import (
-    AlreadyLockedError,
-    InvalidToken,
-)
+from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.locking.sql import for_database
 from lock_tokens.locking.sql.rows import new_lock
 from lock_tokens.models import LockToken
-from tests.models import (
-    Article,
-    ArticleProxy,
-    Feature,
-    Label,
-    Page,
-    Plain,
-    Translation,
-)
+from tests.models import Article, ArticleProxy, Feature, Label, Page, Plain, Translation
 from tests.support.helpers import expire
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,7 @@ from enum import Enum
 import pytest
 from django.db import connection, router
 
-from lock_tokens.exceptions import (
-    AlreadyLockedError,
-)
+from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.locking.fields import UTCNow
 from lock_tokens.locking.lock_key import key_of_row
 from lock_tokens.models import LockableModel, LockToken

@@ -4,14 +4,9 @@ import math
 
 import pytest
 
-from lock_tokens.exceptions import (
-    AlreadyLockedError,
-    InvalidToken,
-)
+from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.models import LockToken
-from tests.models import (
-    Article,
-)
+from tests.models import Article
 from tests.support.helpers import expire, lock_row
 
 pytestmark = pytest.mark.django_db

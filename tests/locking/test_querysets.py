@@ -3,13 +3,7 @@
 import pytest
 
 from lock_tokens.models import LockableModel, LockToken
-from tests.models import (
-    Article,
-    Draft,
-    Label,
-    Page,
-    Plain,
-)
+from tests.models import Article, Draft, Label, Page, Plain
 from tests.support.helpers import expire
 from tests.support.twins import Awaited
 

@@ -11,9 +11,7 @@ from django.db import (
     transaction,
 )
 
-from lock_tokens.exceptions import (
-    AlreadyLockedError,
-)
+from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.locking.fields import UTCNow
 from lock_tokens.locking.sql import for_database
 from lock_tokens.locking.sql.mysql import MariaDBStatements, MySQLStatements

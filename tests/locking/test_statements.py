@@ -1,11 +1,7 @@
 """How many statements an operation takes, and the same rules in every dialect."""
 
 import pytest
-from django.db import (
-    OperationalError,
-    connection,
-    transaction,
-)
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from lock_tokens.exceptions import (

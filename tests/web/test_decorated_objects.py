@@ -13,14 +13,7 @@ from lock_tokens.sessions import remember
 from tests.models import Article, Draft, Label, Page, Price, Translation
 from tests.support.helpers import of_url
 from tests.support.objects import LOCKABLE
-from tests.support.views import (
-    ALL,
-    awaited,
-    editor_of,
-    here,
-    not_reached,
-    url_of,
-)
+from tests.support.views import ALL, awaited, editor_of, here, not_reached, url_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.parametrize("decorator", ALL)]
 

@@ -11,13 +11,7 @@ from lock_tokens.decorators import holds_lock_on_object
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import get_session_token
 from tests.models import Article
-from tests.support.helpers import (
-    new_session,
-    of_url,
-    race,
-    threads,
-    wait_until,
-)
+from tests.support.helpers import new_session, of_url, race, threads, wait_until
 from tests.support.views import (
     SyncClient,
     awaited,
