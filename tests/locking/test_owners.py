@@ -12,9 +12,14 @@ from tests.support.helpers import expire, lock_row
 pytestmark = pytest.mark.django_db
 
 
-def test_the_same_owner_gets_the_same_lock_again(article):
+@pytest.mark.parametrize("after_an_expired_lock", [False, True])
+def test_the_same_owner_gets_the_same_lock_again(article, after_an_expired_lock):
+    if after_an_expired_lock:
+        article.lock()
+        expire(article)
     first = LockToken.objects.acquire(article, owner="one client")
     again = LockToken.objects.acquire(article, owner="one client")
+    assert again == first
     assert (again.pk, again.token_str) == (first.pk, first.token_str)
     for other in ("another client", None, ""):
         with pytest.raises(AlreadyLockedError):
@@ -35,26 +40,15 @@ def test_an_owner_s_token_is_new_each_time_and_good_for_one_object(article):
         locks.acquire(other, owner="one client")
 
 
-def test_an_owner_s_token_depends_on_the_secret_key(article, settings):
-    LockToken.objects.acquire(article, owner="one client")
+def test_an_owner_s_token_outlives_only_a_rotation_of_the_secret_key(article, settings):
+    first = LockToken.objects.acquire(article, owner="one client")
+    own = settings.SECRET_KEY
     settings.SECRET_KEY = "another"
     with pytest.raises(AlreadyLockedError):
         LockToken.objects.acquire(article, owner="one client")
-
-
-def test_an_owner_s_token_outlives_a_rotation_of_the_secret_key(article, settings):
-    first = LockToken.objects.acquire(article, owner="one client")
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
-    settings.SECRET_KEY = "another"
+    settings.SECRET_KEY_FALLBACKS = [own]
     again = LockToken.objects.acquire(article, owner="one client")
     assert again.token_str == first.token_str
-
-
-def test_an_owner_replaces_an_expired_lock_too(article):
-    LockToken.objects.acquire(article)
-    expire(article)
-    lock = LockToken.objects.acquire(article, owner="one client")
-    assert LockToken.objects.acquire(article, owner="one client") == lock
 
 
 def test_an_owner_who_asks_again_has_the_lock_extended(article):

@@ -10,15 +10,16 @@ from tests.support.twins import Awaited
 pytestmark = pytest.mark.django_db
 
 
-def test_locked_and_unlocked_split_the_objects():
-    free, held, expired = (Article.objects.create() for _ in range(3))
+@pytest.mark.parametrize("model", [Article, Page])
+def test_locked_and_unlocked_split_the_objects(model):
+    free, held, expired = (model.objects.create() for _ in range(3))
     held.lock()
     expired.lock()
     expire(expired)
-    assert list(Article.objects.locked()) == [held]
-    assert set(Article.objects.unlocked()) == {free, expired}
-    assert Article.objects.locked().count() == 1
-    assert not Article.objects.locked().filter(pk=free.pk).exists()
+    assert list(model.objects.locked()) == [held]
+    assert set(model.objects.unlocked()) == {free, expired}
+    assert model.objects.locked().count() == 1
+    assert not model.objects.locked().filter(pk=free.pk).exists()
 
 
 def test_locked_can_be_written_before_there_is_a_database(django_assert_num_queries):
@@ -26,13 +27,6 @@ def test_locked_can_be_written_before_there_is_a_database(django_assert_num_quer
         queryset = Article.objects.unlocked()
     with django_assert_num_queries(1):
         assert list(queryset) == []
-
-
-def test_uuid_keys_split_too():
-    free, held = Page.objects.create(), Page.objects.create()
-    held.lock()
-    assert list(Page.objects.locked()) == [held]
-    assert list(Page.objects.unlocked()) == [free]
 
 
 def test_with_lock_state_costs_one_query(django_assert_num_queries, alice):
