@@ -18,6 +18,16 @@ from .locking.lock_key import LockKey, database_of
 from .locking.renewal import HeldLock, in_thread, renewing
 from .models import LockToken
 
+__all__ = [
+    "FencedLock",
+    "HeldLock",
+    "afence",
+    "ahold_lock",
+    "fence",
+    "fence_unlocked",
+    "hold_lock",
+]
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

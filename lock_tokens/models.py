@@ -11,11 +11,18 @@ from django.db.models.signals import class_prepared, post_delete
 
 from .exceptions import LockExpiredWarning, NoLockWarning
 from .locking.info import LockInfo, token_dict
-from .locking.lock_key import key_of_deleted
+from .locking.lock_key import LockKey, key_of_deleted
 from .locking.lock_token import LockToken, default_expiry
 from .managers import LockableModelManager, get_and_lock
 
-__all__ = ["LockToken", "LockableModel", "default_expiry", "token_dict"]
+__all__ = [
+    "LockInfo",
+    "LockKey",
+    "LockToken",
+    "LockableModel",
+    "default_expiry",
+    "token_dict",
+]
 
 
 class LockableModel(models.Model):

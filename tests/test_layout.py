@@ -1,7 +1,10 @@
 """The rooms of the house: which may import which. ``docs/contributing.rst`` draws them."""
 
 import ast
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 import lock_tokens
 
@@ -100,3 +103,44 @@ def test_no_module_is_too_long_and_the_root_is_not_crowded():
     for path in PACKAGE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 500, path
     assert len([path for path in PACKAGE.iterdir() if path.is_file()]) <= 18
+
+
+def test_no_test_imports_another():
+    for path in Path(__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(alias.name for alias in node.names)]
+                imported = {part for name in names for part in name.split(".")}
+                if node.module.startswith("tests"):
+                    assert not any(name.startswith("test_") for name in imported), path
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    {
+        "models": "LockToken LockableModel LockInfo LockKey default_expiry token_dict",
+        "managers": "LockTokenManager LockableModelManager get_and_lock",
+        "querysets": "LockableQuerySet live_lock",
+        "sessions": "lock_for_session unlock_for_session check_for_session"
+        " take_over_for_session infos_of_others get_session_key get_session_token"
+        " release_session_locks",
+        "decorators": "locks_object holds_lock_on_object requires_lock_on_object",
+        "exceptions": "AlreadyLockedError InvalidToken UnlockForbiddenError"
+        " RenewedSinceError NoLockWarning LockExpiredWarning LockTokensError",
+        "holding": "fence fence_unlocked afence hold_lock ahold_lock HeldLock FencedLock",
+        "admin": "LockableModelAdmin LockableAdmin LockTokenAdmin LockStateFilter",
+        "settings": "TIMEOUT DATEFORMAT API_CSRF_EXEMPT API_PERMISSION API_MODELS",
+        "signals": "lock_acquired lock_replaced lock_taken_over lock_renewed"
+        " lock_released",
+        "permissions": "allow_any is_authenticated is_staff can_change",
+        "refusals": "refuse submitted_fields",
+        "urls": "urlpatterns app_name",
+        "checks": "check_settings",
+        "templatetags.lock_tokens_tags": "lock_tokens_api_client admin_lock_handler",
+    }.items(),
+    ids=str,
+)
+def test_public_names_are_where_they_are_documented(module, names):
+    found = import_module(f"lock_tokens.{module}")
+    for name in names.split():
+        assert hasattr(found, name)
