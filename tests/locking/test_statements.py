@@ -223,8 +223,11 @@ def test_without_django_s_autocommit_an_operation_is_part_of_the_transaction(
 ):
     """What the database undoes is the caller's to try again; signals go out at once."""
 
-    def deadlock():
-        raise OperationalError(1213, "Deadlock found")
+    deadlocks = iter([OperationalError(1213, "Deadlock found")])
+
+    def undone_once():
+        for error in deadlocks:
+            raise error
 
     told = []
     lock_acquired.connect(lambda **kwargs: told.append(kwargs["object_id"]), weak=False)
@@ -232,7 +235,7 @@ def test_without_django_s_autocommit_an_operation_is_part_of_the_transaction(
     try:
         transaction.set_autocommit(False)
         with pytest.raises(OperationalError):
-            retry_on_conflict("default", deadlock)
+            retry_on_conflict("default", undone_once)
         held = article.lock()
         assert told == [str(article.pk)]
         with hold_lock(Article.objects.create()) as other:
