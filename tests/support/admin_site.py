@@ -109,14 +109,30 @@ urlpatterns = urls_of_site(site)
 class Person(Client):
     """Somebody signed in to the admin, with a browser of their own."""
 
-    def __init__(self, user):
+    def __init__(self, user, cookies=None):
         super().__init__()
         self.user = user
-        self.force_login(user)
+        if cookies is None:
+            self.force_login(user)
+        else:
+            self.cookies = cookies
 
     def elsewhere(self):
         """Return the same person at another browser."""
         return Person(self.user)
+
+    def other_tab(self):
+        """Return the same browser, for a thread of its own."""
+        return Person(self.user, self.cookies)
+
+    def open(self, obj, view="change", **query):
+        """Return the object's page."""
+        return self.get(url_of(obj, view, **query))
+
+    def send(self, page, *buttons, follow=False, **changes):
+        """Send the page's form to its address, as :func:`form_of` has it."""
+        url = page.wsgi_request.get_full_path()
+        return self.post(url, form_of(page, *buttons, **changes), follow=follow)
 
 
 def person(name, *permissions):
@@ -226,6 +242,15 @@ def state_of(response):
     # Not from response.context, which of two requests in threads has both.
     (state,) = re.findall(r'data-state="(\w+)"', text_of(response))
     return state
+
+
+def assert_refused(response, **typed):
+    """Check that the page says that nothing was saved, and gives the text back."""
+    assert response.status_code == 403
+    assert state_of(response) == "refused"
+    form = form_of(response)
+    for name, value in typed.items():
+        assert form[name.replace("__", "-")] == [value]
 
 
 def token_of(response):

@@ -45,30 +45,18 @@ from tests.support.admin_site import (
     holder_of,
     list_of,
     messages_of,
-    new_site,
     person,
     standing_token,
     state_of,
     text_of,
     token_of,
     url_of,
-    urls_of_site,
 )
 from tests.support.helpers import expire, lock_row, race
 
 pytestmark = [pytest.mark.urls("tests.support.admin_site"), pytest.mark.django_db]
 
 LIST = "/admin/tests/story/"
-
-
-@pytest.fixture
-def alice():
-    return person("alice")
-
-
-@pytest.fixture
-def bob():
-    return person("bob")
 
 
 @pytest.fixture
@@ -84,14 +72,7 @@ def stories():
 def edited(alice, bob, stories):
     """The pages that Alice and Bob have open."""
     first, _second, third = stories
-    return alice.get(url_of(first)), bob.get(url_of(third))
-
-
-def serve(settings, *models, model_admin=StoryAdmin):
-    site = new_site()
-    site.register(models or [Story], model_admin)
-    settings.ROOT_URLCONF = urls_of_site(site)
-    return site
+    return alice.open(first), bob.open(third)
 
 
 def headlines():
@@ -135,8 +116,7 @@ def test_an_action_runs_on_expired_locks_of_others(alice, bob, stories, edited):
     assert messages_of(answer) == []
     # Whoever had it cannot write over that.
     page, _own = edited
-    stale = alice.post(url_of(stories[0]), form_of(page, body="Mine"))
-    assert stale.status_code == 403
+    assert alice.send(page, body="Mine").status_code == 403
     assert bodies()[0] == "Once"
 
 
@@ -147,17 +127,17 @@ def test_one_s_own_lock_in_another_browser_counts_as_another_s(alice, stories, e
     assert "Alice Writer" in messages_of(answer)[0]
 
 
-def test_when_all_is_left_out_the_action_is_not_run(bob, settings, stories, edited):
+def test_when_all_is_left_out_the_action_is_not_run(bob, serve, stories, edited):
     runs = []
 
     @admin.action
     def count(model_admin, request, queryset):
         runs.append(list(queryset))
 
+    @serve
     class Admin(StoryAdmin):
         actions = [count]
 
-    serve(settings, model_admin=Admin)
     answer = act(bob, "count", stories[:1])
     assert runs == []
     assert "Alice Writer" in messages_of(answer)[0]
@@ -165,11 +145,11 @@ def test_when_all_is_left_out_the_action_is_not_run(bob, settings, stories, edit
     assert runs == [stories[1:]]
 
 
-def test_all_rows_of_all_pages_can_be_selected(bob, settings, stories, edited):
+def test_all_rows_of_all_pages_can_be_selected(bob, serve, stories, edited):
+    @serve
     class Admin(StoryAdmin):
         list_per_page = 1
 
-    serve(settings, model_admin=Admin)
     act(bob, "shout", stories[1:2], select_across="1")
     assert headlines() == ["first", "SECOND", "THIRD"]
     assert LockToken.objects.get().locked_object == stories[0]
@@ -203,15 +183,15 @@ def test_locks_are_given_up_after_the_action(bob, stories):
     assert not LockToken.objects.exists()
 
 
-def test_locks_are_given_up_when_the_action_fails(bob, settings, stories, edited):
+def test_locks_are_given_up_when_the_action_fails(bob, serve, stories, edited):
     @admin.action
     def fail(model_admin, request, queryset):
         raise RuntimeError("the disk is full")
 
+    @serve
     class Admin(StoryAdmin):
         actions = [fail]
 
-    serve(settings, model_admin=Admin)
     page, own = edited
     with pytest.raises(RuntimeError):
         act(bob, "fail", stories)
@@ -221,7 +201,7 @@ def test_locks_are_given_up_when_the_action_fails(bob, settings, stories, edited
 
 
 def test_an_error_of_the_database_in_an_action_is_not_hidden(
-    bob, settings, stories, monkeypatch
+    bob, serve, stories, monkeypatch
 ):
     """In a transaction that is broken by then nothing can be given up, nor need be."""
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
@@ -230,10 +210,10 @@ def test_an_error_of_the_database_in_an_action_is_not_hidden(
     def fail(model_admin, request, queryset):
         Story.objects.create(pk=queryset[0].pk)
 
+    @serve
     class Admin(StoryAdmin):
         actions = [fail]
 
-    serve(settings, model_admin=Admin)
     with pytest.raises(IntegrityError):
         act(bob, "fail", stories)
     assert not LockToken.objects.exists()
@@ -284,24 +264,23 @@ def test_what_others_wrote_before_it_was_locked_is_not_acted_upon_in_a_transacti
     assert not LockToken.objects.exists()
 
 
-def test_an_action_may_give_the_locks_up_itself(bob, settings, stories, edited):
+def test_an_action_may_give_the_locks_up_itself(bob, serve, stories, edited):
     @admin.action
     def release(model_admin, request, queryset):
         queryset.update(body="written")
         LockToken.objects.all().delete()
 
+    @serve
     class Admin(StoryAdmin):
         actions = [release]
 
-    serve(settings, model_admin=Admin)
-    answer = act(bob, "release", stories[1:])
-    assert answer.status_code == 200
+    assert act(bob, "release", stories[1:]).status_code == 200
     assert bodies() == ["Once", "written", "written"]
     assert get_session_token(stories[2], bob.session) is None
 
 
 def test_a_lock_that_cannot_be_given_up_does_not_undo_the_action(
-    bob, settings, stories, monkeypatch, caplog
+    bob, serve, stories, monkeypatch, caplog
 ):
     def fail(self, *args, **kwargs):
         raise OperationalError("the server has gone away")
@@ -311,10 +290,10 @@ def test_a_lock_that_cannot_be_given_up_does_not_undo_the_action(
         queryset.update(body="written")
         monkeypatch.setattr(LockTokenManager, "release", fail)
 
+    @serve
     class Admin(StoryAdmin):
         actions = [write]
 
-    serve(settings, model_admin=Admin)
     data = {"action": "write", "_selected_action": [stories[0].pk]}
     assert bob.post(LIST, data).status_code == 302
     assert bodies() == ["written", "Once", "Once"]
@@ -327,8 +306,7 @@ def test_one_s_own_open_page_is_void_after_an_action_that_writes(bob, stories, e
     act(bob, "shout", stories[2:])
     assert standing_token(stories[2]) is None
     assert get_session_token(stories[2], bob.session) is None
-    stale = bob.post(url_of(stories[2]), form_of(own, body="Mine"))
-    assert stale.status_code == 403
+    assert bob.send(own, body="Mine").status_code == 403
     assert headlines()[2] == "THIRD"
     assert bodies()[2] == "Once"
 
@@ -343,30 +321,28 @@ def test_one_s_own_open_page_lives_on_after_a_question_or_a_file(
     assert not answer.redirect_chain
     assert standing_token(stories[1]) is None
     assert standing_token(stories[2]) == token_of(own)
-    saved = bob.post(url_of(stories[2]), form_of(own, headline="Mine"))
-    assert saved.status_code == 302
+    assert bob.send(own, headline="Mine").status_code == 302
     assert headlines()[2] == "Mine"
 
 
 @pytest.mark.parametrize("status", [204, 303])
 def test_one_s_own_open_page_is_void_after_an_action_that_says_it_is_done(
-    bob, settings, stories, edited, status
+    bob, serve, stories, edited, status
 ):
     @admin.action
     def write(model_admin, request, queryset):
         queryset.update(body="written")
         return HttpResponse(status=status, headers={"Location": LIST})
 
+    @serve
     class Admin(StoryAdmin):
         actions = [write]
 
-    serve(settings, model_admin=Admin)
     _theirs, own = edited
     data = {"action": "write", "_selected_action": [stories[2].pk]}
     assert bob.post(LIST, data).status_code == status
     assert bodies()[2] == "written"
-    stale = bob.post(url_of(stories[2]), form_of(own, headline="Mine"))
-    assert stale.status_code == 403
+    assert bob.send(own, headline="Mine").status_code == 403
     assert (headlines()[2], bodies()[2]) == ("third", "written")
 
 
@@ -412,25 +388,25 @@ def test_nothing_selected_ends_no_lock(bob, stories, edited):
     assert LockToken.objects.count() == 2
 
 
-def test_nobody_can_open_an_object_while_an_action_runs(alice, bob, settings, stories):
+def test_nobody_can_open_an_object_while_an_action_runs(alice, bob, serve, stories):
     seen = []
 
     @admin.action
     def look(model_admin, request, queryset):
-        seen.append(state_of(alice.get(url_of(stories[0]))))
+        seen.append(state_of(alice.open(stories[0])))
         seen.append(holder_of(stories[0]))
 
+    @serve
     class Admin(StoryAdmin):
         actions = [look]
         lock_timeout = 30
 
-    serve(settings, model_admin=Admin)
     act(bob, "look", stories[:1])
     assert seen == ["locked", bob.user]
-    assert state_of(alice.get(url_of(stories[0]))) == "held"
+    assert state_of(alice.open(stories[0])) == "held"
 
 
-def test_an_action_s_locks_live_longer_than_a_page_s(bob, settings, stories):
+def test_an_action_s_locks_live_longer_than_a_page_s(bob, serve, stories):
     lives = []
 
     @admin.action
@@ -438,17 +414,17 @@ def test_an_action_s_locks_live_longer_than_a_page_s(bob, settings, stories):
         lock = lock_row(queryset[0]).get()
         lives.append((lock.expires_at - lock.locked_at).total_seconds())
 
+    @serve
     class Admin(StoryAdmin):
         actions = [look]
         lock_timeout = 30
 
-    serve(settings, model_admin=Admin)
     act(bob, "look", stories[:1])
     assert lives == [pytest.approx(3600, abs=1)]
 
 
 def test_nobody_takes_a_row_while_a_long_action_is_at_work_on_it(
-    alice, bob, settings, stories
+    alice, bob, serve, stories
 ):
     seen = []
 
@@ -458,18 +434,18 @@ def test_nobody_takes_a_row_while_a_long_action_is_at_work_on_it(
             locked_at=models.F("locked_at") - timedelta(minutes=50),
             expires_at=models.F("expires_at") - timedelta(minutes=50),
         )
-        seen.append(state_of(alice.get(url_of(stories[0]))))
+        seen.append(state_of(alice.open(stories[0])))
 
+    @serve
     class Admin(StoryAdmin):
         actions = [work]
         lock_timeout = 30
 
-    serve(settings, model_admin=Admin)
     act(bob, "work", stories[:1])
     assert seen == ["locked"]
 
 
-def test_rows_whose_key_no_lock_can_have_are_acted_upon(bob, settings):
+def test_rows_whose_key_no_lock_can_have_are_acted_upon(bob, serve):
     @admin.action
     def count(model_admin, request, queryset):
         model_admin.message_user(request, f"{queryset.count()} labels")
@@ -477,7 +453,7 @@ def test_rows_whose_key_no_lock_can_have_are_acted_upon(bob, settings):
     class Admin(TextAdmin):
         actions = [count]
 
-    serve(settings, Label, model_admin=Admin)
+    serve(Admin, Label)
     labels = [Label.objects.create(name=name) for name in ("x" * 256, "short")]
     answer = act(bob, "count", labels, url=list_of(Label))
     assert messages_of(answer) == ["2 labels"]
@@ -504,21 +480,21 @@ def test_an_action_runs_in_a_filtered_list(
 
 
 def test_an_action_runs_in_a_list_whose_filter_has_another_name(
-    bob, settings, stories, edited
+    bob, serve, stories, edited
 ):
     class EditedFilter(LockStateFilter):
         parameter_name = "edited"
 
+    @serve
     class Admin(StoryAdmin):
         list_filter = [EditedFilter]
 
-    serve(settings, model_admin=Admin)
     act(bob, "shout", stories, url=f"{LIST}?edited=free")
     assert headlines() == ["first", "SECOND", "third"]
 
 
 def test_an_action_gets_the_project_s_own_queryset_in_a_filtered_list(
-    bob, settings, stories
+    bob, serve, stories
 ):
     class Stories(models.QuerySet):
         def shout(self):
@@ -528,13 +504,13 @@ def test_an_action_gets_the_project_s_own_queryset_in_a_filtered_list(
     def shout(model_admin, request, queryset):
         queryset.shout()
 
+    @serve
     class Admin(StoryAdmin):
         actions = [shout]
 
         def get_queryset(self, request):
             return Stories(Story).order_by("pk")
 
-    serve(settings, model_admin=Admin)
     act(bob, "shout", stories[:1], url=f"{LIST}?lock=free")
     assert bodies() == ["shouted", "Once", "Once"]
 
@@ -551,7 +527,7 @@ def test_many_left_out_are_counted(alice, bob):
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, settings):
+def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, serve):
     """One of them is told that the other has it, or each works on what is there."""
 
     @admin.action
@@ -560,10 +536,10 @@ def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, settings):
             story.body += request.user.username[0]
             story.save()
 
+    @serve
     class Admin(StoryAdmin):
         actions = [append]
 
-    serve(settings, model_admin=Admin)
     for _ in range(3):
         story = Story.objects.create(headline="story")
         data = {"action": "append", "index": "0", "_selected_action": [story.pk]}
@@ -598,7 +574,7 @@ def interrupted_by(somebody, story):
     turns = []
 
     def save():
-        page = form_of(somebody.get(url_of(story)), headline="Theirs", body="Theirs")
+        page = form_of(somebody.open(story), headline="Theirs", body="Theirs")
         return somebody.post(url_of(story), page).status_code
 
     class Admin(StoryAdmin):
@@ -614,10 +590,10 @@ def interrupted_by(somebody, story):
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
 def test_an_action_does_not_write_what_its_transaction_saw_before_others_saved(
-    alice, bob, settings, stories, snapshots
+    alice, bob, serve, stories, snapshots
 ):
     model_admin, turns = interrupted_by(alice, stories[0])
-    serve(settings, model_admin=model_admin)
+    serve(model_admin)
     answer = act(bob, "shout", stories)
     assert turns == [302]
     assert bodies() == ["Theirs", "Once", "Once"]
@@ -632,11 +608,11 @@ def test_an_action_does_not_write_what_its_transaction_saw_before_others_saved(
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
 def test_a_list_does_not_write_what_its_transaction_saw_before_others_saved(
-    alice, bob, settings, stories, snapshots
+    alice, bob, serve, stories, snapshots
 ):
     model_admin, turns = interrupted_by(alice, stories[0])
-    serve(settings, model_admin=model_admin)
-    data = changed(
+    serve(model_admin)
+    data = form_of(
         bob.get(LIST), form__0__is_urgent="on", form__1__body="For the second"
     )
     answer = bob.post(LIST, data, follow=True)
@@ -662,7 +638,7 @@ def test_deleting_asks_about_what_nobody_else_edits_and_deletes_that(
     assert "Alice Writer" in messages_of(question)[0]
     assert Story.objects.count() == 3
     # What was asked is answered.
-    answer = bob.post(LIST, form_of(question, "post", _save=None), follow=True)
+    answer = bob.send(question, "post", _save=None, follow=True)
     assert headlines() == ["first"]
     assert any("deleted" in message for message in messages_of(answer))
     assert LogEntry.objects.count() == 2
@@ -672,8 +648,8 @@ def test_deleting_asks_about_what_nobody_else_edits_and_deletes_that(
 
 def test_what_is_locked_between_question_and_answer_stays(alice, bob, stories):
     question = act(bob, "delete_selected", stories)
-    alice.get(url_of(stories[0]))
-    answer = bob.post(LIST, form_of(question, "post", _save=None), follow=True)
+    alice.open(stories[0])
+    answer = bob.send(question, "post", _save=None, follow=True)
     assert headlines() == ["first"]
     assert any("Alice Writer" in message for message in messages_of(answer))
 
@@ -686,7 +662,7 @@ def test_deleting_all_that_is_selected_of_others_deletes_nothing(bob, stories, e
 
 def test_what_would_be_deleted_along_is_protected(alice, bob, stories):
     comment = stories[1].comment_set.create(text="Being edited")
-    alice.get(url_of(comment))
+    alice.open(comment)
     for more in ({}, {"post": "yes"}):
         answer = act(bob, "delete_selected", stories, **more)
         assert answer.status_code == 200
@@ -701,22 +677,14 @@ def test_what_would_be_deleted_along_is_protected(alice, bob, stories):
 # Editing in the list
 
 
-def changed(page, **changes):
-    """Return what the list sends, its rows changed by their place in it."""
-    return form_of(page, **changes)
-
-
 def test_rows_of_others_are_not_written_and_free_ones_are(alice, bob, stories):
     page = bob.get(LIST)
-    theirs = alice.get(url_of(stories[0]))
-    answer = bob.post(
-        LIST,
-        changed(
-            page,
-            form__0__body="For the first",
-            form__0__is_urgent="on",
-            form__1__body="For the second",
-        ),
+    theirs = alice.open(stories[0])
+    answer = bob.send(
+        page,
+        form__0__body="For the first",
+        form__0__is_urgent="on",
+        form__1__body="For the second",
         follow=True,
     )
     assert bodies() == ["Once", "For the second", "Once"]
@@ -734,13 +702,9 @@ def test_rows_of_others_are_not_written_and_free_ones_are(alice, bob, stories):
 
 def test_a_row_that_was_changed_since_is_not_overwritten(alice, bob, stories):
     page = bob.get(LIST)
-    alice.post(
-        url_of(stories[0]), form_of(alice.get(url_of(stories[0])), body="Theirs")
-    )
-    answer = bob.post(
-        LIST,
-        changed(page, form__0__body="Mine", form__1__body="For the second"),
-        follow=True,
+    alice.send(alice.open(stories[0]), body="Theirs")
+    answer = bob.send(
+        page, form__0__body="Mine", form__1__body="For the second", follow=True
     )
     assert bodies() == ["Theirs", "For the second", "Once"]
     warning = messages_of(answer)[0]
@@ -751,7 +715,7 @@ def test_a_row_that_was_changed_since_is_not_overwritten(alice, bob, stories):
 def test_a_row_that_was_changed_in_another_cell_is_not_overwritten(bob, stories):
     page = bob.get(LIST)
     Story.objects.filter(pk=stories[0].pk).update(is_urgent=True)
-    bob.post(LIST, changed(page, form__0__body="Mine", form__0__is_urgent=None))
+    bob.send(page, form__0__body="Mine", form__0__is_urgent=None)
     assert bodies()[0] == "Once"
     assert Story.objects.get(pk=stories[0].pk).is_urgent
 
@@ -760,7 +724,7 @@ def test_unchanged_rows_are_never_written(alice, bob, stories):
     """Django alone would write what the list showed over what was saved since."""
     page = bob.get(LIST)
     Story.objects.update(body="Theirs", is_urgent=True)
-    answer = bob.post(LIST, changed(page), follow=True)
+    answer = bob.send(page, follow=True)
     assert bodies() == ["Theirs"] * 3
     assert Story.objects.filter(is_urgent=True).count() == 3
     assert messages_of(answer) == []
@@ -786,12 +750,12 @@ def as_browsers_send(data):
 )
 def test_line_ends_and_blanks_are_no_change(bob, stories, body):
     Story.objects.update(body=body)
-    data = as_browsers_send(changed(bob.get(LIST)))
+    data = as_browsers_send(form_of(bob.get(LIST)))
     assert messages_of(bob.post(LIST, data, follow=True)) == []
     assert bodies() == [body] * 3
     page = bob.get(LIST)
     answer = bob.post(
-        LIST, as_browsers_send(changed(page, form__0__is_urgent="on")), follow=True
+        LIST, as_browsers_send(form_of(page, form__0__is_urgent="on")), follow=True
     )
     (success,) = messages_of(answer)
     assert success.startswith("1 story")
@@ -843,7 +807,7 @@ def as_a_form_has_it(value):
 @pytest.mark.matrix
 @pytest.mark.parametrize(("kind", "lock_key"), KINDS_AND_PLACES, ids=str)
 def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
-    bob, settings, kind, lock_key
+    bob, settings, serve, kind, lock_key
 ):
     class Admin(LockableModelAdmin):
         list_display = ["pk", "name", kind]
@@ -856,7 +820,7 @@ def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
 
     for name, value in lock_key.items():
         setattr(settings, name, value)
-    serve(settings, Sample, model_admin=Admin)
+    serve(Admin, Sample)
     one, two = KINDS[kind]
     if kind == "keyword":
         one, two = [Keyword.objects.create(name=name) for name in (one, two)]
@@ -917,44 +881,40 @@ class PathField(forms.CharField):
 
 
 def test_values_of_a_project_s_own_are_changed_refused_or_left_alone(
-    bob, settings, stories
+    bob, serve, stories
 ):
     class PathForm(forms.ModelForm):
         body = PathField()
 
+    @serve
     class Admin(StoryAdmin):
         list_editable = ["body"]
 
         def get_changelist_form(self, request, **kwargs):
             return PathForm
 
-    serve(settings, model_admin=Admin)
     Story.objects.update(body="a/b")
     page = bob.get(LIST)
-    assert messages_of(bob.post(LIST, changed(page), follow=True)) == []
-    (success,) = messages_of(
-        bob.post(LIST, changed(page, form__0__body="c"), follow=True)
-    )
+    assert messages_of(bob.send(page, follow=True)) == []
+    (success,) = messages_of(bob.send(page, form__0__body="c", follow=True))
     assert success.startswith("1 story")
     assert bodies() == ["c", "a/b", "a/b"]
-    (warning,) = messages_of(
-        bob.post(LIST, changed(page, form__0__body="d"), follow=True)
-    )
+    (warning,) = messages_of(bob.send(page, form__0__body="d", follow=True))
     assert "“first”" in warning
     assert bodies() == ["c", "a/b", "a/b"]
 
 
-def served_sample(settings):
+def served_sample(serve):
     class Admin(LockableModelAdmin):
         list_display = ["pk", "name", "day"]
         list_editable = ["name", "day"]
 
-    serve(settings, Sample, model_admin=Admin)
+    serve(Admin, Sample)
     return Sample.objects.create(name="first", day=date(2024, 1, 2))
 
 
-def test_a_list_that_claims_to_have_shown_what_cannot_be_is_refused(bob, settings):
-    served_sample(settings)
+def test_a_list_that_claims_to_have_shown_what_cannot_be_is_refused(bob, serve):
+    served_sample(serve)
     data = form_of(bob.get(list_of(Sample)), form__0__day="2025-01-01")
     data["initial-form-0-id"] = json.dumps({"name": "first", "day": "nonsense"})
     (warning,) = messages_of(bob.post(list_of(Sample), data, follow=True))
@@ -965,9 +925,9 @@ def test_a_list_that_claims_to_have_shown_what_cannot_be_is_refused(bob, setting
 
 @pytest.mark.parametrize("shown", ["", "nonsense", "[]", "null", "{}"])
 def test_a_list_that_says_nothing_of_what_it_showed_works_as_in_django(
-    bob, settings, shown
+    bob, serve, shown
 ):
-    served_sample(settings)
+    served_sample(serve)
     data = form_of(bob.get(list_of(Sample)), form__0__day="2025-01-01")
     data["initial-form-0-id"] = shown
     (success,) = messages_of(bob.post(list_of(Sample), data, follow=True))
@@ -976,7 +936,7 @@ def test_a_list_that_says_nothing_of_what_it_showed_works_as_in_django(
 
 
 @pytest.fixture
-def documents(settings, tmp_path):
+def documents(settings, serve, tmp_path):
     settings.MEDIA_ROOT = tmp_path
     settings.STORAGES = {
         **settings.STORAGES,
@@ -988,7 +948,7 @@ def documents(settings, tmp_path):
         list_editable = ["title", "file"]
         ordering = ["pk"]
 
-    serve(settings, Document, model_admin=Admin)
+    serve(Admin, Document)
     with_file, without = [Document.objects.create(title=title) for title in "ab"]
     with_file.file.save("old.txt", ContentFile(b"old"))
     return with_file, without
@@ -1003,7 +963,7 @@ def files():
 
 def test_rows_with_files_are_saved_and_left_alone(bob, documents):
     url = list_of(Document)
-    assert messages_of(bob.post(url, form_of(bob.get(url)), follow=True)) == []
+    assert messages_of(bob.send(bob.get(url), follow=True)) == []
     data = form_of(bob.get(url), form__0__title="A", form__1__title="B")
     (success,) = messages_of(bob.post(url, data, follow=True))
     assert success.startswith("2 documents")
@@ -1030,14 +990,14 @@ def test_a_list_with_an_older_file_does_not_bring_that_back(alice, bob, document
     url = list_of(Document)
     page = bob.get(url)
     theirs = form_of(
-        alice.get(url_of(documents[0])), file=SimpleUploadedFile("new.txt", b"new")
+        alice.open(documents[0]), file=SimpleUploadedFile("new.txt", b"new")
     )
     assert alice.post(url_of(documents[0]), theirs).status_code == 302
-    bob.post(url, form_of(page, form__0__title="A"))
+    bob.send(page, form__0__title="A")
     assert files() == [b"new", None]
 
 
-def test_a_list_of_many_rows_sends_one_field_more_for_each(bob, settings):
+def test_a_list_of_many_rows_sends_one_field_more_for_each(bob, settings, serve):
     class Columns:
         ordering = ["pk"]
         list_display = ["pk", "headline", "is_urgent", "body"]
@@ -1054,7 +1014,7 @@ def test_a_list_of_many_rows_sends_one_field_more_for_each(bob, settings):
     )
 
     def number_of_fields(model_admin):
-        serve(settings, model_admin=model_admin)
+        serve(model_admin)
         data = form_of(bob.get(LIST))
         return sum(
             len(value) if isinstance(value, list) else 1 for value in data.values()
@@ -1064,7 +1024,7 @@ def test_a_list_of_many_rows_sends_one_field_more_for_each(bob, settings):
     assert ours - djangos == 20
     # What Django lets in is enough for that.
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = ours
-    serve(settings, model_admin=OurAdmin)
+    serve(OurAdmin)
     data = urlencode(form_of(bob.get(LIST), form__0__body="Mine"), doseq=True)
     kind = "application/x-www-form-urlencoded"
     assert bob.post(LIST, data, content_type=kind).status_code == 302
@@ -1074,14 +1034,14 @@ def test_a_list_of_many_rows_sends_one_field_more_for_each(bob, settings):
 def test_a_row_that_was_deleted_since_does_not_come_back(bob, stories):
     page = bob.get(LIST)
     stories[0].delete()
-    bob.post(LIST, changed(page, form__0__body="Mine", form__1__body="Second"))
+    bob.send(page, form__0__body="Mine", form__1__body="Second")
     assert "first" not in headlines()
 
 
 def test_a_row_of_somebody_whom_nobody_knows_is_not_written(bob, stories):
     page = bob.get(LIST)
     LockToken.objects.acquire(stories[0])
-    answer = bob.post(LIST, changed(page, form__0__body="Mine"), follow=True)
+    answer = bob.send(page, form__0__body="Mine", follow=True)
     assert "“first” (somebody else is editing it)" in messages_of(answer)[0]
     assert bodies() == ["Once"] * 3
 
@@ -1089,11 +1049,9 @@ def test_a_row_of_somebody_whom_nobody_knows_is_not_written(bob, stories):
 def test_a_whole_list_of_others_writes_nothing(alice, bob, stories):
     page = bob.get(LIST)
     for story in stories:
-        alice.get(url_of(story))
-    answer = bob.post(
-        LIST,
-        changed(page, **{f"form__{n}__body": "Mine" for n in range(3)}),
-        follow=True,
+        alice.open(story)
+    answer = bob.send(
+        page, **{f"form__{n}__body": "Mine" for n in range(3)}, follow=True
     )
     assert bodies() == ["Once"] * 3
     assert len(messages_of(answer)) == 3
@@ -1123,7 +1081,7 @@ def test_a_list_that_does_not_say_what_it_showed_writes_nothing_of_others(
     alice, bob, stories
 ):
     page = bob.get(LIST)
-    alice.get(url_of(stories[0]))
+    alice.open(stories[0])
     data = {
         name: value
         for name, value in form_of(page, form__0__body="Mine").items()
@@ -1133,64 +1091,60 @@ def test_a_list_that_does_not_say_what_it_showed_writes_nothing_of_others(
     assert bodies() == ["Once"] * 3
 
 
-def test_an_error_in_the_list_writes_and_locks_nothing(bob, settings, stories):
+def test_an_error_in_the_list_writes_and_locks_nothing(bob, serve, stories):
+    @serve
     class Admin(StoryAdmin):
         list_display = ["pk", "headline", "body"]
         list_editable = ["headline", "body"]
 
-    serve(settings, model_admin=Admin)
     page = bob.get(LIST)
-    answer = bob.post(
-        LIST, changed(page, form__0__headline="", form__1__body="Precious")
-    )
+    answer = bob.send(page, form__0__headline="", form__1__body="Precious")
     assert answer.status_code == 200
     assert "This field is required" in text_of(answer)
     assert form_of(answer)["form-1-body"] == ["Precious"]
     assert bodies() == ["Once"] * 3
     assert not LockToken.objects.exists()
-    saved = bob.post(LIST, changed(answer, form__0__headline="Now"))
-    assert saved.status_code == 302
+    assert bob.send(answer, form__0__headline="Now").status_code == 302
     assert headlines()[0] == "Now"
     assert bodies()[1] == "Precious"
 
 
 def test_an_error_while_the_list_is_saved_undoes_it_and_gives_the_locks_up(
-    alice, settings, stories
+    alice, serve, stories
 ):
+    @serve
     class Admin(StoryAdmin):
         def save_model(self, request, obj, form, change):
             super().save_model(request, obj, form, change)
             if obj.headline == "second":
                 raise RuntimeError("the disk is full")
 
-    serve(settings, model_admin=Admin)
-    own = token_of(alice.get(url_of(stories[0])))
+    own = token_of(alice.open(stories[0]))
     page = alice.get(LIST)
     with pytest.raises(RuntimeError):
-        alice.post(LIST, changed(page, form__0__body="One", form__1__body="Two"))
+        alice.send(page, form__0__body="One", form__1__body="Two")
     assert bodies() == ["Once"] * 3
     assert standing_token(stories[0]) == own
     assert standing_token(stories[1]) is None
 
 
 def test_one_s_own_open_page_is_void_after_the_list_was_saved(alice, stories):
-    own = alice.get(url_of(stories[0]))
-    other = alice.get(url_of(stories[1]))
-    alice.post(LIST, changed(alice.get(LIST), form__0__body="By the list"))
+    own = alice.open(stories[0])
+    other = alice.open(stories[1])
+    alice.send(alice.get(LIST), form__0__body="By the list")
     assert bodies()[0] == "By the list"
-    stale = alice.post(url_of(stories[0]), form_of(own, headline="Stale"))
-    assert stale.status_code == 403
+    assert alice.send(own, headline="Stale").status_code == 403
     assert headlines()[0] == "first"
     # What the list did not change lives on.
-    saved = alice.post(url_of(stories[1]), form_of(other, headline="Fresh"))
-    assert saved.status_code == 302
+    assert alice.send(other, headline="Fresh").status_code == 302
     assert headlines()[1] == "Fresh"
     assert not LockToken.objects.exists()
 
 
-def test_the_list_is_saved_under_the_locks_of_its_rows(bob, settings, stories):
+def test_the_list_is_saved_under_the_locks_of_its_rows(bob, serve, stories):
     seen = []
 
+    @serve
     class Admin(StoryAdmin):
         lock_timeout = 30
 
@@ -1199,8 +1153,7 @@ def test_the_list_is_saved_under_the_locks_of_its_rows(bob, settings, stories):
             seen.append((lock.locked_by, lock.expires_at - lock.locked_at))
             super().save_model(request, obj, form, change)
 
-    serve(settings, model_admin=Admin)
-    bob.post(LIST, changed(bob.get(LIST), form__0__body="Mine"))
+    bob.send(bob.get(LIST), form__0__body="Mine")
     ((user, life),) = seen
     assert user == bob.user
     assert life.total_seconds() == pytest.approx(30, abs=1)
@@ -1210,22 +1163,22 @@ def test_the_list_is_saved_under_the_locks_of_its_rows(bob, settings, stories):
 @pytest.mark.race
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
-def test_nobody_can_open_a_row_while_the_list_is_saved(alice, bob, settings, stories):
+def test_nobody_can_open_a_row_while_the_list_is_saved(alice, bob, serve, stories):
     seen = []
 
+    @serve
     class Admin(StoryAdmin):
         def save_model(self, request, obj, form, change):
             super().save_model(request, obj, form, change)
-            seen.extend(race(lambda: state_of(alice.get(url_of(obj)))))
+            seen.extend(race(lambda: state_of(alice.open(obj))))
 
-    serve(settings, model_admin=Admin)
-    bob.post(LIST, changed(bob.get(LIST), form__0__body="Mine"))
+    bob.send(bob.get(LIST), form__0__body="Mine")
     assert seen == ["locked"]
     assert bodies() == ["Mine", "Once", "Once"]
     assert not LockToken.objects.exists()
 
 
-def test_a_form_class_of_the_project_s_own_is_left_as_it_is(bob, settings, stories):
+def test_a_form_class_of_the_project_s_own_is_left_as_it_is(bob, serve, stories):
     class StoryForm(forms.ModelForm):
         body = forms.CharField(required=False)
 
@@ -1233,15 +1186,15 @@ def test_a_form_class_of_the_project_s_own_is_left_as_it_is(bob, settings, stori
             model = Story
             fields = ["body"]
 
+    @serve
     class Admin(StoryAdmin):
         list_editable = ["body"]
 
         def get_changelist_form(self, request, **kwargs):
             return StoryForm
 
-    serve(settings, model_admin=Admin)
     page = bob.get(LIST)
-    bob.post(LIST, changed(page, form__0__body="Mine"))
+    bob.send(page, form__0__body="Mine")
     assert bodies()[0] == "Mine"
     form = StoryForm(instance=stories[0])
     assert "initial-" not in str(form)
@@ -1253,13 +1206,13 @@ def queries_of_saving(somebody, number):
     """Return how many statements a list needs, of whose rows some are changed."""
     page = somebody.get(LIST)
     changes = {f"form__{n}__body": f"Body {n}" for n in range(number)}
-    data = changed(page, **changes)
+    data = form_of(page, **changes)
     with CaptureQueriesContext(connection) as queries:
         assert somebody.post(LIST, data).status_code == 302
     return len(queries)
 
 
-def test_django_s_queries_grow_by_as_many_for_each_row_that_is_changed(bob, settings):
+def test_django_s_queries_grow_by_as_many_for_each_row_that_is_form_of(bob, serve):
     """Nothing for those that stay; for each that is written, its lock and its release."""
 
     class DjangosAdmin(admin.ModelAdmin):
@@ -1273,7 +1226,7 @@ def test_django_s_queries_grow_by_as_many_for_each_row_that_is_changed(bob, sett
         counts = []
         for model_admin in (OurAdmin, DjangosAdmin):
             Story.objects.update(body="Once")
-            serve(settings, model_admin=model_admin)
+            serve(model_admin)
             counts.append(queries_of_saving(bob, rows))
         return counts[0] - counts[1]
 
@@ -1289,7 +1242,7 @@ def test_django_s_queries_grow_by_as_many_for_each_row_that_is_changed(bob, sett
 
 
 def test_what_was_entered_is_given_back_to_somebody_who_is_signed_out(bob, stories):
-    data = changed(bob.get(LIST), form__0__body="Precious")
+    data = form_of(bob.get(LIST), form__0__body="Precious")
     assert {"action", "_save"} <= {*data}  # the list is one form, with the actions
     bob.logout()
     answer = bob.post(LIST, data)
@@ -1388,13 +1341,13 @@ def test_thirty_rows_need_as_many_queries_as_three(alice, query, django_user_mod
     assert count() == (few, 30)
 
 
-def test_a_list_without_the_column_asks_for_no_locks(bob, settings, stories, edited):
+def test_a_list_without_the_column_asks_for_no_locks(bob, serve, stories, edited):
+    @serve
     class Admin(StoryAdmin):
         list_display = ["headline"]
         list_editable = []
         list_filter = []
 
-    serve(settings, model_admin=Admin)
     with CaptureQueriesContext(connection) as queries:
         bob.get(LIST)
     assert not [query for query in queries if "locktoken" in query["sql"]]
@@ -1446,7 +1399,8 @@ def test_column_and_filter_know_keys_of_all_kinds(alice, bob, model):
     assert len([text for text in column if text]) == 2
 
 
-def test_a_filtered_list_reads_related_rows_at_once_as_before(bob, settings):
+def test_a_filtered_list_reads_related_rows_at_once_as_before(bob, serve):
+    @serve
     class Admin(StoryAdmin):
         list_display = ["headline", "names"]
         list_editable = []
@@ -1457,7 +1411,6 @@ def test_a_filtered_list_reads_related_rows_at_once_as_before(bob, settings):
         def get_queryset(self, request):
             return super().get_queryset(request).prefetch_related("keywords")
 
-    serve(settings, model_admin=Admin)
     keyword = Keyword.objects.create(name="news")
 
     def count(query):
