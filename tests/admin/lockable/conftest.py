@@ -1,9 +1,15 @@
 """The people who use the admin, and a story that they edit."""
 
 import pytest
+from django.db import connection, connections
 
 from tests.models import Story
 from tests.support.admin_site import new_site, person, urls_of_site
+
+
+@pytest.fixture(autouse=True)
+def served(db, settings):
+    settings.ROOT_URLCONF = "tests.support.admin_site"
 
 
 @pytest.fixture
@@ -38,3 +44,30 @@ def serve(settings):
         return model_admin
 
     return serve
+
+
+@pytest.fixture
+def stories():
+    """Three stories: Alice will edit the first, nobody the second, Bob the third."""
+    return [
+        Story.objects.create(headline=name, body="Once")
+        for name in ("first", "second", "third")
+    ]
+
+
+@pytest.fixture
+def edited(alice, bob, stories):
+    """The pages that Alice and Bob have open."""
+    first, _second, third = stories
+    return alice.open(first), bob.open(third)
+
+
+@pytest.fixture
+def snapshots(monkeypatch):
+    """Have each request in one transaction, on MariaDB with what it saw first."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    yield
+    connection.close()

@@ -36,8 +36,6 @@ from tests.support.admin_site import (
 )
 from tests.support.helpers import expire, lock_row, race
 
-pytestmark = [pytest.mark.urls("tests.support.admin_site"), pytest.mark.django_db]
-
 YES = {"post": "yes"}
 
 

@@ -22,6 +22,7 @@ from tests.support.admin_site import (
     list_of,
     messages_of,
     new_site,
+    saved,
     standing_token,
     state_of,
     take_and_leave,
@@ -32,15 +33,7 @@ from tests.support.admin_site import (
 )
 from tests.support.helpers import expire
 
-pytestmark = [
-    pytest.mark.urls("tests.support.admin_site"),
-    pytest.mark.django_db,
-    pytest.mark.any_database,
-]
-
-
-def saved(story):
-    return Story.objects.get(pk=story.pk)
+pytestmark = pytest.mark.any_database
 
 
 @pytest.fixture
