@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 from django import forms
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 
@@ -62,8 +63,6 @@ def test_line_ends_and_blanks_are_no_change(bob, stories, body):
 
 
 UTC = timezone.utc
-
-
 KINDS = {
     "text": ("one\ntwo ", "other"),
     "day": (date(2024, 1, 2), date(2025, 12, 31)),
@@ -84,26 +83,16 @@ KINDS = {
     "address": ("::ffff:10.0.0.1", "10.0.0.2"),
     "keyword": ("news", "sports"),
 }
-
-
 GERMAN = {"LANGUAGE_CODE": "de", "USE_THOUSAND_SEPARATOR": True}
-
-
 NEPALI = {"LANGUAGE_CODE": "en-gb", "TIME_ZONE": "Asia/Kathmandu"}
-
-
 TIMES = ["day", "moment", "time"]
-
-
 NUMBERS = ["price", "weight", "number", "choice"]
-
-
 # Where settings decide how a value is written, with these too.
-KINDS_AND_PLACES = [
-    *[(kind, {}) for kind in KINDS],
-    *[(kind, GERMAN) for kind in (*TIMES, *NUMBERS, "duration", "data")],
-    *[(kind, NEPALI) for kind in TIMES],
-    *[(kind, {"USE_TZ": False}) for kind in TIMES],
+PLACES = [
+    ({}, [*KINDS]),
+    (GERMAN, [*TIMES, *NUMBERS, "duration", "data"]),
+    (NEPALI, TIMES),
+    ({"USE_TZ": False}, TIMES),
 ]
 
 
@@ -114,73 +103,93 @@ def as_a_form_has_it(value):
     return "one\r\ntwo" if value == "one\ntwo " else value
 
 
+def values_of(kind):
+    one, two = KINDS[kind]
+    if kind == "keyword":
+        return [Keyword.objects.get_or_create(name=name)[0] for name in (one, two)]
+    if kind == "moment" and not settings.USE_TZ:
+        return one.replace(tzinfo=None), two.replace(tzinfo=None)
+    return one, two
+
+
 @pytest.mark.matrix
-@pytest.mark.parametrize(("kind", "lock_key"), KINDS_AND_PLACES, ids=str)
+@pytest.mark.parametrize("change", ["one to two", "two to one", "fill", "empty"])
+@pytest.mark.parametrize(("place", "kinds"), PLACES, ids=str)
 def test_fields_of_all_kinds_are_changed_refused_or_left_alone(
-    bob, settings, serve, kind, lock_key
+    bob, settings, serve, place, kinds, change
 ):
+    """Each row of the list has a value in the field of one kind."""
+    for name, value in place.items():
+        setattr(settings, name, value)
+    if change in ("fill", "empty"):
+        kinds = [kind for kind in kinds if Sample._meta.get_field(kind).null]
+
     class Admin(LockableModelAdmin):
-        list_display = ["pk", "name", kind]
-        list_editable = ["name", kind]
+        list_display = ["pk", "name", *kinds]
+        list_editable = ["name", *kinds]
+        ordering = ["pk"]
 
         def get_changelist_form(self, request, **kwargs):
             # Numbers and dates are typed as the language has them.
             kwargs["localized_fields"] = "__all__"
             return super().get_changelist_form(request, **kwargs)
 
-    for name, value in lock_key.items():
-        setattr(settings, name, value)
     serve(Admin, Sample)
-    one, two = KINDS[kind]
-    if kind == "keyword":
-        one, two = [Keyword.objects.create(name=name) for name in (one, two)]
-    if kind == "moment" and not settings.USE_TZ:
-        one, two = one.replace(tzinfo=None), two.replace(tzinfo=None)
-    url = list_of(Sample)
+    before, after = {}, {}
+    for kind in kinds:
+        one, two = values_of(kind)
+        before[kind], after[kind] = {
+            "one to two": (one, two),
+            "two to one": (two, one),
+            "fill": (None, one),
+            "empty": (one, None),
+        }[change]
+    cells = tuple(f"form-{row}-{kind}" for row, kind in enumerate(kinds))
 
-    def set_to(value):
-        Sample.objects.update(**{kind: value})
+    def save(page, **more):
+        data = as_browsers_send({**page, **more})
+        return messages_of(bob.post(url, data, follow=True))
 
-    def save(data):
-        return messages_of(bob.post(url, as_browsers_send(data), follow=True))
+    def named(name):
+        return {f"form-{row}-name": name for row in range(len(kinds))}
 
     def now():
-        sample = Sample.objects.get()
-        return sample.name, getattr(sample, kind)
+        samples = Sample.objects.order_by("pk")
+        return {
+            kind: (sample.name, getattr(sample, kind))
+            for kind, sample in zip(kinds, samples, strict=True)
+        }
 
-    for before, after in ((one, two), (two, one), (None, one), (one, None)):
-        if None in (before, after) and not Sample._meta.get_field(kind).null:
-            continue
-        Sample.objects.all().delete()
-        Sample.objects.create(name="first", **{kind: after})
-        entered = {
-            name: value
-            for name, value in form_of(bob.get(url)).items()
-            if name.startswith(f"form-0-{kind}")
-        }
-        set_to(before)
-        page = form_of(bob.get(url))
-        # Nothing was touched.
-        assert save(page) == []
-        assert now() == ("first", before)
-        # The cell beside it was changed.
-        assert len(save({**page, "form-0-name": "second"})) == 1
-        assert now() == ("second", as_a_form_has_it(before))
-        # The cell itself was.
-        page = form_of(bob.get(url))
-        without = {
-            name: value
-            for name, value in page.items()
-            if not name.startswith(f"form-0-{kind}")
-        }
-        (message,) = save({**without, **entered})
-        assert "1 sample" in message
-        after = as_a_form_has_it(after)
-        assert now() == ("second", after)
-        # The list that was sent shows what is not there any more.
-        (message,) = save({**page, "form-0-name": "third"})
-        assert "third" in message
-        assert now() == ("second", after)
+    def expected(name, values):
+        return {kind: (name, values[kind]) for kind in kinds}
+
+    url = list_of(Sample)
+    for kind in kinds:
+        Sample.objects.create(name="first", **{kind: after[kind]})
+    page = form_of(bob.get(url))
+    entered = {name: page[name] for name in page if name.startswith(cells)}
+    for kind, sample in zip(kinds, Sample.objects.order_by("pk"), strict=True):
+        Sample.objects.filter(pk=sample.pk).update(**{kind: before[kind]})
+    page = form_of(bob.get(url))
+    # Nothing was touched.
+    assert save(page) == []
+    assert now() == expected("first", before)
+    # The cells beside them were changed.
+    (message,) = save(page, **named("second"))
+    assert f"{len(kinds)} samples" in message
+    before = {kind: as_a_form_has_it(before[kind]) for kind in kinds}
+    assert now() == expected("second", before)
+    # The cells themselves were.
+    page = form_of(bob.get(url))
+    without = {name: page[name] for name in page if not name.startswith(cells)}
+    (message,) = save(without, **entered)
+    assert f"{len(kinds)} samples" in message
+    after = {kind: as_a_form_has_it(after[kind]) for kind in kinds}
+    assert now() == expected("second", after)
+    # The list that was sent shows what is not there any more.
+    messages = save(page, **named("third"))
+    assert [("third" in message) for message in messages] == [True] * len(kinds)
+    assert now() == expected("second", after)
 
 
 class PathField(forms.CharField):
