@@ -250,6 +250,8 @@ def test_going_on_keeps_the_names_of_a_popup(alice, story):
     page = alice.get(url)
     take_and_leave(story)
     refused = alice.send(page, headline="Mine")
+    assert_refused(refused, headline="Mine", _popup="1")
+    assert nothing_was_written(story)
     again = alice.send(refused, "_lock_again")
     assert state_of(again) == "again"
     answer = alice.send(again)

@@ -142,14 +142,6 @@ def test_a_reload_of_an_expired_lock_that_nobody_took_revives_it(alice, bob, sto
     assert state_of(bob.open(story)) == "locked"
 
 
-def test_an_expired_lock_makes_way(alice, bob, story):
-    alice.open(story)
-    expire(story)
-    assert state_of(bob.open(story)) == "held"
-    assert holder_of(story) == bob.user
-    assert state_of(alice.open(story)) == "locked"
-
-
 def test_a_head_request_locks_nothing(alice, story):
     assert alice.head(url_of(story)).status_code == 200
     assert not LockToken.objects.exists()

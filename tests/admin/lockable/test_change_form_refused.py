@@ -155,14 +155,6 @@ def test_the_stale_first_tab_is_refused(alice, bob, story):
     assert saved(story).headline == "Fresh"
 
 
-def test_of_two_tabs_the_first_to_save_voids_the_other(alice, story):
-    first, second = alice.open(story), alice.open(story)
-    assert alice.send(second, headline="Second").status_code == 302
-    answer = alice.send(first, headline="First")
-    assert_refused(answer, headline="First")
-    assert saved(story).headline == "Second"
-
-
 @pytest.mark.parametrize("button", ["_save", "_continue", "_addanother"])
 def test_the_same_sent_twice_is_not_refused(alice, story, page, button):
     data = form_of(page, button, headline="New", body="Text", is_urgent="on")
@@ -248,16 +240,6 @@ def test_a_button_of_the_project_s_own_is_never_told_that_all_is_saved(
     )
     assert saved(story).is_urgent
     assert not LockToken.objects.exists()
-
-
-def test_a_popup_is_refused_like_a_page(alice, bob, story):
-    url = url_of(story, _popup=1)
-    page = alice.get(url)
-    expire(story)
-    bob.open(story)
-    answer = alice.send(page, headline="Mine")
-    assert_refused(answer, headline="Mine", _popup="1")
-    assert nothing_was_written(story)
 
 
 def test_line_ends_are_no_difference(alice, story):

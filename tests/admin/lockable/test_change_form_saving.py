@@ -48,13 +48,6 @@ def test_a_save_writes_everything_and_gives_the_lock_up(alice, story, page):
     assert get_session_token(story, alice.session) is None
 
 
-def test_another_can_edit_what_was_saved(alice, bob, story):
-    alice.send(alice.open(story), headline="New")
-    page = bob.open(story)
-    assert state_of(page) == "held"
-    assert form_of(page)["headline"] == ["New"]
-
-
 def test_save_and_continue_keeps_the_object_locked(alice, bob, story, page):
     answer = alice.send(page, "_continue", headline="New")
     assert answer.status_code == 302

@@ -61,21 +61,16 @@ def test_the_question_locks_the_object(alice, bob, story):
     assert state_of(bob.open(story)) == "locked"
 
 
-def test_yes_deletes_the_object_and_its_lock(alice, story):
+def test_yes_deletes_the_object_and_its_lock_and_forgets_the_token(alice, story):
     question_of(alice, story)
+    lock_key = LockToken.objects.key_of(story)
+    assert get_session_token(lock_key, alice.session)
     answer = answer_to(alice, story)
     assert answer.redirect_chain[0][0] == "/admin/tests/story/"
     assert not is_there(story)
     assert not LockToken.objects.exists()
-    assert LogEntry.objects.get().is_deletion()
-
-
-def test_yes_forgets_the_token(alice, story):
-    question_of(alice, story)
-    lock_key = LockToken.objects.key_of(story)
-    assert get_session_token(lock_key, alice.session)
-    answer_to(alice, story)
     assert get_session_token(lock_key, alice.session) is None
+    assert LogEntry.objects.get().is_deletion()
 
 
 def test_what_another_edits_is_not_asked_about(alice, bob, story):
@@ -375,14 +370,7 @@ def test_what_may_not_be_deleted_along_is_protected_as_in_django(story):
     assert carol.post(url_of(story, "delete"), YES).status_code == 403
     assert is_there(story)
     assert Comment.objects.exists()
-
-
-def test_what_may_not_be_deleted_along_leaves_the_lock(story):
-    """The page that says so is still open."""
-    story.comment_set.create(text="Not yours")
-    carol = person("carol", "tests.delete_story", "tests.view_story")
-    carol.open(story, "delete")
-    carol.post(url_of(story, "delete"), YES)
+    # The page that says so is still open.
     assert holder_of(story) == carol.user
 
 

@@ -106,10 +106,7 @@ def test_beside_a_class_that_takes_fields_out_of_the_form(alice, bob, story, ser
 
         fields = ["headline", "body"]
 
-    class Admin(WithoutUrgency, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(WithoutUrgency, LockableModelAdmin))
     pages = goes_its_way(alice, bob, story)
     for name in ("held", "wrong", "refused", "again"):
         assert "Keep it short" in text_of(pages[name])
@@ -134,10 +131,7 @@ def test_beside_a_class_that_takes_a_field_out_of_all_fields(alice, story, serve
             kwargs["fields"] = ["headline", "body"]
             return super().get_form(request, obj, change=change, **kwargs)
 
-    class Admin(Fields, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Fields, LockableModelAdmin))
     page = alice.open(story)
     take_and_leave(story)
     refused = alice.send(page, body="Mine")
@@ -148,29 +142,36 @@ def test_beside_a_class_that_takes_a_field_out_of_all_fields(alice, story, serve
     assert (saved(story).headline, saved(story).body) == ("As it was", "Mine")
 
 
-@pytest.mark.parametrize("first", ["locks", "other"])
-def test_beside_a_class_with_its_own_change_view(alice, bob, story, serve, first):
-    class Greeting(ShortAdmin):
-        def change_view(self, request, object_id, form_url="", extra_context=None):
-            extra_context = {**(extra_context or {}), "title": "Good morning"}
-            return super().change_view(request, object_id, form_url, extra_context)
-
-    bases = (LockableModelAdmin, Greeting)
-    serve(mixed(*bases[:: 1 if first == "locks" else -1]))
-    goes_its_way(alice, bob, story, marks=["Good morning"])
+class GreetingInChangeView(ShortAdmin):
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        extra_context = {**(extra_context or {}), "title": "Good morning"}
+        return super().change_view(request, object_id, form_url, extra_context)
 
 
-@pytest.mark.parametrize("first", ["locks", "other"])
-def test_beside_a_class_with_its_own_changeform_view(alice, bob, story, serve, first):
-    class Greeting(ShortAdmin):
-        def changeform_view(
-            self, request, object_id=None, form_url="", extra_context=None
-        ):
-            extra_context = {**(extra_context or {}), "title": "Good morning"}
-            return super().changeform_view(request, object_id, form_url, extra_context)
+class GreetingInChangeformView(ShortAdmin):
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        extra_context = {**(extra_context or {}), "title": "Good morning"}
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
-    bases = (LockableModelAdmin, Greeting)
-    serve(mixed(*bases[:: 1 if first == "locks" else -1]))
+
+class GreetingInChangeForm(ShortAdmin):
+    def render_change_form(self, request, context, *args, **kwargs):
+        context["title"] = "Good morning"
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "bases",
+    [
+        (LockableModelAdmin, GreetingInChangeView),
+        (GreetingInChangeView, LockableModelAdmin),
+        (LockableModelAdmin, GreetingInChangeformView),
+        (GreetingInChangeformView, LockableModelAdmin),
+        (GreetingInChangeForm, LockableModelAdmin),
+    ],
+)
+def test_beside_a_class_with_views_of_its_own(alice, bob, story, serve, bases):
+    serve(mixed(*bases))
     goes_its_way(alice, bob, story, marks=["Good morning"])
 
 
@@ -186,10 +187,7 @@ def test_a_context_that_shows_the_buttons_does_not_bring_them_to_a_locked_page(
             }
             return super().change_view(request, object_id, form_url, extra_context)
 
-    class Admin(Showing, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Showing, LockableModelAdmin))
     goes_its_way(alice, bob, story)
 
 
@@ -198,10 +196,7 @@ def test_beside_a_class_with_its_own_queryset(alice, bob, story, serve):
         def get_queryset(self, request):
             return super().get_queryset(request).filter(is_urgent=False)
 
-    class Admin(Calm, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Calm, LockableModelAdmin))
     goes_its_way(alice, bob, story)
     urgent = Story.objects.create(headline="Urgent", is_urgent=True)
     assert alice.open(urgent).status_code == 302
@@ -220,13 +215,13 @@ def test_a_queryset_that_joins_and_counts(alice, bob, story, serve):
                 .distinct()
             )
 
+    @serve
     class Admin(Counting, LockableModelAdmin):
         readonly_fields = ["number"]
 
         def number(self, obj):
             return f"{obj.number} keywords"
 
-    serve(Admin)
     story.keywords.add(Keyword.objects.create(name="news"))
     goes_its_way(alice, bob, story, marks=["1 keywords"])
 
@@ -241,10 +236,7 @@ def test_beside_a_class_that_saves_its_own_way(alice, bob, story, serve):
             self.message_user(request, "Well done")
             return super().response_change(request, obj)
 
-    class Admin(Signing, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Signing, LockableModelAdmin))
     goes_its_way(alice, bob, story)
     assert saved(story).headline == "As it was (alice)"
     assert messages_of(alice.get("/admin/tests/story/"))[0] == "Well done"
@@ -263,10 +255,7 @@ def test_permissions_that_ask_no_super(alice, bob, story, serve):
         def has_delete_permission(self, request, obj=None):
             return True
 
-    class Admin(Generous, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Generous, LockableModelAdmin))
     pages = goes_its_way(alice, bob, story)
     text = text_of(pages["locked"])
     assert 'name="headline"' not in text
@@ -274,48 +263,19 @@ def test_permissions_that_ask_no_super(alice, bob, story, serve):
     assert "deletelink" not in text
 
 
-def test_beside_a_class_with_its_own_change_form(alice, bob, story, serve):
-    class Rendering(ShortAdmin):
-        def render_change_form(self, request, context, *args, **kwargs):
-            context["title"] = "Good morning"
-            return super().render_change_form(request, context, *args, **kwargs)
-
-    class Admin(Rendering, LockableModelAdmin):
-        pass
-
-    serve(Admin)
-    goes_its_way(alice, bob, story, marks=["Good morning"])
-
-
-def test_a_template_of_the_project_s_own(alice, bob, story, serve, templates):
-    templates(
-        **{
-            "own.html": "{% extends 'admin/change_form.html' %}"
-            "{% block form_top %}<p>Good morning</p>{% endblock %}"
-        }
-    )
-
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "own.html"
-
-    serve(Admin)
-    goes_its_way(alice, bob, story, marks=["<p>Good morning</p>"])
-
-
-def test_a_template_for_the_model_by_its_name(alice, bob, story, serve, templates):
-    templates(
-        **{
-            "admin/tests/story/change_form.html": (
-                "{% extends 'admin/change_form.html' %}"
-                "{% block after_field_sets %}<p>Good morning</p>{% endblock %}"
-            )
-        }
-    )
-
-    class Admin(ShortAdmin, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+@pytest.mark.parametrize(
+    ("name", "block", "attributes"),
+    [
+        ("own.html", "form_top", {"change_form_template": "own.html"}),
+        ("admin/tests/story/change_form.html", "after_field_sets", {}),
+    ],
+)
+def test_a_template_of_the_project_s_own(
+    alice, bob, story, serve, templates, name, block, attributes
+):
+    text = f"{{% block {block} %}}<p>Good morning</p>{{% endblock %}}"
+    templates(**{name: "{% extends 'admin/change_form.html' %}" + text})
+    serve(mixed(ShortAdmin, LockableModelAdmin, **attributes))
     goes_its_way(alice, bob, story, marks=["<p>Good morning</p>"])
 
 
@@ -331,10 +291,7 @@ def test_a_bare_template_saves_with_the_session_s_token(
 ):
     templates(**{"bare.html": BARE})
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "bare.html"
-
-    serve(Admin)
+    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
     page = alice.open(story)
     assert holder_of(story) == alice.user
     assert "lock_token" not in form_of(page)
@@ -353,10 +310,7 @@ def test_a_bare_template_is_refused_when_the_lock_was_lost(
 ):
     templates(**{"bare.html": BARE})
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "bare.html"
-
-    serve(Admin)
+    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
     page = alice.open(story)
     take_and_leave(story)
     refused = alice.send(page, headline="Mine")
@@ -378,10 +332,7 @@ def test_a_bare_template_with_the_tag_has_the_page_s_own_state(
     """Whatever token the template gives to the tag."""
     templates(**{"bare.html": HANDLED})
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "bare.html"
-
-    serve(Admin)
+    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
     page = alice.open(story)
     assert state_of(page) == "held"
     assert token_of(page) == standing_token(story)
@@ -412,10 +363,7 @@ def test_beside_django_s_blocks_the_tag_shows_nothing_twice(
         }
     )
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "own.html"
-
-    serve(Admin)
+    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="own.html"))
     if block != "extrahead":
         pages = goes_its_way(alice, bob, story)
     else:
@@ -439,10 +387,9 @@ def test_a_template_of_the_project_s_own_for_the_question(
         }
     )
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        delete_confirmation_template = "own.html"
-
-    serve(Admin)
+    serve(
+        mixed(ShortAdmin, LockableModelAdmin, delete_confirmation_template="own.html")
+    )
     page = alice.open(story, "delete")
     assert "<p>Good morning</p>" in text_of(page)
     assert state_of(page) == "held"
@@ -454,6 +401,7 @@ def test_a_template_of_the_project_s_own_for_the_question(
 def test_an_answer_of_the_project_s_own_that_is_rendered_already(
     alice, bob, story, serve
 ):
+    @serve
     class Admin(StoryAdmin):
         def render_change_form(self, request, context, *args, **kwargs):
             response = super().render_change_form(request, context, *args, **kwargs)
@@ -462,7 +410,6 @@ def test_an_answer_of_the_project_s_own_that_is_rendered_already(
         def render_delete_form(self, request, context):
             return HttpResponse("Are you sure?")
 
-    serve(Admin)
     page = alice.open(story)
     assert state_of(page) == "held"
     assert state_of(bob.open(story)) == "locked"
@@ -480,10 +427,7 @@ def test_a_change_form_that_is_rendered_below_is_left_alone(alice, story, serve)
         def render_delete_form(self, request, context):
             return super().render_delete_form(request, context).render()
 
-    class Admin(LockableModelAdmin, Early):
-        pass
-
-    serve(Admin)
+    serve(mixed(LockableModelAdmin, Early))
     page = alice.open(story)
     assert page.status_code == 200
     assert holder_of(story) == alice.user
@@ -610,11 +554,7 @@ def revert(somebody, story):
 def holders(serve):
     """Serve an admin with such a page; return who held the lock whenever it saved."""
 
-    class Admin(LockableModelAdmin, RevertMixin):
-        holders = []
-
-    serve(Admin)
-    return Admin.holders
+    return serve(mixed(LockableModelAdmin, RevertMixin, holders=[])).holders
 
 
 def test_a_page_of_another_package_writes_nothing_that_another_edits(
@@ -651,10 +591,7 @@ def test_one_s_own_open_page_is_void_after_a_page_of_another_package_saved(
 
 
 def test_an_error_in_a_page_of_another_package_gives_its_lock_up(alice, story, serve):
-    class Admin(LockableModelAdmin, RevertMixin):
-        holders = property(lambda self: 1 / 0)
-
-    serve(Admin)
+    serve(mixed(LockableModelAdmin, RevertMixin, holders=property(lambda self: 1 / 0)))
     with pytest.raises(ZeroDivisionError):
         revert(alice, story)
     assert not LockToken.objects.exists()
@@ -684,10 +621,7 @@ def test_what_a_class_behind_writes_on_a_refused_post_does_not_stay(
                 return HttpResponse("Published")
             return super().changeform_view(request, object_id, form_url, extra_context)
 
-    class Admin(LockableModelAdmin, Publishing):
-        fields = ["headline", "body"]
-
-    serve(Admin)
+    serve(mixed(LockableModelAdmin, Publishing, fields=["headline", "body"]))
     page = alice.open(story)
     take_and_leave(story)
     for more in ({}, {"answer": "1"}):
@@ -757,12 +691,12 @@ def test_what_the_api_cannot_find_has_no_client(alice, settings):
 
 
 def test_attributes_reach_the_page(alice, story, serve):
+    @serve
     class Admin(StoryAdmin):
         lock_timeout = 90.5
         lock_renew = False
         lock_release_on_leave = False
 
-    serve(Admin)
     text = text_of(alice.open(story))
     assert 'data-timeout="90.5"' in text
     assert 'data-renew="false"' in text
@@ -780,11 +714,11 @@ def test_numbers_and_times_of_the_page_are_not_localized(alice, settings, story,
 
 
 def test_form_urls_and_other_forms_are_kept(alice, story, serve):
+    @serve
     class Admin(ShortAdmin, LockableModelAdmin):
         def change_view(self, request, object_id, form_url="", extra_context=None):
             return super().change_view(request, object_id, "/elsewhere/", extra_context)
 
-    serve(Admin)
     assert 'action="/elsewhere/"' in text_of(alice.open(story))
 
 
@@ -793,10 +727,7 @@ def test_a_form_s_own_is_valid_still_decides(alice, story, serve):
         def is_valid(self):
             return super().is_valid() and self.data["headline"] != "Bad"
 
-    class Admin(LockableModelAdmin):
-        form = Strict
-
-    serve(Admin)
+    serve(mixed(LockableModelAdmin, form=Strict))
     page = alice.open(story)
     assert alice.send(page, headline="Bad").status_code == 200
     assert standing_token(story) == token_of(page)
@@ -811,11 +742,11 @@ def test_a_field_that_a_form_alone_has_is_no_difference_of_the_object(
     class Form(forms.ModelForm):
         reason = forms.CharField(required=False, initial="None yet")
 
+    @serve
     class Admin(LockableModelAdmin):
         form = Form
         fields = ["headline", "reason"]
 
-    serve(Admin)
     page = alice.open(story)
     take_and_leave(story)
     refused = alice.send(page, reason="Because")
@@ -838,10 +769,7 @@ def test_a_package_that_asks_before_it_saves_keeps_the_lock_meanwhile(
                 return HttpResponse("Are you sure?")
             return super().changeform_view(request, *args, **kwargs)
 
-    class Admin(LockableModelAdmin, Asking):
-        fields = ["headline"]
-
-    serve(Admin)
+    serve(mixed(LockableModelAdmin, Asking, fields=["headline"]))
     page = alice.open(story)
     form = form_of(page, headline="Good")
     assert alice.post(url_of(story), form).content == b"Are you sure?"
