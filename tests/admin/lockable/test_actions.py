@@ -13,11 +13,7 @@ from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import get_session_token
 from lock_tokens.signals import lock_acquired
-from tests.models import (
-    Comment,
-    Label,
-    Story,
-)
+from tests.models import Comment, Label, Story
 from tests.support.admin_site import (
     LIST,
     StoryAdmin,

@@ -4,9 +4,7 @@ import pytest
 from django.contrib import admin
 
 from lock_tokens.models import LockToken
-from tests.models import (
-    Story,
-)
+from tests.models import Story
 from tests.support import admin_site
 from tests.support.admin_site import (
     StoryAdmin,

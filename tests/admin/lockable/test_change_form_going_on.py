@@ -7,12 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from lock_tokens.admin import LockableModelAdmin
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import get_session_token
-from tests.models import (
-    Comment,
-    Document,
-    Keyword,
-    Story,
-)
+from tests.models import Comment, Document, Keyword, Story
 from tests.support.admin_site import (
     StoryAdmin,
     assert_refused,
@@ -29,9 +24,7 @@ from tests.support.admin_site import (
     token_of,
     url_of,
 )
-from tests.support.helpers import (
-    expire,
-)
+from tests.support.helpers import expire
 
 
 def test_another_s_change_of_an_inline_row_is_refused_with_the_text(alice, bob, story):

@@ -6,16 +6,7 @@ import pytest
 
 from lock_tokens.admin import LockableModelAdmin
 from lock_tokens.models import LockToken
-from tests.models import (
-    Article,
-    ArticleProxy,
-    Desk,
-    Feature,
-    Label,
-    Page,
-    Plain,
-    Shift,
-)
+from tests.models import Article, ArticleProxy, Desk, Feature, Label, Page, Plain, Shift
 from tests.support.admin_site import (
     assert_refused,
     form_of,
@@ -27,9 +18,7 @@ from tests.support.admin_site import (
     token_of,
     url_of,
 )
-from tests.support.helpers import (
-    expire,
-)
+from tests.support.helpers import expire
 
 
 def opens_saves_and_refuses(alice, bob, obj, field, **query):

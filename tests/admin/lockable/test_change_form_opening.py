@@ -6,9 +6,7 @@ from django.utils import timezone
 
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import get_session_token
-from tests.models import (
-    Story,
-)
+from tests.models import Story
 from tests.support.admin_site import (
     StoryAdmin,
     buttons_of,
@@ -23,10 +21,7 @@ from tests.support.admin_site import (
     token_of,
     url_of,
 )
-from tests.support.helpers import (
-    expire,
-    lock_row,
-)
+from tests.support.helpers import expire, lock_row
 
 SAVE = {"_save", "_continue", "_addanother", "_saveasnew"}
 

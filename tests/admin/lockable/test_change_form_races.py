@@ -14,12 +14,7 @@ from tests.support.admin_site import (
     token_of,
     url_of,
 )
-from tests.support.helpers import (
-    InThread,
-    expire,
-    race,
-    wait_until_blocked_or_done,
-)
+from tests.support.helpers import InThread, expire, race, wait_until_blocked_or_done
 
 
 @pytest.mark.race

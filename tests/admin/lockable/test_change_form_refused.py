@@ -4,10 +4,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from lock_tokens.models import LockToken
-from tests.models import (
-    Keyword,
-    Story,
-)
+from tests.models import Keyword, Story
 from tests.support.admin_site import (
     StoryAdmin,
     assert_refused,
@@ -25,9 +22,7 @@ from tests.support.admin_site import (
     token_of,
     url_of,
 )
-from tests.support.helpers import (
-    expire,
-)
+from tests.support.helpers import expire
 
 
 @pytest.mark.parametrize("button", ["_save", "_continue", "_addanother"])

@@ -7,11 +7,7 @@ from django.http import HttpResponse
 
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import get_session_key, get_session_token, remember
-from tests.models import (
-    Comment,
-    Keyword,
-    Story,
-)
+from tests.models import Comment, Keyword, Story
 from tests.support.admin_site import (
     StoryAdmin,
     assert_refused,
@@ -26,10 +22,7 @@ from tests.support.admin_site import (
     token_of,
     url_of,
 )
-from tests.support.helpers import (
-    age,
-    expire,
-)
+from tests.support.helpers import age, expire
 
 
 def test_a_save_writes_everything_and_gives_the_lock_up(alice, story, page):

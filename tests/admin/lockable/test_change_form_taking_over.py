@@ -5,9 +5,7 @@ from django.contrib.admin.models import LogEntry
 
 from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
-from tests.models import (
-    Story,
-)
+from tests.models import Story
 from tests.support.admin_site import (
     CHANGE,
     TAKE_OVER,
@@ -26,9 +24,7 @@ from tests.support.admin_site import (
     token_of,
     url_of,
 )
-from tests.support.helpers import (
-    expire,
-)
+from tests.support.helpers import expire
 
 
 def test_whoever_is_permitted_takes_over_from_a_read_only_page(alice, story):

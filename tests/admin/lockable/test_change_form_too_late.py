@@ -3,10 +3,7 @@
 import pytest
 
 from lock_tokens.models import LockToken
-from tests.models import (
-    Comment,
-    Story,
-)
+from tests.models import Comment, Story
 from tests.support.admin_site import (
     CHANGE,
     StoryAdmin,

@@ -21,13 +21,7 @@ from tests.models import (
     Story,
     Translation,
 )
-from tests.support.admin_site import (
-    LIST,
-    StoryAdmin,
-    list_of,
-    person,
-    text_of,
-)
+from tests.support.admin_site import LIST, StoryAdmin, list_of, person, text_of
 from tests.support.helpers import expire, lock_row
 
 

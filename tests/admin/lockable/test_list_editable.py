@@ -11,9 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from lock_tokens.admin import LockableModelAdmin
 from lock_tokens.models import LockToken
-from tests.models import (
-    Story,
-)
+from tests.models import Story
 from tests.support.admin_site import (
     LIST,
     StoryAdmin,

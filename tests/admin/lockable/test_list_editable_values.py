@@ -13,12 +13,7 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from lock_tokens.admin import LockableModelAdmin
-from tests.models import (
-    Document,
-    Keyword,
-    Sample,
-    Story,
-)
+from tests.models import Document, Keyword, Sample, Story
 from tests.support.admin_site import (
     LIST,
     StoryAdmin,
