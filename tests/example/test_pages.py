@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -264,7 +265,7 @@ def test_a_job_holds_the_lock_while_it_runs(demo, alice, bob):
     )
     job.start()
     while job.is_alive() and not demo.holders():
-        pass
+        time.sleep(0.02)
     assert "The wire desk is editing" in bob.get("/articles/3/edit/").text
     job.join()
     assert "Added." in jobs[0].stdout
