@@ -1,16 +1,17 @@
 """Views that lock the object that they are about.
 
-Each decorator takes the model and ``get_object_id``, a function that is called with the
-view's own arguments (the request first) and returns the object's key. An object that
-does not exist, and a key that cannot be one, is a 404; if a form was sent for it, the
-404 page has what was entered.
+Each decorator takes the model and ``get_object_id``, a function that returns the key of
+the object. It is called with the arguments of the view, the request first. If there is
+no such object, the answer is a 404. If the request sent a form, the 404 page shows what
+was entered.
 
-Each takes two more, for what is answered when the lock cannot be had: ``template``, the
-name of a template for the 403 page (its context: :func:`lock_tokens.refusals.refuse`),
-or ``response``, a function of the request and the error that returns the whole response.
+Two more options say what is answered when the lock cannot be had. ``template`` is the
+name of a template for the 403 page; :func:`lock_tokens.refusals.refuse` lists its
+context. ``response`` is a function of the request and the error that returns the whole
+response.
 
-They work on functions, on coroutine functions, on ``View.as_view()``, and on methods
-through Django's ``method_decorator``.
+The decorators work on functions, on coroutine functions, on ``View.as_view()``, and on
+methods through Django's ``method_decorator``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction
 from django.db import models
@@ -28,9 +29,9 @@ from django.http.response import HttpResponseBase
 
 from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
 from .holding import fence
+from .locking.lock_token import LockToken
 from .locking.object_keys import find_object, key_field
 from .locking.renewal import HeldLock, in_thread, renewing
-from .models import LockToken
 from .refusals import DEFAULT_TEMPLATE, refuse, submitted_fields
 from .sessions import forget
 from .web.request_tokens import (
@@ -41,9 +42,11 @@ from .web.request_tokens import (
 )
 
 View = Callable[..., Any]
+GetObjectId = Callable[..., Any]
+Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
 Release = bool | Callable[[HttpResponseBase], bool]
 
-# What a view answers when it has saved: a form with errors is a 200.
+# The statuses of a view that has saved. A form with errors is a 200.
 SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
 
 
@@ -58,33 +61,30 @@ def locks_object(
     """Lock the object for the session before the view runs, and leave it locked.
 
     The view finds the token dict in ``request.lock_token``. To keep two tabs of one
-    session apart, put its ``token`` into the form as the field ``lock_token`` (or send
-    it as the header ``Lock-Token``): then it is that token which counts.
+    session apart, put its ``token`` into the form as the field ``lock_token``, or send
+    it as the header ``Lock-Token``. Then that token counts, and not the session's.
 
-    Answers 403 when another live lock stands. A void token in the session is replaced
-    when the request only shows (GET, HEAD); any other method is a 403, since the page
-    that it comes from may be older than another's changes. ``force_new`` replaces it
-    whatever the method: for views that save nothing that a page has shown.
+    Answers 403 when somebody else has locked the object. If the session's token is void,
+    GET and HEAD replace it, because they only show the object. Any other method answers
+    403, because its page may be older than somebody else's changes. ``force_new``
+    replaces a void token whatever the method. It is for views that save nothing that a
+    page has shown.
 
-    Without any token it acquires, whatever the method, and cannot know how old the page
-    is that a form comes from. Views that save are for :func:`requires_lock_on_object`.
+    A request without any token acquires the lock, whatever its method. Nothing tells how
+    old the page of its form is. Decorate a view that saves with
+    :func:`requires_lock_on_object` instead.
     """
-    target = Target(model, get_object_id, template, response)
 
     @contextmanager
-    def locked(request: HttpRequest, args: Any, kwargs: Any) -> Iterator[_Visit]:
-        visit = _Visit()
-        if request.method != "OPTIONS":  # which asks what the view can do
-            try:
-                obj = target.get_object(request, args, kwargs)
-                request.lock_token = lock_for_request(request, obj, force_new)  # type: ignore[attr-defined]
-            except Http404 as error:
-                visit.answer = target.missing(request, error)
-            except (AlreadyLockedError, InvalidToken) as error:
-                visit.answer = target.refuse(request, error)
-        yield visit
+    def lock(visit: _Visit) -> Iterator[None]:
+        if visit.request.method != "OPTIONS":  # it only asks what the view can do
+            with visit.refusing():
+                visit.request.lock_token = lock_for_request(
+                    visit.request, visit.get_object(), force_new
+                )
+        yield
 
-    return lambda view: within(locked, view)
+    return _decorator(lock, _Options(model, get_object_id, template, response))
 
 
 def holds_lock_on_object(
@@ -98,45 +98,36 @@ def holds_lock_on_object(
 ) -> Callable[[View], View]:
     """Lock the object for the session, and release it when the view is done or raises.
 
-    A lock that the session had already is released too, and with it that of a page that
-    is open in another tab; ``keep_held`` leaves such a lock alone. While the view runs
-    the lock is renewed in the background, however long that takes.
+    A lock that the session already had is released too, even if a page in another tab
+    still uses it. ``keep_held`` leaves such a lock alone. While the view runs, the lock
+    is renewed in the background, however long that takes.
 
-    Answers 403 as :func:`locks_object` does; ``force_new`` is as there.
+    Answers 403 as :func:`locks_object` does. ``force_new`` means the same as there.
     """
-    target = Target(model, get_object_id, template, response)
 
     @contextmanager
-    def held(request: HttpRequest, args: Any, kwargs: Any) -> Iterator[_Visit]:
-        visit = _Visit()
-        try:
-            obj = target.get_object(request, args, kwargs)
+    def hold(visit: _Visit) -> Iterator[None]:
+        request = visit.request
+        with visit.refusing():
+            obj = visit.get_object()
             before = own_or_session_token(page_token(request), request, obj)
-            lock_token = lock_for_request(request, obj, force_new)
-        except Http404 as error:
-            visit.answer = target.missing(request, error)
-        except (AlreadyLockedError, InvalidToken) as error:
-            visit.answer = target.refuse(request, error)
-        if visit.answer is not None:
-            yield visit
-            return
-        request.lock_token = lock_token  # type: ignore[attr-defined]
-        token = lock_token["token"]
-        lock = HeldLock(LockToken.objects.key_of(obj), token, None)
-        raised = True
+            token_dict = lock_for_request(request, obj, force_new)
+        request.lock_token = token_dict
+        held = HeldLock(LockToken.objects.key_of(obj), token_dict["token"], None)
+        is_done = False
         try:
-            with renewing(lock):
-                yield visit
-            raised = False
+            with renewing(held):
+                yield
+            is_done = True
         finally:
-            if not (keep_held and token == before):
-                lock.give_up()
-                # With the request's transaction undone, a lock from before still stands.
-                is_undone = raised and lock.in_transaction()
+            if not (keep_held and held.token == before):
+                held.give_up()
+                # If the request's transaction is undone, so is the release.
+                is_undone = not is_done and held.in_transaction()
                 if hasattr(request, "session") and not is_undone:
-                    forget(lock.lock_key, request.session)
+                    forget(held.lock_key, request.session)
 
-    return lambda view: within(held, view)
+    return _decorator(hold, _Options(model, get_object_id, template, response))
 
 
 def requires_lock_on_object(
@@ -147,116 +138,129 @@ def requires_lock_on_object(
     template: str = DEFAULT_TEMPLATE,
     response: Response | None = None,
 ) -> Callable[[View], View]:
-    """Run the view only with the object's lock, inside a fence. For views that save.
+    """Run the view only with the object's lock, inside a fence.
 
-    The token is the one in the form field ``lock_token``, else in the header
-    ``Lock-Token``, else the session's. It is verified and the view runs in one
-    transaction, until whose end nobody can take the lock (see ``holding.fence``); an
-    exception in the view undoes all of it. The view finds the token dict in
-    ``request.lock_token``, for a form that it shows again.
+    Use it for views that save. The token is the one in the form field ``lock_token``,
+    else in the header ``Lock-Token``, else the session's. One transaction verifies it
+    and runs the view. Nobody can take the lock before that transaction ends (see
+    ``holding.fence``). An exception in the view undoes all of it. The view finds the
+    token dict in ``request.lock_token``, for a form that it shows again.
 
-    With ``release=True`` the lock is given up in that same transaction if the view
-    answers with a redirect, 201, 202 or 204; any other answer, such as the 200 of a form
-    with errors, keeps it. ``release`` may be a function of the response instead, that
-    says whether to release.
+    With ``release=True`` the same transaction releases the lock if the view answers with
+    a redirect, 201, 202 or 204. Any other answer keeps the lock, such as the 200 of a
+    form with errors. ``release`` may also be a function of the response that says whether
+    to release.
 
-    Answers 403 without a token and with a void one.
+    Answers 403 when there is no token and when the token is void.
     """
-    target = Target(model, get_object_id, template, response)
-    releases = (
-        release
-        if callable(release)
-        else lambda answer: release and getattr(answer, "status_code", None) in SAVED
-    )
+
+    def releases(answer: Any) -> bool:
+        if callable(release):
+            return release(answer)
+        return release and getattr(answer, "status_code", None) in SAVED
 
     @contextmanager
-    def fenced(request: HttpRequest, args: Any, kwargs: Any) -> Iterator[_Visit]:
-        visit = _Visit()
-        try:
-            obj = target.get_object(request, args, kwargs)
-        except Http404 as error:
-            visit.answer = target.missing(request, error)
-            yield visit
-            return
-        token = own_or_session_token(page_token(request), request, obj)
-        lock_key = LockToken.objects.key_of(obj)
+    def verify(visit: _Visit) -> Iterator[None]:
+        request = visit.request
         with ExitStack() as stack:
-            try:
+            with visit.refusing():
+                obj = visit.get_object()
+                token = own_or_session_token(page_token(request), request, obj)
+                lock_key = LockToken.objects.key_of(obj)
                 lock = stack.enter_context(fence(obj, token))
-            except InvalidToken as error:
-                visit.answer = target.refuse(request, error)
-                yield visit
-                return
-            request.lock_token = lock.serialize()  # type: ignore[attr-defined]
-            yield visit
-            lock.release = releases(cast("HttpResponseBase", visit.answer))
+            request.lock_token = lock.serialize()
+            yield
+            lock.release = releases(visit.answer)
         if lock.release:
             forget_token(request, lock_key, lock.token)
 
-    return lambda view: within(fenced, view)
+    return _decorator(verify, _Options(model, get_object_id, template, response))
 
 
-@dataclass
-class _Visit:
-    """A request to a decorated view, and its answer: a refusal before the view runs."""
-
-    answer: HttpResponseBase | None = None
-
-
-def within(guard: Callable[..., AbstractContextManager[_Visit]], view: View) -> View:
-    """Return the view, sync or async, to run within the guard unless that refuses."""
-    if iscoroutinefunction(view):
-
-        @wraps(view)
-        async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            async with in_thread(guard(request, args, kwargs)) as visit:
-                if visit.answer is None:
-                    visit.answer = await view(request, *args, **kwargs)
-            return visit.answer
-
-        return asynchronous
-
-    @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        with guard(request, args, kwargs) as visit:
-            if visit.answer is None:
-                visit.answer = view(request, *args, **kwargs)
-        return visit.answer
-
-    return wrapper
-
-
-GetObjectId = Callable[..., Any]
-Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
-
-
-class Target(NamedTuple):
-    """The object of each request to a view, and the answers that its decorator gives."""
+class _Options(NamedTuple):
+    """The arguments that all three decorators take."""
 
     model: type[models.Model]
     get_object_id: GetObjectId
     template: str
     response: Response | None
 
-    def get_object(self, request: HttpRequest, args: Any, kwargs: Any) -> models.Model:
+
+@dataclass
+class _Visit:
+    """One request to a decorated view. ``answer`` is what the view returned."""
+
+    options: _Options
+    request: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    answer: Any = None
+
+    def get_object(self) -> models.Model:
         """Return the object; raise ``Http404`` when there is none."""
-        key = self.get_object_id(request, *args, **kwargs)
-        key_field(self.model)  # a composite key is a mistake of the project's
-        obj = find_object(self.model, key)
+        model = self.options.model
+        key = self.options.get_object_id(self.request, *self.args, **self.kwargs)
+        key_field(model)  # raises for a composite key, which is a mistake in the code
+        obj = find_object(model, key)
         if obj is None:
-            raise Http404(f"No {self.model._meta.verbose_name} with this key.")
+            raise Http404(f"No {model._meta.verbose_name} with this key.")
         return obj
 
-    def missing(self, request: HttpRequest, error: Http404) -> HttpResponseBase:
-        """Answer a request about no object; only one with input needs a page of ours."""
-        if not submitted_fields(request):
-            raise error
-        return refuse(request, error, self.template)
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Answer the request when the block finds no object or gets no lock."""
+        try:
+            yield
+        except Http404 as error:
+            if not submitted_fields(self.request):
+                raise  # nothing was entered that a page of ours could give back
+            answer = refuse(self.request, error, self.options.template)
+            raise _Refused(answer) from error
+        except (AlreadyLockedError, InvalidToken) as error:
+            raise _Refused(self._refuse(error)) from error
 
-    def refuse(self, request: HttpRequest, error: LockTokensError) -> HttpResponseBase:
-        """Answer a request that may not have the lock, with the object as it is now."""
-        found = self.model._default_manager.filter(pk=error.obj.pk)
+    def _refuse(self, error: LockTokensError) -> HttpResponseBase:
+        """Return the refusal. It shows the object as it is now."""
+        found = self.options.model._default_manager.filter(pk=error.obj.pk)
         error.obj = found.first() or error.obj
-        if self.response is not None:
-            return self.response(request, error)
-        return refuse(request, error, self.template)
+        if self.options.response is not None:
+            return self.options.response(self.request, error)
+        return refuse(self.request, error, self.options.template)
+
+
+class _Refused(Exception):
+    """The request gets this answer, and its view does not run."""
+
+    def __init__(self, answer: HttpResponseBase) -> None:
+        self.answer = answer
+
+
+def _decorator(
+    guard: Callable[[_Visit], AbstractContextManager[None]], options: _Options
+) -> Callable[[View], View]:
+    """Return the decorator that runs a view, sync or async, within the guard."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def run(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            visit = _Visit(options, request, args, kwargs)
+            try:
+                with guard(visit):
+                    visit.answer = view(request, *args, **kwargs)
+            except _Refused as refused:
+                return refused.answer
+            return visit.answer
+
+        @wraps(view)
+        async def arun(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            visit = _Visit(options, request, args, kwargs)
+            try:
+                async with in_thread(guard(visit)):
+                    visit.answer = await view(request, *args, **kwargs)
+            except _Refused as refused:
+                return refused.answer
+            return visit.answer
+
+        return arun if iscoroutinefunction(view) else run
+
+    return decorate

@@ -1,8 +1,8 @@
 """Who may use the JSON API: the choices for ``LOCK_TOKENS["API_PERMISSION"]``.
 
-A permission is a function of the request, the model and the object, which says whether
-the request may know of this object's lock, and lock it. The object is ``None`` when there
-is none with the key that was asked for, and when many are asked for at once.
+A permission is a function of the request, the model and the object. It says whether the
+request may see the lock of this object, and lock it. The object is ``None`` when no
+object has the key, and when the request asks for many objects at once.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ Permission = Callable[[HttpRequest, type[models.Model], models.Model | None], bo
 def allow_any(
     request: HttpRequest, model: type[models.Model], obj: models.Model | None
 ) -> bool:
-    """Everybody, also without signing in."""
+    """Allow everybody, even without signing in."""
     return True
 
 
 def is_authenticated(
     request: HttpRequest, model: type[models.Model], obj: models.Model | None
 ) -> bool:
-    """Whoever is signed in."""
+    """Allow users who are signed in."""
     return is_signed_in(request)
 
 
 def is_staff(
     request: HttpRequest, model: type[models.Model], obj: models.Model | None
 ) -> bool:
-    """Active users with ``is_staff``, who may enter the admin."""
+    """Allow active users with ``is_staff``, as the admin does."""
     user = getattr(request, "user", None)
     return bool(getattr(user, "is_active", False) and getattr(user, "is_staff", False))
 
@@ -46,9 +46,9 @@ def is_staff(
 def can_change(
     request: HttpRequest, model: type[models.Model], obj: models.Model | None
 ) -> bool:
-    """Users with the model's ``change`` permission, for all objects or for this one.
+    """Allow users with the model's ``change`` permission, for all objects or this one.
 
-    Of a proxy model, as in the admin, the proxy's own permission.
+    A proxy model has a permission of its own, as in the admin.
     """
     user = getattr(request, "user", None)
     if user is None:
@@ -61,12 +61,12 @@ def can_change(
 
 
 def is_signed_in(request: HttpRequest) -> bool:
-    """Whether the request comes from a user who is signed in."""
+    """Say whether the request comes from a user who is signed in."""
     return bool(getattr(getattr(request, "user", None), "is_authenticated", False))
 
 
 def is_api_model(model: type[models.Model]) -> bool:
-    """Whether API_MODELS lets the API know of this model."""
+    """Say whether API_MODELS includes this model."""
     allowed = settings.API_MODELS
     return not model._meta.swapped and (
         allowed is None
@@ -77,7 +77,7 @@ def is_api_model(model: type[models.Model]) -> bool:
 def is_permitted(
     request: HttpRequest, model: type[models.Model], obj: models.Model | None
 ) -> bool:
-    """Whether API_PERMISSION lets this pass; one that raises a refusal does not."""
+    """Say whether API_PERMISSION allows this. A permission may also raise to refuse."""
     try:
         return get_permission()(request, model, obj)
     except (PermissionDenied, Http404):
@@ -87,8 +87,8 @@ def is_permitted(
 def get_permission() -> Permission:
     """Return the function that the ``API_PERMISSION`` setting names.
 
-    Raises ``ImportError`` when there is none by that name, ``TypeError`` when it cannot
-    be called.
+    Raises ``ImportError`` when the name cannot be imported, and ``TypeError`` when it
+    cannot be called.
     """
     permission = settings.API_PERMISSION
     if isinstance(permission, str):
@@ -99,7 +99,7 @@ def get_permission() -> Permission:
 
 
 def includes_api(resolver: URLResolver) -> bool:
-    """Say whether the JSON API is below this part of the URLconf."""
+    """Say whether this part of the URLconf includes the JSON API."""
     return resolver.app_name == "lock_tokens" or any(
         includes_api(pattern)
         for pattern in resolver.url_patterns

@@ -1,4 +1,4 @@
-"""The answer to a request that may not have the lock it needs."""
+"""The answer to a request that does not get the lock it needs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
-from .models import LockToken
+from .locking.lock_token import LockToken
 
 DEFAULT_TEMPLATE = "lock_tokens/locked.html"
 TOKEN_FIELD = "lock_token"
 TOKEN_HEADER = "Lock-Token"
+
+# The methods of requests that only show the object.
+SHOWING_METHODS = ("GET", "HEAD")
 
 
 def refuse(
@@ -22,17 +25,21 @@ def refuse(
     error: LockTokensError | Http404,
     template: str = DEFAULT_TEMPLATE,
 ) -> HttpResponse:
-    """Return the page for a request that may not have the lock: a 403.
+    """Return the 403 page for a request that does not get the lock.
 
-    With an ``Http404`` as the error it is a 404, for input that came too late for its
-    object.
+    If ``error`` is an ``Http404``, the page is a 404. It gives back what was entered for
+    an object that no longer exists.
 
-    The template's context: ``error`` and ``object``; ``is_locked``, true when another
-    holds the lock, and ``is_gone``, true when there is no object, both false when the
-    token was void; ``locked_by``, ``locked_at`` and ``expires_at`` of whoever holds the
-    lock now (each may be ``None``); ``submitted``, the fields that were sent, as
-    :func:`submitted_fields` gives them; ``retry_url``, the page that the request came
-    from or, for a page that was opened, that page.
+    The context of the template:
+
+    * ``error`` and its ``object``;
+    * ``is_locked``: true when somebody else holds the lock;
+    * ``is_gone``: true when there is no object. Both are false when the token was void;
+    * ``locked_by``, ``locked_at`` and ``expires_at`` of the present lock. Each may be
+      ``None``;
+    * ``submitted``: the fields that were sent, as :func:`submitted_fields` returns them;
+    * ``retry_url``: the page that the request came from. For a page that was opened, it
+      is that page.
     """
     obj = getattr(error, "obj", None)
     holder: Any = error
@@ -57,9 +64,9 @@ def refuse(
 
 
 def _retry_url(request: HttpRequest) -> str:
-    """Return where to start again: a URL that saves may not be there to be opened."""
+    """Return where to start again. A URL that saves may not have a page to open."""
     referer = request.headers.get("Referer", "")
-    if request.method not in ("GET", "HEAD") and url_has_allowed_host_and_scheme(
+    if request.method not in SHOWING_METHODS and url_has_allowed_host_and_scheme(
         referer, {request.get_host()}, require_https=request.is_secure()
     ):
         return referer
@@ -69,7 +76,7 @@ def _retry_url(request: HttpRequest) -> str:
 def submitted_fields(request: HttpRequest) -> list[tuple[str, str]]:
     """Return what a person entered, as pairs of field name and value.
 
-    Without empty fields, tokens and passwords, and without what Django's
+    Empty fields, tokens and passwords are left out, and so are the fields that Django's
     ``sensitive_post_parameters`` names.
     """
     hidden = getattr(request, "sensitive_post_parameters", ())

@@ -1,6 +1,7 @@
-"""The JSON API, to be included: ``path("lock_tokens/", include("lock_tokens.urls"))``.
+"""The JSON API. Include it: ``path("lock_tokens/", include("lock_tokens.urls"))``.
 
-With or without ``namespace="lock_tokens"`` or ``namespace="lock-tokens"``.
+The include works without a namespace, and as ``namespace="lock_tokens"`` or
+``namespace="lock-tokens"``.
 """
 
 from django.urls import path, register_converter

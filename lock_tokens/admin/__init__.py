@@ -1,12 +1,12 @@
-"""The admin: of models whose edits are locked, and of the locks themselves."""
+"""The admin of models whose edits are locked, and the admin of the locks."""
 
 from django.contrib import admin
 
 from lock_tokens.models import LockToken
 
-from .lock_token import LockTokenAdmin
-from .lockable import LockableModelAdmin
+from .lock_token.model_admin import LockTokenAdmin
 from .lockable.change_list import LockStateFilter
+from .lockable.model_admin import LockableModelAdmin
 
 #: The name up to 0.2.5.
 LockableAdmin = LockableModelAdmin

@@ -1,4 +1,4 @@
-"""Object keys in addresses."""
+"""Object keys in URLs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ UNSAFE = re.compile(r"[/\\%~\x00-\x1f\x7f]|^\.")
 class ObjectKeyConverter:
     """A key as one segment of a path, whatever characters it has.
 
-    Percent-encoding alone does not get every key there: servers decode ``%2F`` before
-    they split the path, browsers drop the segments ``.`` and ``..`` however they are
-    spelled, and some servers refuse ``%25`` and control characters. Those characters
-    (``/ \\ % ~``, controls, and a ``.`` in front) are written as a tilde and two
-    hexadecimal digits, and the rest is percent-encoded as usual. A lone tilde is the
-    empty key.
+    Percent-encoding alone is not enough for every key. Servers decode ``%2F`` before
+    they split the path. Browsers drop the segments ``.`` and ``..``, even when they are
+    encoded. Some servers refuse ``%25`` and control characters. So these characters
+    (``/ \\ % ~``, controls, and a leading ``.``) are written as a tilde and two
+    hexadecimal digits. The rest is percent-encoded as usual. A single tilde is the empty
+    key.
     """
 
     regex = "[^/]+"

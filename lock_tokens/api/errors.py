@@ -1,4 +1,4 @@
-"""What the JSON API answers when it cannot do what it was asked."""
+"""The errors that the JSON API answers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..locking.info import LockInfo, serialized
 
 
 class ApiError(Exception):
-    """An answer that ends a request: a status, a code for programs, and more.
+    """An error that ends a request: a status, a code for programs, and more.
 
     The body is ``{"error": code, "detail": a sentence in English, …}``. It never has a
-    token. ``retry_after`` says in how many seconds to try again, if that may help.
+    token. ``retry_after`` says after how many seconds another try may help.
     """
 
     def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
@@ -25,8 +25,15 @@ class ApiError(Exception):
         self.body = {"error": code, "detail": detail, **more}
         self.retry_after: int | None = None
 
+    def with_status(self, status: int, **defaults: Any) -> ApiError:
+        """Return this error with another status, and with the fields that it lacks."""
+        fields = {**defaults, **self.body}
+        error = ApiError(status, fields.pop("error"), fields.pop("detail"), **fields)
+        error.retry_after = self.retry_after
+        return error
+
     def response(self) -> JsonResponse:
-        """Return the answer."""
+        """Return the error as a response."""
         response = JsonResponse(self.body, status=self.status)
         if self.retry_after is not None:
             response["Retry-After"] = str(self.retry_after)
@@ -34,29 +41,29 @@ class ApiError(Exception):
 
 
 def bad_request(code: str, detail: str) -> ApiError:
-    """A request that makes no sense."""
+    """Return the error for a request that is not valid."""
     return ApiError(400, code, detail)
 
 
 def not_found(detail: str) -> ApiError:
-    """No such app, model or object, or none that this API knows."""
+    """Return the error for an app, model or object that the API does not know."""
     return ApiError(404, "not_found", detail)
 
 
 def not_locked() -> ApiError:
-    """The object is there, and no lock on it."""
+    """Return the error for an object that exists and has no lock."""
     return ApiError(404, "not_locked", "This object has no lock.")
 
 
 def wrong_token(info: LockInfo | None) -> ApiError:
-    """A void token; ``info`` is about whoever locks the object now."""
+    """Return the error for a void token. ``info`` is about the present lock."""
     return ApiError(
         403, "wrong_token", "This token does not lock the object.", **serialized(info)
     )
 
 
 def renewed_since(info: LockInfo) -> ApiError:
-    """The lock has not the expiry of ``If-Match`` but another, which is told."""
+    """Return the error for a lock whose expiry is not that of ``If-Match``."""
     expires_at = info.serialize()["expires_at"]
     return ApiError(
         412, "renewed_since", "The lock was renewed since.", expires_at=expires_at
@@ -64,7 +71,7 @@ def renewed_since(info: LockInfo) -> ApiError:
 
 
 def locked(holder: AlreadyLockedError | LockInfo) -> ApiError:
-    """A refusal to lock what another has locked, with what may be told about it."""
+    """Return the refusal to lock an object that somebody else has locked."""
     return ApiError(
         settings.API_LOCKED_STATUS,
         "locked",
@@ -74,7 +81,7 @@ def locked(holder: AlreadyLockedError | LockInfo) -> ApiError:
 
 
 def unavailable() -> ApiError:
-    """The database failed."""
+    """Return the error for a failure of the database."""
     error = ApiError(503, "unavailable", "Try again in a moment.")
     error.retry_after = 2
     return error

@@ -1,4 +1,4 @@
-"""What the JSON API does and answers, whichever view it is called from."""
+"""What the JSON API does and answers. REST framework's views use it too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..exceptions import (
 from ..locking.fields import to_utc
 from ..locking.info import LockInfo, serialized, token_dict
 from ..locking.lock_key import LockKey
-from ..models import LockToken
+from ..locking.lock_token import LockToken
 from .errors import ApiError, locked, not_locked, renewed_since, wrong_token
 from .requests import get_owner, known_expiries, latest_expiry, matches_if_none_match
 
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 def get_state(request: HttpRequest, obj: models.Model) -> Answer:
     """Say whether the object is locked, by whom, since when and until when."""
-    return unless_known(request, state(LockToken.objects.info(obj)))
+    return state_answer(request, public_state(LockToken.objects.info(obj)))
 
 
 def acquire(
@@ -46,12 +46,13 @@ def acquire(
     """Lock the object: 201 and the token dict.
 
     ``timeout`` is in seconds. ``user`` becomes the holder, if it is a user. Raises an
-    ``ApiError`` when another live lock stands, and for a bad ``Idempotency-Key``.
+    ``ApiError`` when somebody else has locked the object, and for a bad
+    ``Idempotency-Key``.
     """
     user = user_or_none(user)
     owner = get_owner(request, user)
     locks = LockToken.objects
-    # Also its expired lock: a new one would make the token of its other pages void.
+    # Renew even an expired lock: a new one would make the token of other pages void.
     lock = locks.renew_owned(obj, owner, timeout=timeout) if owner else None
     is_new = False
     if lock is None:
@@ -68,12 +69,12 @@ def acquire(
 
 
 def user_or_none(user: Any) -> Any:
-    """Return who can hold a lock: a user; nobody for whatever else is signed in."""
+    """Return ``user`` if it is one. Only a user can hold a lock."""
     return user if isinstance(user, get_user_model()) else None
 
 
 def get_by_token(obj: models.Model, token: str) -> Answer:
-    """Give the token dict, also when the lock has expired.
+    """Answer the token dict, even when the lock has expired.
 
     Raises an ``ApiError`` for a void token.
     """
@@ -84,25 +85,26 @@ def get_by_token(obj: models.Model, token: str) -> Answer:
 def renew(
     request: HttpRequest, obj: models.Model, token: str, timeout: float
 ) -> Answer:
-    """Renew the lock, unless ``If-Match`` or ``If-Unmodified-Since`` says not to.
+    """Renew the lock, unless ``If-Match`` or ``If-Unmodified-Since`` forbids it.
 
-    Raises an ``ApiError`` for a void token, and when the lock was renewed since.
+    Raises an ``ApiError`` for a void token, and when the lock was renewed meanwhile.
     """
     with refused_if_void(obj):
-        expires_at = _renewed(request, obj, token, timeout)
+        expires_at = _new_expiry(request, obj, token, timeout)
     return token_answer(token_dict(token, expires_at))
 
 
 def release(obj: models.Model, token: str) -> Answer:
-    """Give the lock up: 204. Raises an ``ApiError`` for a void token."""
+    """Release the lock: 204. Raises an ``ApiError`` for a void token."""
     with refused_if_void(obj):
         LockToken.objects.release(obj, token)
     return Answer(204, None, {})
 
 
-def _renewed(
+def _new_expiry(
     request: HttpRequest, obj: models.Model, token: str, timeout: float
 ) -> datetime:
+    """Renew the lock, as the request's conditions allow, and return its new expiry."""
     locks = LockToken.objects
     known = known_expiries(request)
     latest = latest_expiry(request)
@@ -117,13 +119,13 @@ def _renewed(
     raise renewed_since(locks.get_by_token(obj, token).info())
 
 
-def state(info: LockInfo | None) -> dict[str, Any]:
-    """Return what anybody may know of an object's lock."""
+def public_state(info: LockInfo | None) -> dict[str, Any]:
+    """Return what anybody may know about an object's lock."""
     return {"locked": info is not None, **serialized(info)}
 
 
-def unless_known(request: HttpRequest, body: dict[str, Any]) -> Answer:
-    """Answer with the body, or with a 304 when the request has its ETag."""
+def state_answer(request: HttpRequest, body: dict[str, Any]) -> Answer:
+    """Answer with the state, or with a 304 when the request has its ETag."""
     content = json.dumps(body).encode()
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if matches_if_none_match(request, etag):
@@ -138,7 +140,7 @@ def token_answer(body: dict[str, str], status: int = 200) -> Answer:
 
 @contextmanager
 def refused_if_void(obj: models.Model) -> Iterator[None]:
-    """Turn a void token into its refusal: 404 without any lock, 403 under another."""
+    """Refuse a void token: 404 when there is no lock, 403 when there is another."""
     try:
         yield
     except (InvalidToken, UnlockForbiddenError, LockToken.DoesNotExist) as error:
@@ -146,7 +148,7 @@ def refused_if_void(obj: models.Model) -> Iterator[None]:
 
 
 def void_token(obj: models.Model | LockKey) -> ApiError:
-    """Return the refusal of a void token: there is no lock at all, or another."""
+    """Return the error for a void token: the object has no lock, or another one."""
     if LockToken.objects.current_token(obj) is None:
         return not_locked()
     return wrong_token(LockToken.objects.info(obj))

@@ -1,4 +1,4 @@
-"""What a request to the JSON API is about, and what it brings."""
+"""What a request to the JSON API asks for, and what it sends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .errors import ApiError, bad_request, not_found
 
 csrf_logger = logging.getLogger("django.security.csrf")
 
-# An Idempotency-Key alone opens the way to a token where nobody is signed in.
+# Without a signed-in user, an Idempotency-Key is all that is needed to get a token.
 MIN_ANONYMOUS_KEY = 16
 MAX_KEY = 255
 MAX_TAGS = 10
@@ -31,7 +31,7 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def get_model(app_label: str, name: str) -> type[models.Model]:
-    """Return the model that an address names; raise a 404 for what the API leaves out."""
+    """Return the model that the URL names; raise a 404 if the API does not know it."""
     try:
         model = apps.get_model(app_label, name)
     except LookupError as error:
@@ -41,12 +41,12 @@ def get_model(app_label: str, name: str) -> type[models.Model]:
     return model
 
 
-def get_object(
+def get_permitted_object(
     request: HttpRequest, app_label: str, model: str, object_id: str
 ) -> models.Model:
-    """Return the object that an address names.
+    """Return the object that the URL names.
 
-    Raises a 404 for none, and a 403 when the request has no permission for it.
+    Raises a 404 when there is none, and a 403 when API_PERMISSION does not allow it.
     """
     model_class = get_model(app_label, model)
     obj = find_object(model_class, object_id)
@@ -58,7 +58,7 @@ def get_object(
 
 
 def forbidden(request: HttpRequest) -> ApiError:
-    """Return the refusal of a request that API_PERMISSION does not let pass."""
+    """Return the error for a request that API_PERMISSION does not allow."""
     if is_signed_in(request):
         return ApiError(403, "permission_denied", "You may not do this.")
     return ApiError(403, "not_authenticated", "Nobody is signed in.")
@@ -67,8 +67,9 @@ def forbidden(request: HttpRequest) -> ApiError:
 def check_csrf(request: HttpRequest) -> None:
     """Raise a 403 for a request that may be forged.
 
-    Whatever middleware the project has: with its own ``CsrfViewMiddleware``, where it has
-    made one, else with Django's. API_CSRF_EXEMPT does without.
+    The check does not need the middleware. It uses the project's subclass of
+    ``CsrfViewMiddleware`` if there is one, else Django's class. API_CSRF_EXEMPT switches
+    it off.
     """
     if settings.API_CSRF_EXEMPT:
         return
@@ -78,30 +79,30 @@ def check_csrf(request: HttpRequest) -> None:
 
 @cache
 def csrf_check(middleware: type) -> type[CsrfViewMiddleware]:
-    """Return this middleware with a refusal that is no page.
+    """Return this middleware with a refusal in JSON.
 
-    Its own would be one: the project's CSRF_FAILURE_VIEW.
+    The middleware itself would answer with a page, by the project's CSRF_FAILURE_VIEW.
     """
     return type("CsrfCheck", (middleware,), {"_reject": reject_csrf})
 
 
 def reject_csrf(check: Any, request: HttpRequest, reason: str) -> None:
-    """Raise what the middleware would answer, in the place of its own method.
+    """Raise a 403 where the middleware itself would answer with a page.
 
-    The answer has a token that is good now. A page of the same site can read it and try
-    again, when a sign-in in another tab has made its own outdated; no other site can.
-    Whoever came without any secret gets no new one: it would take the place of the one
-    that a browser has kept back from another site's request.
+    The answer has a token that is valid now. After a sign-in in another tab, a page of
+    the same site can read it and try again. No other site can read it. A request without
+    the cookie gets no token: the new cookie would replace the one that the browser has
+    not sent, because the request came from another site.
     """
     csrf_logger.warning("Forbidden (%s): the lock API", reason)
     token = {"csrf_token": get_token(request)} if "CSRF_COOKIE" in request.META else {}
     raise ApiError(403, "csrf_failed", reason, **token)
 
 
-def get_timeout(body: Mapping[str, Any]) -> float:
-    """Return the ``timeout`` of a body, capped at ``TIMEOUT``, or ``TIMEOUT``.
+def requested_timeout(body: Mapping[str, Any]) -> float:
+    """Return the ``timeout`` that the body asks for, ``TIMEOUT`` by default and at most.
 
-    Raises a 400 for one that is no positive number, and for any other field.
+    Raises a 400 for a timeout that is not a positive number, and for any other field.
     """
     most = settings.get_timeout()
     timeout = body.get("timeout", most)
@@ -115,9 +116,9 @@ def get_timeout(body: Mapping[str, Any]) -> float:
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:
-    """Return the fields of a JSON body; none for an empty one, nor for an empty form.
+    """Return the fields of a JSON body. An empty body or form has none.
 
-    Raises a 400 for a body that is no JSON object, a 415 for another format.
+    Raises a 400 for a body that is not a JSON object, and a 415 for another format.
     """
     if request.content_type in FORMS and request.method == "POST":
         if request.POST.keys() - {"csrfmiddlewaretoken"} or request.FILES:
@@ -137,19 +138,19 @@ def read_json(request: HttpRequest) -> dict[str, Any]:
 
 
 def not_a_constant(name: str) -> None:
-    """Raise ``ValueError`` for NaN and the infinities, which Python takes for JSON."""
+    """Raise ``ValueError`` for NaN and the infinities, which Python would accept."""
     raise ValueError(f"{name} is not JSON.")
 
 
 def get_owner(request: HttpRequest, user: Any) -> str | None:
-    """Return the secret that stands for this client, from its ``Idempotency-Key``.
+    """Return the secret by which we know this client, from its ``Idempotency-Key``.
 
-    Bound to the user, so that nobody gets another's token with another's key. Where
-    nobody is signed in the key is all that there is, and must be hard to guess.
+    The secret depends on the user too, so nobody gets a token with another user's key.
+    If nobody is signed in, the key is all that there is and must be hard to guess.
 
-    Raises a 400 for a key that is too short, too long, or not of printable ASCII. Its
-    quotation marks (draft-ietf-httpapi-idempotency-key-header, a string of RFC 8941)
-    may be left out.
+    Raises a 400 for a key that is too short, too long, or not printable ASCII. The key
+    may have the quotation marks of a string of RFC 8941
+    (draft-ietf-httpapi-idempotency-key-header).
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -167,9 +168,9 @@ def get_owner(request: HttpRequest, user: Any) -> str | None:
 
 
 def known_expiries(request: HttpRequest) -> list[datetime] | None:
-    """Return the expiries that ``If-Match`` names; ``None`` when any will do.
+    """Return the expiries that ``If-Match`` names; ``None`` when it allows any.
 
-    Raises a 400 for a header that is much too long.
+    Raises a 400 when it names too many.
     """
     header = request.headers.get("If-Match")
     if header is None or header.strip() == "*":
@@ -182,14 +183,14 @@ def known_expiries(request: HttpRequest) -> list[datetime] | None:
         try:
             known.append(to_utc(datetime.fromisoformat(untagged(tag).strip('"'))))
         except (ValueError, OverflowError):
-            continue  # another's tag, that matches nothing
+            continue  # not a tag of ours: it matches nothing
     return known
 
 
 def latest_expiry(request: HttpRequest) -> datetime | None:
     """Return the expiry of a lock that was last renewed at ``If-Unmodified-Since``.
 
-    Like that header, it does not count beside ``If-Match`` (RFC 9110, section 13.2.2).
+    The header does not count if there is an ``If-Match`` (RFC 9110, section 13.2.2).
     """
     moment = parse_http_date_safe(request.headers.get("If-Unmodified-Since", ""))
     if moment is None or "If-Match" in request.headers:
@@ -197,7 +198,7 @@ def latest_expiry(request: HttpRequest) -> datetime | None:
     try:
         return datetime.fromtimestamp(moment + settings.get_timeout(), timezone.utc)
     except (ValueError, OverflowError, OSError):
-        return None  # the year 9999, and a long time
+        return None  # a date near the year 9999 and a long timeout
 
 
 def matches_if_none_match(request: HttpRequest, etag: str) -> bool:
@@ -207,5 +208,5 @@ def matches_if_none_match(request: HttpRequest, etag: str) -> bool:
 
 
 def untagged(tag: str) -> str:
-    """Return an ETag without the mark that servers put on it when they compress."""
+    """Return an ETag without the mark that servers add when they compress."""
     return tag.removeprefix("W/")

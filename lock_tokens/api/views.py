@@ -1,7 +1,7 @@
 """The JSON API: locks for programs and for the JavaScript client.
 
-Plain Django views. They know tokens, not sessions: whoever shows the token is the
-holder. ``docs/rest.rst`` describes them for their users, ``docs/openapi.json`` for
+These are plain Django views. They know tokens, not sessions: the holder is whoever sends
+the token. ``docs/rest.rst`` describes them for people, ``docs/openapi.json`` for
 programs.
 """
 
@@ -25,8 +25,8 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
+from ..locking.lock_token import LockToken
 from ..locking.object_keys import find_objects
-from ..models import LockToken
 from ..permissions import is_permitted
 from .errors import ApiError, bad_request, not_found, unavailable
 from .operations import (
@@ -34,18 +34,18 @@ from .operations import (
     acquire,
     get_by_token,
     get_state,
+    public_state,
     release,
     renew,
-    state,
-    unless_known,
+    state_answer,
 )
 from .requests import (
     check_csrf,
     forbidden,
     get_model,
-    get_object,
-    get_timeout,
+    get_permitted_object,
     read_json,
+    requested_timeout,
 )
 
 logger = logging.getLogger("lock_tokens")
@@ -54,11 +54,11 @@ logger = logging.getLogger("lock_tokens")
 MAX_STATES = 100
 
 
-# Not the middleware's check but the same in here: whether there is one is a setting that
-# may change, and its refusal is JSON like any other.
+# The view does the middleware's check itself. A project may have no such middleware, and
+# the refusal is to be JSON.
 @method_decorator(csrf_exempt, name="dispatch")
 class ApiView(View):
-    """What the views share: errors in JSON, the CSRF check, model and permission."""
+    """What the views share: the CSRF check, and errors in JSON."""
 
     def dispatch(
         self, request: HttpRequest, *args: Any, **kwargs: Any
@@ -78,7 +78,7 @@ class ApiView(View):
             SuspiciousOperation,
             UnreadablePostError,
         ):
-            # Too many fields, too large a body, one that broke off.
+            # The body has too many fields, is too large, or broke off.
             answer = bad_request(
                 "bad_request", "This request cannot be read."
             ).response()
@@ -87,7 +87,7 @@ class ApiView(View):
             roll_back()
             answer = unavailable().response()
         answer["Cache-Control"] = "no-store"
-        # Django would log a refusal with its path, which may have a token that holds.
+        # Django would log a refusal with its path, which may have a valid token.
         answer._has_been_logged = True  # type: ignore[attr-defined]
         return answer
 
@@ -105,7 +105,7 @@ class ApiView(View):
 
 
 def roll_back() -> None:
-    """Undo what a request of ATOMIC_REQUESTS has done, although its view returns."""
+    """Undo the transaction of ATOMIC_REQUESTS, although the view returns normally."""
     for connection in connections.all(initialized_only=True):
         if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
             connection.set_rollback(True)
@@ -117,8 +117,8 @@ class StatesView(ApiView):
     def get(self, request: HttpRequest, app_label: str, model: str) -> HttpResponse:
         """Answer ``{"states": {key: state}}`` for each ``?object_id=``.
 
-        The state is ``null`` where there is no such object, and where the request may
-        not know.
+        The state is ``null`` if there is no such object, and if API_PERMISSION does not
+        allow the request to see it.
         """
         model_class = get_model(app_label, model)
         keys = request.GET.getlist("object_id")
@@ -136,8 +136,8 @@ class StatesView(ApiView):
             raise forbidden(request)
         infos = LockToken.objects.infos(objects.values())
         states: dict[str, Any] = dict.fromkeys(keys)
-        states.update(zip(objects, map(state, infos), strict=True))
-        return json_response(unless_known(request, {"states": states}))
+        states.update(zip(objects, map(public_state, infos), strict=True))
+        return json_response(state_answer(request, {"states": states}))
 
 
 class LockView(ApiView):
@@ -145,13 +145,13 @@ class LockView(ApiView):
 
     def get(self, request: HttpRequest, **address: str) -> HttpResponse:
         """Answer whether the object is locked, by whom, since when and until when."""
-        obj = get_object(request, **address)
+        obj = get_permitted_object(request, **address)
         return json_response(get_state(request, obj))
 
     def post(self, request: HttpRequest, **address: str) -> HttpResponse:
         """Acquire: 201 and the token dict."""
-        obj = get_object(request, **address)
-        timeout = get_timeout(read_json(request))
+        obj = get_permitted_object(request, **address)
+        timeout = requested_timeout(read_json(request))
         user = getattr(request, "user", None)
         return json_response(acquire(request, obj, timeout, user))
 
@@ -160,27 +160,29 @@ class TokenView(ApiView):
     """``<app_label>/<model>/<object_id>/<token>/``: the lock, for its holder."""
 
     def get(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
-        """Answer the token dict, also when the lock has expired."""
-        return json_response(get_by_token(get_object(request, **address), token))
+        """Answer the token dict, even when the lock has expired."""
+        return json_response(
+            get_by_token(get_permitted_object(request, **address), token)
+        )
 
     def patch(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
         """Renew the lock and answer the token dict.
 
         The body may have a ``timeout`` in seconds, never above ``TIMEOUT``. With
-        ``If-Match`` (the expiry, as an ETag) or ``If-Unmodified-Since`` (a date), only a
-        lock that has not been renewed since: else 412.
+        ``If-Match`` (the expiry, as an ETag) or ``If-Unmodified-Since`` (a date), the
+        answer is 412 if the lock was renewed meanwhile.
         """
-        obj = get_object(request, **address)
-        timeout = get_timeout(read_json(request))
+        obj = get_permitted_object(request, **address)
+        timeout = requested_timeout(read_json(request))
         return json_response(renew(request, obj, token, timeout))
 
     def delete(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
         """Release the lock: 204."""
-        return json_response(release(get_object(request, **address), token))
+        return json_response(release(get_permitted_object(request, **address), token))
 
 
 def json_response(answer: Answer) -> HttpResponse:
-    """Return the answer as JSON, or without a body where it has none."""
+    """Return the answer as JSON, or without a body if it has none."""
     if answer.body is None:
         return HttpResponse(status=answer.status, headers=answer.headers)
     return JsonResponse(answer.body, status=answer.status, headers=answer.headers)

@@ -1,9 +1,9 @@
 """Locks for the views of Django REST framework: ``pip install django-lock-tokens[drf]``.
 
-* :class:`LockableViewSetMixin`: writes that need the object's lock, and a route to it;
-* :class:`HoldsLock`: the same for the writes of any view, as a permission;
-* :class:`LockStateField`: the lock's state, as a field of a serializer;
-* :class:`LockRefused`: the exception of a refusal, for handlers of the project's own.
+* :class:`LockableViewSetMixin`: writes need the object's lock, and there is a route to it;
+* :class:`HoldsLock`: a permission that does the same for the writes of any view;
+* :class:`LockStateField`: the state of a lock as a field of a serializer;
+* :class:`LockRefused`: the exception of a refusal, for your own exception handler.
 """
 
 try:

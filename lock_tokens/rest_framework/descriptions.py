@@ -1,4 +1,4 @@
-"""What drf-spectacular's schema says of locks: headers, answers, descriptions."""
+"""What drf-spectacular's schema says about locks: headers, answers, descriptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from drf_spectacular.utils import (
 from .. import settings
 from ..refusals import TOKEN_HEADER
 from .fields import LockStateField
-from .headers import EXPIRY_HEADER
 from .serializers import (
     LockedErrorSerializer,
     LockErrorSerializer,
@@ -22,11 +21,12 @@ from .serializers import (
     LockRouteErrorSerializer,
     LockTokenSerializer,
 )
+from .writes import EXPIRY_HEADER
 
-#: Of the component LockState, whose class tells more to those who write serializers.
+#: The description of the component LockState. The docstring of its class is for developers.
 STATE = "Whether an object is locked, by whom, since when and until when."
 
-#: Of the operations of a lock's route, by their methods.
+#: The descriptions of the route's operations, by method.
 ROUTE = {
     "GET": "Say whether the object is locked; with the lock's token, until when.",
     "POST": "Lock the object.",
@@ -43,7 +43,7 @@ def header(
     required: bool = False,
     statuses: tuple[int, ...] = (),
 ) -> OpenApiParameter:
-    """Return a header of the request, or of its answers of these statuses."""
+    """Return a header of the request, or of its answers with these statuses."""
     return OpenApiParameter(
         name,
         type,
@@ -55,7 +55,7 @@ def header(
 
 
 def token_header(required: bool) -> OpenApiParameter:
-    """Return the header that a request's token comes in."""
+    """Return the request's header with the token."""
     return header(
         TOKEN_HEADER,
         "The token of the object's lock. It may come as If: (<token>) instead.",
@@ -74,7 +74,7 @@ RETRY_AFTER = header(
 )
 LOCK_TAG = header("ETag", "The expiry; to be sent as If-Match.", statuses=(200, 201))
 
-#: Of the operations of a lock's route, by their methods.
+#: The headers of the route's operations, by method.
 ROUTE_HEADERS = {
     "GET": [
         token_header(required=False),
@@ -111,7 +111,7 @@ ROUTE_HEADERS = {
 
 
 def route_answers(method: str) -> dict[int, Any]:
-    """Return what the route of a lock answers, by status."""
+    """Return the answers of the route to a lock, by status."""
     invalid = OpenApiResponse(LockRouteErrorSerializer, "The request makes no sense.")
     gone = OpenApiResponse(
         LockRouteErrorSerializer, "There is no such object, or it has no lock."
@@ -123,7 +123,7 @@ def route_answers(method: str) -> dict[int, Any]:
         answers = {
             201: LockTokenSerializer,
             400: invalid,
-            # As API_LOCKED_STATUS is: by default that of who may not have the object.
+            # By default this status is also that of a missing permission.
             int(settings.API_LOCKED_STATUS): OpenApiResponse(
                 LockRouteErrorSerializer, "Another lock stands on the object."
             ),
@@ -149,10 +149,10 @@ def route_answers(method: str) -> dict[int, Any]:
 
 
 def write_refusals(lock_required: bool) -> dict[int, Any]:
-    """Return what a write is refused with that has not the lock, by status."""
+    """Return the refusals of a write that does not have the lock, by status."""
     refusals = {
         400: OpenApiResponse(
-            # Whatever an error of validation looks like.
+            # The project decides what an error of validation looks like.
             OpenApiTypes.OBJECT,
             "The request makes no sense. Where that is about its header If, error is"
             " invalid_if.",

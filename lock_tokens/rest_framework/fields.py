@@ -8,9 +8,9 @@ from typing import Any
 from django.db import models
 from rest_framework import serializers
 
-from ..api.operations import state
+from ..api.operations import public_state
 from ..locking.info import LockInfo
-from ..models import LockToken
+from ..locking.lock_token import LockToken
 from .serializers import LockStateSerializer
 
 
@@ -22,12 +22,14 @@ class LockStateField(LockStateSerializer):
         class ArticleSerializer(serializers.ModelSerializer):
             lock = LockStateField()
 
-    Gives ``{"locked", "locked_by", "locked_at", "expires_at"}``, as our own API does;
-    never a token. It is read-only. In a list it costs one query more for 500 objects,
-    also for lists in lists if those are prefetched, and none where the objects come
-    with their ``lock_state`` (from ``with_lock_state()``).
+    Its value is ``{"locked", "locked_by", "locked_at", "expires_at"}``, as in the JSON
+    API. It never has a token. The field is read-only.
 
-    In the answer to a write that gives the lock up, the object is free.
+    A list takes one more query for every 500 objects. Lists within lists are included if
+    they are prefetched. If the objects come from ``with_lock_state()``, no query is
+    needed.
+
+    In the answer to a write that releases the lock, the object is free.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -35,12 +37,12 @@ class LockStateField(LockStateSerializer):
         super().__init__(read_only=True, **kwargs)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        return state(self._info(instance))
+        return public_state(self._info(instance))
 
     def _info(self, obj: Any) -> LockInfo | None:
         if not isinstance(obj, models.Model):
             if self.root.instance is None:
-                return None  # input that is not saved
+                return None  # input that is not saved yet
             raise TypeError(
                 f"LockStateField needs an instance of a model, not {type(obj).__name__}."
             )
@@ -55,7 +57,7 @@ class LockStateField(LockStateSerializer):
         return locks.info(obj) if found is self else found  # type: ignore[return-value]
 
     def _infos_of_list(self) -> dict[Any, LockInfo | None]:
-        """Return the states of all objects of the list that this is in, read once."""
+        """Return the states of all objects in the list around the field. Read them once."""
         if not hasattr(self, "_infos"):
             found = {_key(obj): obj for obj in _objects(self)}
             infos = LockToken.objects.infos(found.values()) if len(found) > 1 else []
@@ -64,7 +66,7 @@ class LockStateField(LockStateSerializer):
 
 
 def _objects(field: Any) -> Iterator[models.Model]:
-    """Give the objects that a field is asked for, as far as they are read already."""
+    """Yield the objects that the field is for, if they are read already."""
     path: list[Any] = []
     serializer = field.parent
     while serializer is not None:
@@ -88,12 +90,12 @@ def _objects(field: Any) -> Iterator[models.Model]:
 
 
 def _items(value: Any) -> Iterable[Any]:
-    """Return a list's items; none where they would have to be read for that alone."""
+    """Return the items of a list. Do not run a query for them."""
     return value if isinstance(value, list | tuple | models.QuerySet) else ()
 
 
 def _read(value: Any, names: Iterable[str]) -> Any:
-    """Return what a relation gives; ``None`` if that would take a query."""
+    """Return the related object or objects; ``None`` if that takes a query."""
     for name in names:
         if not isinstance(value, models.Model):
             return None

@@ -1,4 +1,4 @@
-"""What a view of REST framework answers without the lock that it needs."""
+"""What a view of REST framework answers when it does not get the lock it needs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from typing import Any
 from django.db import Error
 from rest_framework.exceptions import APIException, ErrorDetail
 
-from ..api import errors
-from ..api.errors import ApiError, unavailable
+from ..api.errors import ApiError, locked, not_locked, unavailable
 from ..api.operations import void_token
-from ..locking.info import serialized
+from ..exceptions import AlreadyLockedError
+from ..locking.info import LockInfo, serialized
 from ..locking.lock_key import LockKey
-from ..models import LockToken
+from ..locking.lock_token import LockToken
 
 logger = logging.getLogger("lock_tokens")
 
 
 class LockRefused(APIException):
-    """A refusal of the lock, with the status and the body that our own API gives it.
+    """A request was refused because of a lock.
 
-    ``status_code``; ``detail``, a dict with at least ``error``, a code for programs, and
-    ``detail``, a sentence in English. What is not known in it is ``None``.
+    It has a ``status_code`` and a ``detail``. The latter is the body of the answer: a
+    dict with at least ``error``, a code for programs, and ``detail``, a sentence in
+    English. Values that are not known are ``None``.
     """
 
     def __init__(self, error: ApiError) -> None:
         self.status_code = error.status
         self.code = error.code
-        # Not by way of the base class, which would make texts of what is None.
+        # The base class is not called: it would turn each None into text.
         self.detail: Any = {
             name: value if value is None else ErrorDetail(str(value), error.code)
             for name, value in error.body.items()
@@ -52,7 +53,7 @@ class LockRefused(APIException):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Have a refusal of the block's, or a failure of the database in it, answered."""
+    """Raise ``LockRefused`` for an ``ApiError`` and for a failure of the database."""
     try:
         yield
     except ApiError as error:
@@ -62,27 +63,22 @@ def refusals() -> Iterator[None]:
         raise LockRefused(unavailable()) from error
 
 
-def locked(holder: Any) -> ApiError:
-    """Another's lock stands. ``holder`` says who: a ``LockInfo``, or the refusal."""
-    error = errors.locked(holder)
-    error.status = 423
-    return error
+def refused_by_lock(holder: AlreadyLockedError | LockInfo) -> ApiError:
+    """Return the error for a write to an object that somebody else has locked: a 423."""
+    return locked(holder).with_status(423)
 
 
-def void(lock_key: LockKey | None) -> ApiError:
-    """The token is void; whose lock the object has now, if it has one."""
-    error = void_token(lock_key) if lock_key else errors.not_locked()
-    if error.code == "not_locked":
-        error.body |= serialized(None)
-    error.status = 412
-    return error
+def refused_void_token(lock_key: LockKey | None) -> ApiError:
+    """Return the error for a write with a void token: a 412 that names the holder."""
+    error = void_token(lock_key) if lock_key else not_locked()
+    return error.with_status(412, **serialized(None))
 
 
-def required(lock_key: LockKey | None) -> ApiError:
-    """No token came where one is needed: a 423 under another's lock, else a 428."""
+def refused_without_token(lock_key: LockKey | None) -> ApiError:
+    """Return the error for a write without the token it needs: a 423, else a 428."""
     info = LockToken.objects.info(lock_key) if lock_key else None
     if info is not None:
-        return locked(info)
+        return refused_by_lock(info)
     return ApiError(
         428, "lock_required", "Lock the object first, and send the token with this."
     )

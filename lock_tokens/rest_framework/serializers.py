@@ -1,4 +1,4 @@
-"""What the route of a lock takes and gives, for schemas and for forms."""
+"""Input and output of the route to a lock, for schemas and for forms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LockTimeoutSerializer(serializers.Serializer[Any]):
     timeout = SecondsField(required=False, help_text="Life of the lock in seconds.")
 
     def get_initial(self) -> Any:
-        """Return nothing to fill a form with: a null would be refused."""
+        """Return no values for a form: a null would be refused."""
         return {}
 
 

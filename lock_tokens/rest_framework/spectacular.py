@@ -1,4 +1,4 @@
-"""The locks of views in drf-spectacular's schema. Loaded where that is installed."""
+"""The locks of views in drf-spectacular's schema. Loaded if that is installed."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from .descriptions import (
     write_refusals,
 )
 from .fields import LockStateField
-from .guards import is_about_lock
 from .permissions import HoldsLock
 from .serializers import LockTimeoutSerializer, SecondsField
 from .targets import has_own_hook, has_standard_get_object
 from .viewsets import LockableViewSetMixin
+from .writes import is_about_lock, is_lock_required
 
 extend_schema_field(
     {"type": "number", "format": "double", "minimum": 0, "exclusiveMinimum": True}
@@ -41,7 +41,7 @@ extend_schema_field(
 
 
 class LockStates(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """The component of the state, without a docstring that is about Python."""
+    """The component of a lock's state. Its description is not the Python docstring."""
 
     target_class = LockStateField
     match_subclasses = True
@@ -50,7 +50,7 @@ class LockStates(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
         return "LockState" if self._is_ours() else None
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
-        # No public name does that: super() has the fields of the class named above.
+        # super() would take the fields of target_class. No public name does this.
         schema = auto_schema._map_serializer(self.target, direction, True)
         if type(self.target).__doc__ and not self._is_ours():
             return schema
@@ -61,11 +61,11 @@ class LockStates(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
 
 
 class LockableViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    """Views with the mixin, and those that may have the permission."""
+    """Views with the mixin, and views that may have the permission."""
 
     target_class = APIView
     match_subclasses = True
-    priority = -1  # whatever else there is for a view comes first
+    priority = -1  # any other extension for a view comes first
 
     def view_replacement(self) -> Any:
         if not _may_need_locks(self.target):
@@ -74,9 +74,10 @@ class LockableViews(OpenApiViewExtension):  # type: ignore[no-untyped-call]
 
 
 class RouteSchema:
-    """The route of a lock, for what its view's own schemas do not say otherwise.
+    """The schema of the route to a lock, unless the view describes it itself.
 
-    Below the schemas that ``@extend_schema`` makes for a method, above the view's.
+    In the order of classes it comes after the schema that ``@extend_schema`` makes for a
+    method, and before the schema of the view.
     """
 
     view: Any
@@ -105,7 +106,7 @@ class RouteSchema:
 
 
 class WriteSchema:
-    """What locks add to a write, above all that the view says of it."""
+    """What locks add to a write. In the order of classes it comes first."""
 
     view: Any
     method: str
@@ -116,8 +117,8 @@ class WriteSchema:
         parameters = list(super().get_override_parameters())  # type: ignore[misc]
         if not self._needs_lock():
             return parameters
-        # The later ones of a name count: the view's own.
-        required = self._requires_lock() and _has_lock(self.view, (AND,))
+        # Of two parameters with one name, the later counts: the view's own.
+        required = is_lock_required(self.view) and _has_lock(self.view, (AND,))
         ours = [token_header(required), RETRY_AFTER]
         if not self._gives_lock_up():
             ours.append(EXPIRY)
@@ -129,14 +130,14 @@ class WriteSchema:
             return answers
         if not isinstance(answers, dict):
             answers = {204: None} if self.method == "DELETE" else {200: answers}
-        # A key is a status, or one with media types.
+        # A key is a status, or a tuple of a status and media types.
         known = {str(key[0] if isinstance(key, tuple) else key) for key in answers}
-        refusals = write_refusals(self._requires_lock())
+        refusals = write_refusals(is_lock_required(self.view))
         ours = {key: refusals[key] for key in refusals if str(key) not in known}
         return {**answers, **ours}
 
     def _needs_lock(self) -> bool:
-        """Say whether this is a write to an object, as far as its address tells."""
+        """Say whether this is a write to an object, as far as its URL tells."""
         view = self.view
         if (
             self.method in SAFE_METHODS
@@ -146,8 +147,8 @@ class WriteSchema:
         ):
             return False
         detail = getattr(view, "detail", None)
-        if detail is not None:  # as a router has it
-            # A lock_required of its own says that an action is about an object.
+        if detail is not None:  # from a router
+            # An action with its own lock_required is about an object.
             return detail or self._has_key() or "lock_required" in vars(view)
         if isinstance(view, GenericAPIView):
             return (
@@ -164,14 +165,11 @@ class WriteSchema:
         return self.method == "POST" and isinstance(self.view, CreateModelMixin)
 
     def _has_key(self) -> bool:
-        """Say whether the address has the key that ``get_object()`` looks for."""
+        """Say whether the URL has the key that ``get_object()`` looks for."""
         field = getattr(self.view, "lookup_field", "pk")
         key = getattr(self.view, "lookup_url_kwarg", None) or field
-        # Not in the path: there, drf-spectacular calls a pk what its field is called.
+        # In self.path, drf-spectacular renames pk to the name of its field.
         return re.search(rf"[<:]{re.escape(key)}>", self.path_regex) is not None
-
-    def _requires_lock(self) -> bool:
-        return bool(getattr(self.view, "lock_required", False))
 
     def _gives_lock_up(self) -> bool:
         action = getattr(self.view, "action", "destroy")
@@ -183,7 +181,7 @@ class WriteSchema:
 
 
 def _may_need_locks(view_class: Any) -> bool:
-    """Say whether some writes of the view may need locks: its instances know which."""
+    """Say whether some writes of the view may need locks."""
     if (
         issubclass(view_class, LockableViewSetMixin)
         or view_class.get_permissions is not APIView.get_permissions
@@ -197,7 +195,7 @@ def _may_need_locks(view_class: Any) -> bool:
 
 
 def _has_lock(view: Any, operators: tuple[type, ...]) -> bool:
-    """Say whether a view guards its writes, also as part of these operators."""
+    """Say whether a view guards its writes, even within these operators."""
     return isinstance(view, LockableViewSetMixin) or any(
         _is_lock(permission, operators) for permission in view.get_permissions()
     )
@@ -214,13 +212,13 @@ def _is_lock(permission: Any, operators: tuple[type, ...]) -> bool:
 def _described(view_class: Any, schema_class: type) -> Any:
     """Return the view with our parts in its schemas.
 
-    One class for all its operations: by how many classes there are, drf-spectacular
-    decides what part of the addresses is none of the tags' and the operations' names.
+    All operations of a view share one class. From the number of classes drf-spectacular
+    decides which part of the URLs it leaves out of tags and names of operations.
     """
-    schema = copy(view_class.schema)  # with what it was made with
+    schema = copy(view_class.schema)  # it keeps its arguments
     schema.__class__ = _combined(schema_class, schema_class)
     attributes = {
-        # Warnings name where the view is: the line is one of Python 3.13 and later.
+        # Warnings name the place of the view. Python 3.13 and later know its line.
         "__module__": view_class.__module__,
         "__qualname__": view_class.__qualname__,
         **{k: v for k, v in vars(view_class).items() if k == "__firstlineno__"},
@@ -230,7 +228,7 @@ def _described(view_class: Any, schema_class: type) -> Any:
     view = type(view_class.__name__, (view_class,), attributes)
     for name, options in _options(view_class).items():
         if options.get("schema"):
-            # In the schema's view, nobody calls it.
+            # Nobody calls the handlers of this class.
             handler: Any = update_wrapper(lambda: None, getattr(view_class, name))
             own = options["schema"]
             own = own if isinstance(own, type) else type(own)
@@ -240,10 +238,10 @@ def _described(view_class: Any, schema_class: type) -> Any:
 
 
 def _combined(own: type, base: type) -> type:
-    """Return a method's own schema with our parts in it, on top of its view's.
+    """Return a method's own schema with our parts in it, based on that of its view.
 
-    As drf-spectacular does where a method's was not made from its view's: without what
-    it has from REST framework's setting.
+    A method's schema may not be made from that of its view. Like drf-spectacular, leave
+    out then what it inherits from the class in REST framework's setting.
     """
     standard: Any = api_settings.DEFAULT_SCHEMA_CLASS
     below = {*base.__mro__, *standard.__mro__}
@@ -252,9 +250,9 @@ def _combined(own: type, base: type) -> type:
 
 
 def _options(view_class: Any) -> dict[str, dict[str, Any]]:
-    """Return what the view's methods were given by ``@action`` and ``@extend_schema``.
+    """Return the options that ``@action`` and ``@extend_schema`` gave to the methods.
 
-    Both keep it in the methods' ``kwargs``; for that there is no public name.
+    Both keep them in the methods' ``kwargs``, which has no public name.
     """
     methods = {name: getattr_static(view_class, name, None) for name in dir(view_class)}
     options = {
@@ -263,8 +261,8 @@ def _options(view_class: Any) -> dict[str, dict[str, Any]]:
         if callable(method) and isinstance(getattr(method, "kwargs", None), dict)
     }
     for name in list(options):
-        # An action's are for the other methods of its route too, but not what
-        # @extend_schema makes, a class, where drf-spectacular itself would fail.
+        # The options of an action are also for the other methods of its route. A class
+        # that @extend_schema made is not: drf-spectacular itself would fail there.
         shared = dict(options[name])
         if isinstance(shared.get("schema"), type):
             shared["schema"] = view_class.schema
@@ -275,9 +273,9 @@ def _options(view_class: Any) -> dict[str, dict[str, Any]]:
 
 
 def _docstring(view_class: type) -> str:
-    """Return what the view says of itself, as if the mixin had no docstring.
+    """Return the view's docstring, as if the mixin had none.
 
-    Where it says nothing, that is a space: nothing at all would have the search go on.
+    Returns a space when there is none: an empty text would let the search go on.
     """
     not_the_projects = spectacular_settings.GET_LIB_DOC_EXCLUDES()
     parents = takewhile(lambda parent: parent not in not_the_projects, view_class.mro())

@@ -1,4 +1,4 @@
-"""Which object a request to a view of REST framework is about."""
+"""Find the object that a request to a view of REST framework writes to."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import CreateModelMixin
 
 from ..locking.lock_key import LockKey
+from ..locking.lock_token import LockToken
 from ..locking.object_keys import key_field
-from ..models import LockToken
 from ..querysets import LockableQuerySet
 
 
 def get_object_to_lock(view: Any) -> models.Model | None:
-    """Return the object that the view's request writes to; ``None`` for none.
+    """Return the object that the request writes to; ``None`` if it is not known yet.
 
-    That is what ``get_object()`` gives where the address tells an object. Elsewhere it
-    is not known before the handler runs: what that gets or checks is locked then.
+    It is what ``get_object()`` returns, if the URL leads to one object. Otherwise the
+    object is locked when the handler gets it or checks its permission.
     """
     if not _is_about_object(view):
         return None
-    obj: models.Model = get_object(view)
+    obj: models.Model = get_view_object(view)
     return obj
 
 
-def hook(view: Any) -> Callable[[Any], models.Model | None]:
-    """Return the view's own ``get_object_to_lock()``, or that of all views."""
+def get_hook(view: Any) -> Callable[[Any], models.Model | None]:
+    """Return the view's own ``get_object_to_lock()``, else the default."""
     found: Callable[[Any], models.Model | None] = getattr(
         type(view), "get_object_to_lock", get_object_to_lock
     )
     return found
 
 
-def known_place(view: Any) -> LockKey | None:
-    """Return where the lock is kept, if that is known before the object is read.
+def known_lock_key(view: Any) -> LockKey | None:
+    """Return the lock key, if it is known before the object is read.
 
-    Then the lock comes first, and the handler reads what cannot change any more. Else
-    the object is read twice, before and after.
+    Then the lock comes first, and the handler reads an object that cannot change any
+    more. Otherwise the object is read twice, before the lock and after.
 
-    It is for a plain ``get_object()`` by the primary key, if that is no text: of a text,
-    the database may take several spellings for one. And if no row is read as that of a
-    multi-table child, which has a lock of its own.
+    The key is known if a standard ``get_object()`` finds the object by its primary key.
+    A text key is not enough, because the database may treat several spellings as equal.
+    The queryset must not return multi-table children: these have locks of their own.
     """
     if (
         has_own_hook(view)
@@ -67,11 +67,11 @@ def known_place(view: Any) -> LockKey | None:
     try:
         return LockToken.objects.key_of_pk(model, view.kwargs[_lookup(view)])
     except ValueError:
-        return None  # no key at all
+        return None  # this is not a key of the model
 
 
-def get_object(view: Any) -> Any:
-    """Return the view's object, also where its queryset needs a transaction."""
+def get_view_object(view: Any) -> Any:
+    """Return the view's object, in a transaction if its queryset needs one."""
     try:
         return view.get_object()
     except TransactionManagementError:  # of select_for_update()
@@ -80,14 +80,14 @@ def get_object(view: Any) -> Any:
 
 
 def has_own_hook(view: Any) -> bool:
-    """Say whether the view itself says what is to be locked."""
-    return hook(view) is not get_object_to_lock
+    """Say whether the view has its own ``get_object_to_lock()``."""
+    return get_hook(view) is not get_object_to_lock
 
 
 def creates(view: Any) -> bool:
     """Say whether the request makes an object, which nobody can have locked.
 
-    Its address may have the key of what the new object belongs to.
+    Its URL may have the key of the object that the new one belongs to.
     """
     if view.request.method != "POST" or not isinstance(view, CreateModelMixin):
         return False
@@ -95,7 +95,7 @@ def creates(view: Any) -> bool:
 
 
 def _is_about_object(view: Any) -> bool:
-    """Say whether the address of a generic view's request tells an object."""
+    """Say whether this is a generic view whose URL leads to one object."""
     if not isinstance(view, GenericAPIView):
         return False
     is_standard = has_standard_get_object(view)
@@ -103,22 +103,22 @@ def _is_about_object(view: Any) -> bool:
         return False
     detail = getattr(view, "detail", None)
     if detail is not None:
-        return bool(detail)  # as a router has it
+        return bool(detail)  # from a router
     if view.request.method != "POST" and not is_standard:
         return True
     return _lookup(view) in view.kwargs and not creates(view)
 
 
 def has_standard_get_object(view: Any) -> bool:
-    """Say whether a generic view finds its object as REST framework does."""
+    """Say whether a generic view has REST framework's own ``get_object()``."""
     cls: Any = type(view)
     return cls.get_object is GenericAPIView.get_object
 
 
 def _may_give_children(view: Any, queryset: models.QuerySet[Any]) -> bool:
-    """Say whether rows may come as multi-table children of what the queryset is of.
+    """Say whether the queryset may return multi-table children of its model.
 
-    Querysets with a way of their own may give such, and so may filters.
+    A queryset class of the project's may do so, and so may filters.
     """
     has_children = any(
         isinstance(field, models.OneToOneRel) and field.parent_link
@@ -142,5 +142,5 @@ def _has_queryset(view: Any) -> bool:
 
 
 def _lookup(view: Any) -> str:
-    """Return the name that the address has for the key."""
+    """Return the name of the key in the URL's arguments."""
     return str(view.lookup_url_kwarg or view.lookup_field)

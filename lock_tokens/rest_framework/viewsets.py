@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import unwrap
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.http import QueryDict
 from rest_framework.decorators import action
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -16,15 +15,15 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from ..api.errors import bad_request, not_found
+from ..api.errors import not_found
 from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
-from ..api.requests import get_timeout
-from ..models import LockToken
-from .guards import LOCK_ACTIONS, guard, is_about_lock
-from .headers import sent_token
+from ..api.requests import requested_timeout
+from ..locking.lock_token import LockToken
 from .refusals import refusals
+from .requests import body_fields, request_token, required_token
 from .serializers import LockTimeoutSerializer
 from .targets import get_object_to_lock
+from .writes import LOCK_ACTIONS, guard, is_about_lock
 
 #: What the browsable API says above the route.
 DESCRIPTION = (
@@ -36,33 +35,36 @@ DESCRIPTION = (
 class LockableViewSetMixin:
     """Writes that need the object's lock, and the route ``<object>/lock/`` to it.
 
-    To stand before the viewset it is mixed into::
+    Name it before the viewset in the bases::
 
         class ArticleViewSet(LockableViewSetMixin, ModelViewSet):
             queryset = Article.objects.all()
             serializer_class = ArticleSerializer
 
-    A request that writes to an object (any unsafe method, extra actions included) sends
-    the token of its lock, in the header ``Lock-Token`` or as ``If: (<token>)``. The token
-    is verified and the handler runs in one transaction, until whose end nobody can take
-    the lock. Without a token only an object that is free is written to, and it is
-    locked meanwhile. The answers else: 423 under another's lock, 412 with a void token.
+    A request that writes to an object sends the token of its lock, in the header
+    ``Lock-Token`` or as ``If: (<token>)``. A write is any unsafe method, and extra
+    actions count too. One transaction verifies the token and runs the handler. Nobody
+    can take the lock before that transaction ends.
 
-    ``lock_required = True``: every write to an object needs its lock; 428 without a
-    token. ``release_on_write = True``: a write that succeeds gives the lock up, in its
-    own transaction.
+    A request without a token can write only to an object that nobody has locked. The
+    object is locked meanwhile. Other answers are 423 when somebody else has locked the
+    object, and 412 when the token is void.
 
-    To generic views that are no viewsets it does the same, without the route.
+    With ``lock_required = True`` every write to an object needs its lock, and answers 428
+    without a token. With ``release_on_write = True`` a write that succeeds releases the
+    lock in its own transaction.
+
+    In generic views that are not viewsets the mixin does the same, without the route.
     """
 
-    # The permission alone knows by this that the actions of these names are the route's.
+    # By this attribute HoldsLock knows that the actions of these names are the route's.
     lock_actions = LOCK_ACTIONS
-    #: Whether a write needs a token also when the object is free.
+    #: Whether a write needs a token even when the object is free.
     lock_required = False
-    #: Whether a write that succeeds gives the lock up.
+    #: Whether a write that succeeds releases the lock.
     release_on_write = False
 
-    # Which object a request writes to: for views to override.
+    # The object that a request writes to. Views may override the method.
     get_object_to_lock = get_object_to_lock
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -111,15 +113,15 @@ class LockableViewSetMixin:
 
     @contextmanager
     def _as_change(self, request: Request) -> Iterator[None]:
-        """Have the permissions see what the request needs the permission of.
+        """Let the permissions see a request that changes the object.
 
-        Whoever may change an object may lock it, and release it again. By the method
-        alone that would be for who may add one, and delete it.
+        A user who may change an object may lock it and release the lock. POST and DELETE
+        would ask for the permissions to add and to delete.
         """
         if not is_about_lock(self) or request.method in SAFE_METHODS:
             yield
             return
-        # On this request itself, which permissions may read and leave things on.
+        # Not on a copy: permissions may leave attributes on the request.
         before = vars(request).get("method")
         request.method = "PATCH"
         try:
@@ -132,10 +134,10 @@ class LockableViewSetMixin:
 
     @action(detail=True, description=DESCRIPTION)
     def lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Say whether the object is locked; with its token, give the token dict."""
+        """Say whether the object is locked. With its token, answer the token dict."""
         obj = self._get_lockable()
         with refusals():
-            token = sent_token(request)
+            token = request_token(request)
             if token is None:
                 return _response(get_state(request, obj))
             return _response(get_by_token(obj, token))
@@ -145,7 +147,7 @@ class LockableViewSetMixin:
         """Lock the object."""
         obj = self._get_lockable()
         with refusals():
-            timeout = get_timeout(_body(request))
+            timeout = requested_timeout(body_fields(request))
             return _response(acquire(request, obj, timeout, request.user))
 
     @lock.mapping.patch
@@ -153,15 +155,17 @@ class LockableViewSetMixin:
         """Renew the lock."""
         obj = self._get_lockable()
         with refusals():
-            token = _needed_token(request)
-            return _response(renew(request, obj, token, get_timeout(_body(request))))
+            token = required_token(request)
+            return _response(
+                renew(request, obj, token, requested_timeout(body_fields(request)))
+            )
 
     @lock.mapping.delete
     def release_lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Release the lock."""
         obj = self._get_lockable()
         with refusals():
-            return _response(release(obj, _needed_token(request)))
+            return _response(release(obj, required_token(request)))
 
     def _get_lockable(self) -> Any:
         if not hasattr(self, "get_object"):
@@ -173,34 +177,6 @@ class LockableViewSetMixin:
             if not LockToken.objects.can_be_locked(obj):
                 raise not_found("This object cannot be locked.")
         return obj
-
-
-def _needed_token(request: Request) -> str:
-    # RFC 4918, section 9.11.1: an UNLOCK without a token is a 400.
-    token = sent_token(request)
-    if token is None:
-        raise bad_request("token_required", "Send the token as Lock-Token.")
-    return token
-
-
-def _body(request: Request) -> Mapping[str, Any]:
-    """Return the fields of the body, in whatever format it came.
-
-    A form has texts alone, and of the browsable API's also empty and foreign ones.
-    """
-    body = request.data
-    if isinstance(body, QueryDict):
-        fields: dict[str, Any] = {
-            name: value
-            for name, value in body.items()
-            if value and name != "csrfmiddlewaretoken"
-        }
-        with suppress(KeyError, ValueError):  # refused later, like any other text
-            fields["timeout"] = float(fields["timeout"])
-        return fields
-    if not isinstance(body, Mapping):
-        raise bad_request("invalid_body", "The body must be a JSON object.")
-    return body
 
 
 def _response(answer: Answer) -> Response:

@@ -1,4 +1,4 @@
-"""A request that writes, under the lock of its object."""
+"""Requests that write, under the lock of their object."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.http import Http404
 from django.http.response import HttpResponseBase
 from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import DestroyModelMixin
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from ..api.errors import unavailable
@@ -23,22 +24,63 @@ from ..exceptions import AlreadyLockedError, InvalidToken
 from ..holding import FencedLock, fence, fence_unlocked
 from ..locking.fields import to_utc
 from ..locking.lock_key import LockKey, database_of
+from ..locking.lock_token import LockToken
 from ..locking.object_keys import key_field, key_value
 from ..locking.transactions import reads_stale_snapshot, reread
-from ..models import LockToken
-from .headers import EXPIRY_HEADER, sent_token
-from .refusals import LockRefused, locked, refusals, required, void
-from .targets import creates, get_object, has_own_hook, hook, known_place
+from .refusals import (
+    LockRefused,
+    refusals,
+    refused_by_lock,
+    refused_void_token,
+    refused_without_token,
+)
+from .requests import request_token
+from .targets import creates, get_hook, get_view_object, has_own_hook, known_lock_key
 
 Handler = Callable[..., HttpResponseBase]
+
+#: The header of an answer that says when the lock expires.
+EXPIRY_HEADER = "Lock-Expires-At"
+
+#: The actions of the mixin's route. They are about the lock itself and need none.
+LOCK_ACTIONS = ("lock", "acquire_lock", "renew_lock", "release_lock")
+
+
+def guard(view: Any, request: Request) -> None:
+    """Make the view's handler for this request run under the lock of its object.
+
+    Call it between the view's own checks and its handler, as in ``initial()``. Safe
+    methods need no lock, and neither does the route to the lock itself.
+    """
+    name = str(request.method).lower()
+    handler = getattr(view, name, None)
+    if (
+        request.method in SAFE_METHODS
+        or handler is None
+        or hasattr(view, "locked_write")
+        or is_about_lock(view)
+    ):
+        return
+    view.locked_write = LockedWrite(view, request)
+    setattr(view, name, view.locked_write.around(handler))
+
+
+def is_about_lock(view: Any) -> bool:
+    """Say whether the request is for the mixin's route to the lock."""
+    return getattr(view, "action", None) in getattr(view, "lock_actions", ())
+
+
+def is_lock_required(view: Any) -> bool:
+    """Say whether each write of the view needs a token, even to an object that is free."""
+    return bool(getattr(view, "lock_required", False))
 
 
 class LockedWrite:
     """What one request holds while its handler writes.
 
-    With a token, a fence; without one, the lock of an object that is free, for the time
-    of the write. Either is a transaction around the handler: if that raises, all of it
-    is undone.
+    With a token it is a fence. Without one it is the lock of an object that is free, for
+    the time of the write. Both are a transaction around the handler. If the handler
+    raises, all of it is undone.
     """
 
     def __init__(self, view: Any, request: Request) -> None:
@@ -50,9 +92,9 @@ class LockedWrite:
         self._fenced: dict[LockKey, FencedLock] = {}
         self._target: models.Model | LockKey | None = None
         self._databases: dict[LockKey, str] = {}
-        self._read: list[models.Model] = []
+        self._were_reread: list[models.Model] = []
         self._is_getting_object = False
-        self._may_show_the_past = False
+        self._reads_stale_snapshot = False
         self._own_transactions: set[str] = set()
         self._has_hooks = False
         self._token: str | None = None
@@ -67,7 +109,7 @@ class LockedWrite:
             try:
                 with self._stack:
                     with refusals():
-                        self._token = sent_token(self.request)
+                        self._token = request_token(self.request)
                     self._lock_target()
                     self.is_running = True
                     response = handler(request, *args, **kwargs)
@@ -75,12 +117,13 @@ class LockedWrite:
                     is_done = True
             except OperationalError as error:
                 if not is_done or self._has_hooks:
-                    raise  # the handler's own, or what it had put off until the commit
+                    raise  # from the handler, or from what it runs on commit
                 raise LockRefused(unavailable()) from error
             finally:
                 self.has_begun = self.is_running = False
                 vars(self.view).pop("get_object", None)
-            self._describe(response)
+            if self._expires_at is not None:
+                response[EXPIRY_HEADER] = to_utc(self._expires_at).isoformat()
             return response
 
         return inner
@@ -88,22 +131,23 @@ class LockedWrite:
     def lock(self, obj: models.Model | LockKey, *, is_second: bool = False) -> None:
         """Hold the object's lock until the handler is done.
 
-        The token of the request is for one object. A second one is only locked if it is
-        free.
+        The token of the request is for one object. A second object is locked only if it
+        is free.
 
-        Raises ``LockRefused``: 423 under another's lock, 412 with a void token, 428
-        without one where the view has ``lock_required``, 503 when the database fails.
+        Raises ``LockRefused`` with one of these statuses: 423 when somebody else has
+        locked the object, 412 when the token is void, 428 when the view has
+        ``lock_required`` and there is no token, 503 when the database fails. Raises
         ``ValueError`` for a composite key.
         """
         token = None if is_second else self._token
-        lock_key = _place_of(obj)
+        lock_key = _lock_key_of(obj)
         self._note_transactions(obj, lock_key)
         with refusals():
-            if not is_second and token is None and self._is_lock_required():
-                raise required(lock_key)
-            if lock_key is None:  # nobody can lock it
+            if not is_second and token is None and is_lock_required(self.view):
+                raise refused_without_token(lock_key)
+            if lock_key is None:  # nobody can lock the object
                 if token is not None:
-                    raise void(None)
+                    raise refused_void_token(None)
                 return
             try:
                 fenced = self._stack.enter_context(
@@ -112,65 +156,68 @@ class LockedWrite:
                     else fence_unlocked(obj, user=user_or_none(self.request.user))
                 )
             except InvalidToken as error:
-                raise void(lock_key) from error
+                raise refused_void_token(lock_key) from error
             except AlreadyLockedError as error:
-                raise locked(error) from error
+                raise refused_by_lock(error) from error
         self._fenced[lock_key] = fenced
 
     def lock_checked(self, obj: Any) -> None:
-        """:meth:`lock` an object whose permission the handler checks; read it again.
+        """Lock an object whose permission the handler checks, and read it again.
 
-        The first one, unless the object of the request was locked before. Of the others
-        those of its kind, in a generic view: what belongs to it, or it to, is checked
-        and not written. In another view each of them.
+        If the request has no object yet, the first object that is checked becomes it. In
+        a generic view, the others are locked only if their model is the same: the handler
+        checks related objects but does not write them. In any other view, each object is
+        locked.
 
-        Raises as :meth:`lock`, and ``Http404`` when it is gone.
+        Raises what :meth:`lock` raises, and ``Http404`` when the object is gone.
         """
         if not self.is_running or self._is_getting_object or not _is_saved(obj):
             return
-        if _place_of(obj) in self._fenced:
-            self._read_again_if_past(obj)
+        if _lock_key_of(obj) in self._fenced:
+            if self._reads_stale_snapshot:
+                self._reread(obj)
         elif self._is_decided():
             return
         elif self._target is None:
             self._lock_found(obj)
         elif not isinstance(self.view, GenericAPIView) or self._is_of_its_kind(obj):
             self.lock(obj, is_second=True)
-            self._read_again(obj)
+            self._reread(obj)
 
     def ends_lock_of(self, obj: models.Model) -> bool:
-        """Say whether nobody will hold the object's lock once this write is done."""
-        lock_key = _place_of(obj)
+        """Say whether the object has no lock once this write is done."""
+        lock_key = _lock_key_of(obj)
         if lock_key is None or not self.is_running or lock_key not in self._fenced:
             return False
         return self._fenced[lock_key].release or self._releases(lock_key)
 
     def _lock_target(self) -> None:
-        """Lock the object that the request is about, if its address has one."""
-        lock_key = known_place(self.view)
+        """Lock the object of the request, if the URL tells which one it is."""
+        lock_key = known_lock_key(self.view)
         if lock_key is not None:
             try:
                 self.lock(lock_key)
-                self._target = lock_key
             except LockRefused as refusal:
                 if refusal.status_code != 503:
-                    # Who may not have the object is told that, and not of its lock.
-                    get_object(self.view)
+                    # This raises for users who may not see the object. They are to learn
+                    # nothing about its lock.
+                    get_view_object(self.view)
                 raise
+            self._target = lock_key
         else:
-            obj = hook(self.view)(self.view)
+            obj = get_hook(self.view)(self.view)
             if isinstance(obj, models.Model):
                 self.lock(obj)
                 self._target = obj
         if hasattr(self.view, "get_object"):
             self._get_object = self.view.get_object
-            self.view.get_object = self.get_object
+            self.view.get_object = self._get_and_lock_object
 
-    def get_object(self) -> Any:
-        """Stand in for the view's ``get_object()``: what that gives is locked.
+    def _get_and_lock_object(self) -> Any:
+        """Return what the view's ``get_object()`` returns, locked.
 
-        Which it is not yet where the address does not tell the object, and where by now
-        another has the name that the address has.
+        The object is not locked yet if the URL does not tell which one it is, or if by
+        now the URL leads to another object.
         """
         self._is_getting_object = True
         try:
@@ -179,34 +226,28 @@ class LockedWrite:
             self._is_getting_object = False
         if not _is_saved(obj):
             return obj
-        if _place_of(obj) in self._fenced:
-            was_read_before_the_lock = obj is self._target
-            if was_read_before_the_lock:
-                self._read_again(obj)
-            else:
-                self._read_again_if_past(obj)
+        if _lock_key_of(obj) in self._fenced:
+            # The target was read before it was locked.
+            if obj is self._target or self._reads_stale_snapshot:
+                self._reread(obj)
         elif not self._is_decided():
             self._lock_found(obj)
         return obj
 
     def _is_decided(self) -> bool:
-        """Say whether no other object than the one locked before is to be locked."""
+        """Say whether the object to lock was known before the handler ran."""
         return creates(self.view) or has_own_hook(self.view)
 
     def _lock_found(self, obj: models.Model) -> None:
         self.lock(obj)
         self._target = obj
-        self._read_again(obj)
+        self._reread(obj)
 
-    def _read_again_if_past(self, obj: models.Model) -> None:
-        if self._may_show_the_past:
-            self._read_again(obj)
-
-    def _read_again(self, obj: models.Model) -> None:
-        """Read it as it is now, once: from then on, the handler may have changed it."""
-        if any(obj is before for before in self._read):
+    def _reread(self, obj: models.Model) -> None:
+        """Read the object as it is now, but only once: then the handler may change it."""
+        if any(obj is before for before in self._were_reread):
             return
-        self._read.append(obj)
+        self._were_reread.append(obj)
         try:
             reread(obj)
         except ObjectDoesNotExist as error:
@@ -217,13 +258,10 @@ class LockedWrite:
         model: Any = target.model if isinstance(target, LockKey) else type(target)
         return obj._meta.concrete_model is model._meta.concrete_model
 
-    def _is_lock_required(self) -> bool:
-        return bool(getattr(self.view, "lock_required", False))
-
     def _note_transactions(
         self, obj: models.Model | LockKey, lock_key: LockKey | None
     ) -> None:
-        """Take down where the lock and the object are, and what transactions are open."""
+        """Note the databases of lock and object, and which transactions are open."""
         if lock_key is None:
             return
         using = self._databases[lock_key] = database_of(obj)
@@ -231,10 +269,10 @@ class LockedWrite:
             if not connections[database].in_atomic_block:
                 self._own_transactions.add(database)
             elif reads_stale_snapshot(database):
-                self._may_show_the_past = True
+                self._reads_stale_snapshot = True
 
     def _finish(self, response: HttpResponseBase) -> None:
-        """Say which locks end with the transaction."""
+        """Decide which locks are released with the transaction."""
         is_done = response.status_code < 400
         for using in self._own_transactions:
             if is_done and connections[using].needs_rollback:
@@ -265,7 +303,7 @@ class LockedWrite:
     def _releases(self, lock_key: LockKey) -> bool:
         if getattr(self.view, "release_on_write", False):
             return True
-        # With its object, the lock has come to its end.
+        # An object that is gone needs no lock.
         return self.request.method == "DELETE" and self._is_gone(lock_key)
 
     def _is_gone(self, lock_key: LockKey) -> bool:
@@ -284,15 +322,11 @@ class LockedWrite:
         rows = rows.filter(pk=key_value(model, lock_key.object_key))
         return not rows.exists()
 
-    def _describe(self, response: HttpResponseBase) -> None:
-        if self._expires_at is not None:
-            response[EXPIRY_HEADER] = to_utc(self._expires_at).isoformat()
 
-
-def _place_of(obj: models.Model | LockKey) -> LockKey | None:
-    """Return where the lock is kept; ``None`` for a key too long to have one."""
+def _lock_key_of(obj: models.Model | LockKey) -> LockKey | None:
+    """Return the lock key; ``None`` for an object whose key is too long for one."""
     if isinstance(obj, models.Model):
-        key_field(type(obj))  # a composite key is a mistake of the project's
+        key_field(type(obj))  # raises for a composite key, a mistake in the code
         if not LockToken.objects.can_be_locked(obj):
             return None
     return LockToken.objects.key_of(obj)

@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from django.template import Context
 
 from lock_tokens import settings
-from lock_tokens.locking.info import display_name
 from lock_tokens.locking.object_keys import find_object
 from lock_tokens.models import LockToken
 from lock_tokens.web.client_config import get_base_url, get_csrf, get_nonce
@@ -23,14 +22,14 @@ register = template.Library()
 def lock_tokens_api_client(
     context: Context, base_url: str | None = None
 ) -> dict[str, Any]:
-    """Bring the JavaScript client into the page.
+    """Load the JavaScript client into the page.
 
-    ``base_url`` is where ``lock_tokens.urls`` is included, by default what its namespace
-    says. It is needed where that is included below another namespace.
+    ``base_url`` is the path under which ``lock_tokens.urls`` is included. You need it
+    only if that is included within another namespace.
 
-    What the client must know stands in attributes of its ``script`` element, which has
-    the page's CSP nonce if there is one: Django's ``csp_nonce`` in the context, or
-    django-csp's on the request.
+    The ``script`` element has the client's configuration in its attributes. It has the
+    page's CSP nonce, if there is one: Django's ``csp_nonce`` in the context, or that of
+    django-csp on the request.
 
     Raises ``NoReverseMatch`` without a ``base_url`` when ``lock_tokens.urls`` is not
     included.
@@ -52,12 +51,13 @@ def admin_lock_handler(
     object_id: Any,
     token: str | None,
 ) -> dict[str, Any]:
-    """Bring what the admin's change page does about its lock into a template of one's own.
+    """Do in your own template what the admin's change page does about its lock.
 
-    To be used inside the form: it has the hidden field with the token, the notes, the
-    stylesheet and the scripts. With a ``token`` the page holds the object's lock, without
-    one it shows who does. On a page of ``LockableModelAdmin`` the page's own state
-    decides; where the template has Django's blocks too, what comes first shows it.
+    Use it inside the form. It brings the hidden field with the token, the notes, the
+    stylesheet and the scripts. With a ``token`` the page holds the object's lock.
+    Without one it shows who does. On a page of ``LockableModelAdmin`` the state of that
+    page decides. If the template also has the admin's blocks, the first of the two shows
+    it.
 
     Raises ``LookupError`` when there is no such model.
     """
@@ -72,7 +72,7 @@ def admin_lock_handler(
 def page_of(
     context: Context, app_label: str, model_name: str, object_id: Any, token: str | None
 ) -> LockPage:
-    """Return what a page of the project's own shows of a lock."""
+    """Return what one of the project's own pages shows of a lock."""
     model = apps.get_model(app_label, model_name)
     obj = find_object(model, object_id)
     request = request_of(context)
@@ -85,14 +85,10 @@ def page_of(
         model_name=str(model._meta.model_name),
         object_id=str(object_id),
         token=token or None,
-        verbose_name=str(model._meta.verbose_name),
-        object_name=str(obj or ""),
-        user_name=display_name(user) or "",
         user=user,
         url=request.get_full_path() if request else "",
         request=request,
         obj=obj,
-        bound=request is not None and request.method == "POST",
     )
     if obj is not None and not token:
         page.holder = LockToken.objects.info(obj)
@@ -102,7 +98,7 @@ def page_of(
 
 
 def request_of(context: Context) -> HttpRequest | None:
-    """Return the request of a page, also without the context processor for it."""
+    """Return the request of a page, even without the context processor for it."""
     request = context.get("request")
     if not hasattr(request, "META"):
         request = getattr(context, "request", None)

@@ -1,4 +1,4 @@
-"""What a page must know so that the JavaScript client can work on it."""
+"""The data that a page hands to the JavaScript client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..permissions import is_api_model
 
 
 def get_base_url(request: Any) -> str:
-    """Return the path below which the API is."""
+    """Return the path under which ``lock_tokens.urls`` is included."""
     match = getattr(request, "resolver_match", None)
     try:
         path = reverse(
@@ -33,23 +33,23 @@ def get_base_url(request: Any) -> str:
 
 
 def get_nonce(context: Context, request: Any) -> str | None:
-    """Return the nonce that a Content-Security-Policy lets scripts in by."""
+    """Return the page's nonce for its Content-Security-Policy, if it has one."""
     nonce = context.get("csp_nonce")
     if nonce is None:
         nonce = getattr(request, "csp_nonce", None)
-    # A nonce that nobody has used yet is made by its str(), and is false until then.
+    # django-csp makes its nonce in str(). Until then the nonce is false.
     return None if nonce is None else str(nonce)
 
 
 def get_csrf(context: Context, request: Any) -> dict[str, str]:
-    """Return how the client proves that its requests come from a page of this site.
+    """Return what the client needs to pass Django's CSRF check.
 
-    By the cookie as it is at that moment, wherever a script can read it; else by the
-    token of this page.
+    That is the name of the header, and the name of the cookie that has the token. If a
+    script cannot read the cookie, it is the token of this page instead.
     """
     header = str(django_settings.CSRF_HEADER_NAME)
     csrf = {"header": header.removeprefix("HTTP_").replace("_", "-")}
-    # Asking for the token has the cookie set, if it is not there.
+    # get_token() also sets the cookie, if there is none.
     token = get_token(request) if request is not None else context.get("csrf_token", "")
     if django_settings.CSRF_USE_SESSIONS or django_settings.CSRF_COOKIE_HTTPONLY:
         csrf["token"] = str(token)
@@ -59,9 +59,9 @@ def get_csrf(context: Context, request: Any) -> dict[str, str]:
 
 
 def has_client(request: HttpRequest | None, obj: models.Model) -> bool:
-    """Say whether the JSON API is there, and knows the object.
+    """Say whether the JSON API is included and finds the object.
 
-    The page's own queryset may have objects that the model's default manager leaves out.
+    The page may show an object that the model's default manager leaves out.
     """
     try:
         get_base_url(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -17,16 +18,17 @@ from .client_config import has_client
 if TYPE_CHECKING:
     from django.contrib.admin.models import LogEntry
 
+# The states of a page.
 HELD = "held"  # this page holds the lock
-LOCKED = "locked"  # somebody else does: read-only
-ELSEWHERE = "elsewhere"  # the same user does, in another session: read-only
-REFUSED = "refused"  # the token was void: nothing is saved, all that was typed is shown
-AGAIN = "again"  # after a refusal, locked again: not saved yet
+LOCKED = "locked"  # somebody else holds it: the page is read-only
+ELSEWHERE = "elsewhere"  # the same user does, in another session: also read-only
+REFUSED = "refused"  # the token was void: nothing is saved, and the page shows the text
+AGAIN = "again"  # locked again after a refusal: the text is not saved yet
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that was entered otherwise than it is saved now."""
+    """A field in which the text of the form differs from what is saved now."""
 
     label: str
     current: str
@@ -37,8 +39,8 @@ class Difference:
 class LockPage:
     """What the templates show of a lock, as ``lock_page``.
 
-    ``state`` is one of the words above. ``token`` is the page's own. ``holder`` is who
-    has the lock now, when that is not this page.
+    ``state`` is one of the words above. ``token`` is the page's own. ``holder`` has the
+    lock now, when that is not this page.
     """
 
     state: str
@@ -47,56 +49,40 @@ class LockPage:
     object_id: str
     token: str | None = None
     holder: LockInfo | None = None
-    verbose_name: str = ""
-    object_name: str = ""
-    user_name: str = ""
+    obj: models.Model | None = None
+    request: HttpRequest | None = None
+    user: Any = None
     can_take_over: bool = False
     timeout: float | None = None
     renew: bool = True
     release_on_leave: bool = True
+    is_popup: bool = False
     url: str = ""
     list_url: str = ""
     login_url: str = ""
-    is_popup: bool = False
-    user: Any = None
-    request: HttpRequest | None = None
-    obj: models.Model | None = None
-    #: Whether the page answers a POST: its fields are as they were sent.
-    bound: bool = False
-    #: Whether the page was rendered, and so not saved.
-    shown: bool = False
-    #: Whether a save is under way that the lock protects.
-    fenced: bool = False
-    #: Whether a change was noted in the history, as at the end of each save.
-    saved: bool = False
-    #: Whether the object was not found after all.
-    is_gone: bool = False
-    #: The fields whose file was sent, and is to be chosen again.
-    files: list[str] = field(default_factory=list)
+
+    # After a refusal: where the text differs from what is saved, which files must be
+    # chosen again, and who changed the object last.
     differences: list[Difference] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     last_change: LogEntry | None = None
 
-    #: What has put the parts on the page: the blocks of our templates, or the tag.
+    # What has put the parts on the page: the blocks of our templates, or the tag.
     placed_by: str = ""
     has_head: bool = False
 
-    @property
-    def is_new(self) -> bool:
-        """Whether the lock is acquired by this request: what it shows must be as new."""
-        return self.state == AGAIN or (self.state == HELD and not self.bound)
-
     def place_by_blocks(self) -> bool:
-        """Say whether the blocks of our templates shall show this."""
+        """Say whether the blocks of our templates show this."""
         self.placed_by = self.placed_by or "blocks"
         return self.placed_by == "blocks"
 
     def place_by_tag(self) -> bool:
-        """Say whether ``{% admin_lock_handler %}`` shall, and not the blocks."""
+        """Say whether ``{% admin_lock_handler %}`` shows this, and not the blocks."""
         self.placed_by = self.placed_by or "tag"
         return self.placed_by == "tag"
 
     def place_head(self) -> bool:
-        """Say, once, that scripts and stylesheet are still to be brought."""
+        """Return ``True`` once: the page needs the scripts and the stylesheet once."""
         had, self.has_head = self.has_head, True
         return not had
 
@@ -106,24 +92,42 @@ class LockPage:
         return self.obj is not None and has_client(self.request, self.obj)
 
     @property
+    def bound(self) -> bool:
+        """Whether the page answers a POST: its fields are as they were sent."""
+        return self.request is not None and self.request.method == "POST"
+
+    @property
+    def user_name(self) -> str:
+        """The name of this page's user; empty when unknown."""
+        return display_name(self.user) or ""
+
+    @property
     def is_own(self) -> bool:
         """Whether the holder is this page's user, in another session."""
         return self.holder is not None and is_of(self.holder, self.user)
 
     @property
     def holder_name(self) -> str:
-        """How to call the holder; empty when unknown."""
+        """The name of the holder; empty when unknown."""
         return display_name(self.holder.locked_by) or "" if self.holder else ""
 
     @property
     def last_change_by(self) -> str:
-        """How to call whoever made the last change."""
+        """The name of the user who made the last change."""
         return display_name(self.last_change.user) or "" if self.last_change else ""
 
     @property
     def take_over_value(self) -> str:
-        """What says of which lock it was asked whether to take it over."""
+        """The value of the button: it names the lock that the user agreed to end."""
         return to_utc(self.holder.locked_at).isoformat() if self.holder else ""
+
+
+def is_same_lock(asked: str, holder: LockInfo) -> bool:
+    """Say whether ``asked`` is the :attr:`LockPage.take_over_value` of this lock."""
+    try:
+        return datetime.fromisoformat(asked) == to_utc(holder.locked_at)
+    except (TypeError, ValueError):
+        return False
 
 
 def is_of(holder: LockInfo, user: Any) -> bool:
@@ -132,5 +136,5 @@ def is_of(holder: LockInfo, user: Any) -> bool:
 
 
 def someone(lock: Any) -> str:
-    """Return how to call the holder of a lock within a sentence."""
+    """Return a name for the holder of a lock, for use in a sentence."""
     return display_name(lock.locked_by) or _("somebody")

@@ -1,25 +1,27 @@
-"""The token of a request: the page's own if it sends one, else the session's."""
+"""The token of a request: the page's own if the request has one, else the session's."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.http import HttpRequest
 
+from ..locking.info import token_dict
 from ..locking.lock_key import LockKey
-from ..models import LockableModel
-from ..refusals import TOKEN_FIELD, TOKEN_HEADER
+from ..locking.lock_token import LockToken
+from ..refusals import SHOWING_METHODS, TOKEN_FIELD, TOKEN_HEADER
 from ..sessions import forget, get_session_token, lock_for_session, remember
-
-SAFE_METHODS = ("GET", "HEAD")
 
 
 def form_token(request: HttpRequest) -> str | None:
-    """Return the token in the form that was sent; an empty one is void, not none."""
+    """Return the token in the form; ``None`` without the field.
+
+    An empty field is not ``None``: it is a void token.
+    """
     return request.POST.get(TOKEN_FIELD)
 
 
 def page_token(request: HttpRequest) -> str | None:
-    """Return the page's own token: the one in its form, else the one in the header."""
+    """Return the page's own token, from its form or else from the header."""
     token = form_token(request)
     return token if token is not None else request.headers.get(TOKEN_HEADER)
 
@@ -27,7 +29,10 @@ def page_token(request: HttpRequest) -> str | None:
 def own_or_session_token(
     own: str | None, request: HttpRequest, obj: models.Model | LockKey
 ) -> str:
-    """Return ``own``, the page's token; for ``None`` the session's; empty without any."""
+    """Return the page's ``own`` token. If it is ``None``, return the session's.
+
+    Returns an empty text when the session has none either.
+    """
     if own is None and hasattr(request, "session"):
         own = get_session_token(obj, request.session)
     return own or ""
@@ -36,26 +41,26 @@ def own_or_session_token(
 def lock_for_request(
     request: HttpRequest, obj: models.Model, force_new: bool
 ) -> dict[str, str]:
-    """Renew the page's own lock if the request carries its token, else the session's.
+    """Renew the page's own lock if the request has its token, else lock for the session.
 
-    A void token of the session is replaced where the request only shows, and with
-    ``force_new``; one of the page never.
+    A void token of the page is never replaced. A void token of the session is replaced
+    with ``force_new``, and when the request only shows the object.
 
-    Raises ``AlreadyLockedError`` when another live lock stands, ``InvalidToken`` when
-    the token is void.
+    Raises ``AlreadyLockedError`` when somebody else has locked the object, and
+    ``InvalidToken`` when the token is void.
     """
     token = page_token(request)
-    if token is not None:
-        lock_token = LockableModel.lock(obj, token)
-        if hasattr(request, "session"):
-            remember(obj, request.session, token)
-        return lock_token
-    force_new = force_new or request.method in SAFE_METHODS
-    return lock_for_session(obj, request.session, force_new=force_new)
+    if token is None:
+        force_new = force_new or request.method in SHOWING_METHODS
+        return lock_for_session(obj, request.session, force_new=force_new)
+    expires_at = LockToken.objects.renew(obj, token)
+    if hasattr(request, "session"):
+        remember(obj, request.session, token)
+    return token_dict(token, expires_at)
 
 
 def forget_token(request: HttpRequest, lock_key: LockKey, token: str) -> None:
-    """Drop a token that was released from the session, unless that has another now."""
+    """Drop a released token from the session, unless the session has another by now."""
     session = getattr(request, "session", None)
     if session is not None and get_session_token(lock_key, session) == token:
         forget(lock_key, session)

@@ -53,7 +53,6 @@ TEST_COMMAND = (
 # Without an underscore, and yet the module's own business.
 INTERNAL = {
     "includes_api",
-    "Target",
     "get_permission",
     "is_api_model",
     "is_permitted",

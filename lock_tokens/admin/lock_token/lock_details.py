@@ -1,4 +1,4 @@
-"""What the list of locks tells besides the rows: who holds them, and of what."""
+"""What the list of locks shows besides its rows: the holders and the objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from django.contrib.admin import ModelAdmin
+from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
@@ -22,68 +22,57 @@ from lock_tokens.locking.object_keys import key_value, text_key
 from lock_tokens.web.lock_page import someone
 
 
-class LockDetailsAdmin(ModelAdmin):  # type: ignore[type-arg]
-    """The part of ``LockTokenAdmin`` that finds out what is shown of the locks."""
+def with_details(
+    locks: Iterable[Any], request: HttpRequest, admin_site: AdminSite
+) -> list[Any]:
+    """Return the locks with all that is shown of them, in a handful of queries.
 
-    def get_changelist_instance(self, request: HttpRequest) -> Any:
-        changes = super().get_changelist_instance(request)
-        changes.result_list = self.with_details(request, changes.result_list)
-        return changes
+    Each has its content type and its holder at hand. ``found`` is its object, or ``None``
+    when that is gone. ``found_url`` is the object's page in this admin, or ``None`` when
+    there is none for this user.
+    """
+    locks = list(locks)
+    new = [lock for lock in locks if not hasattr(lock, "found")]
+    if new:
+        fill_in_holders(new)
+        fill_in_content_types(new)
+        fill_in_objects(new)
+    for lock in new:
+        lock.found_url = url_of(lock.found, request, admin_site)
+    return locks
 
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> Any:
-        lock = super().get_object(request, object_id, from_field)
-        return lock and self.with_details(request, [lock])[0]
 
-    def with_details(self, request: HttpRequest, locks: Iterable[Any]) -> list[Any]:
-        """Return the locks with what is shown of them, a handful of queries for all.
-
-        Their content types and holders are at hand, and each has ``found``, its object
-        (``None`` when that is gone), and ``found_url``, the object's page in this admin
-        (``None`` when there is none, or not for this user).
-        """
-        locks = list(locks)
-        new = [lock for lock in locks if not hasattr(lock, "found")]
-        if new:
-            fill_in_holders(new)
-            fill_in_content_types(new)
-            fill_in_objects(new)
-        for lock in new:
-            lock.found_url = self._url_of(request, lock.found)
-        return locks
-
-    def _url_of(self, request: HttpRequest, obj: models.Model | None) -> str | None:
-        if obj is None or not self.admin_site.is_registered(type(obj)):
-            return None
-        model_admin = self.admin_site.get_model_admin(type(obj))
-        if not model_admin.has_view_or_change_permission(request, obj):
-            return None
-        page = f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change"
-        try:
-            return reverse(
-                page, args=(quote(obj.pk),), current_app=self.admin_site.name
-            )
-        except NoReverseMatch:  # an admin without that page
-            return None
+def url_of(
+    obj: models.Model | None, request: HttpRequest, admin_site: AdminSite
+) -> str | None:
+    if obj is None or not admin_site.is_registered(type(obj)):
+        return None
+    model_admin = admin_site.get_model_admin(type(obj))
+    if not model_admin.has_view_or_change_permission(request, obj):
+        return None
+    page = f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change"
+    try:
+        return reverse(page, args=(quote(obj.pk),), current_app=admin_site.name)
+    except NoReverseMatch:  # an admin without that page
+        return None
 
 
 def name_of_holder(key: Any, user: Any) -> str | None:
-    """Return how to call who holds a lock; ``None`` for a lock without a user."""
+    """Return the name of a lock's holder; ``None`` for a lock without a user."""
     if user is None and key is not None:
         return _("gone (key %(key)s)") % {"key": key}
     return display_name(user)
 
 
 def name_of_object(lock: Any) -> str:
-    """Return how to call a locked object; its key when there is no such object."""
+    """Return the name of a locked object; its key when there is no such object."""
     if lock.found is None:
         return _("gone (key %(key)s)") % {"key": lock.locked_object_id}
     return str(lock.found) or str(lock.locked_object_id)
 
 
 def name_of_lock(lock: Any) -> str:
-    """Return whose lock this is, and on what."""
+    """Name a lock by its holder and its object."""
     gone = lock.found is None
     return _("The lock of %(name)s on %(model)s “%(object)s”") % {
         "name": someone(lock),
@@ -93,7 +82,7 @@ def name_of_lock(lock: Any) -> str:
 
 
 def is_called(user: Any, word: str) -> bool:
-    """Say whether a word is in what a user goes by, or in the e-mail address."""
+    """Say whether a word is in one of the user's names, or in the e-mail address."""
     if user is None:
         return False
     email = getattr(user, getattr(user, "EMAIL_FIELD", "") or "email", "")
@@ -102,7 +91,7 @@ def is_called(user: Any, word: str) -> bool:
 
 
 def holders_of(locks: models.QuerySet[LockToken]) -> dict[Any, Any]:
-    """Return who holds these locks, by key: ``None`` for one whose row is gone."""
+    """Return the holders of these locks by key; ``None`` for a user who is gone."""
     keys = list(locks.values_list("locked_by_id", flat=True).distinct())
     users = users_by_key(keys)
     return {key: users.get(key) for key in keys}
@@ -125,8 +114,8 @@ def fill_in_holders(locks: list[Any]) -> None:
 def fill_in_content_types(locks: list[Any]) -> None:
     """Give each lock its content type, with one query for all.
 
-    Where there is none, which no database allows that checks its foreign keys, one
-    that says so.
+    A content type can be gone only where the database does not check foreign keys. The
+    lock gets one then that says so.
     """
     field = LockToken._meta.get_field("locked_object_content_type")
     keys = {lock.locked_object_content_type_id for lock in locks}
@@ -154,7 +143,7 @@ def fill_in_objects(locks: list[Any]) -> None:
 def objects_by_key(
     model: type[models.Model], keys: Iterable[str]
 ) -> dict[str, models.Model]:
-    """Return those objects that are there, also those a default manager hides."""
+    """Return the objects that are there, even those that a default manager hides."""
     texts = {}
     for key in keys:
         with suppress(ValueError):  # no key of this model
@@ -164,7 +153,7 @@ def objects_by_key(
     found: list[models.Model] = []
     try:
         found += objects.filter(pk__in=values)
-    except (ValueError, OverflowError):  # one that this database has no value for
+    except (ValueError, OverflowError):  # the database cannot hold one of the values
         for value in values:
             with suppress(ValueError, OverflowError):
                 found += objects.filter(pk=value)

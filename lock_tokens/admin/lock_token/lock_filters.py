@@ -17,16 +17,16 @@ from .lock_details import holders_of, name_of_holder
 
 
 class LockFilter(SimpleListFilter):
-    """A filter by one condition. A value that is no choice finds nothing.
+    """A filter by one condition. A value that is not a choice finds nothing.
 
-    Django's own would show all locks then: for a holder, say, whose last lock ended
-    between two clicks.
+    Django's own filter would show all locks then, for example for a holder whose last
+    lock ended between two clicks.
     """
 
     #: The lookup to filter by.
     lookup = ""
-    #: Method that returns the choices there are among the locks of a queryset: how the
-    #: URL spells each, the value of the lookup, and a name.
+    #: Method that returns the choices among the locks of a queryset. Each has its text in
+    #: the URL, the value for the lookup, and a name.
     conditions: Callable[[models.QuerySet[LockToken]], Iterable[tuple[str, Any, str]]]
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:

@@ -1,77 +1,18 @@
-"""What a page of the admin is told about the lock of its object."""
+"""Where a form, or a row that was read before, differs from what is saved now."""
 
 from __future__ import annotations
 
 from collections.abc import Container
-from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.admin.models import LogEntry
-from django.contrib.admin.utils import display_for_field, quote
+from django.contrib.admin.utils import display_for_field
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.text import normalize_newlines
 
-from lock_tokens.locking.fields import to_utc
-from lock_tokens.locking.info import LockInfo, display_name
-from lock_tokens.locking.lock_token import LockToken
-from lock_tokens.web.lock_page import Difference, LockPage
-
-
-def is_same_lock(asked: str, holder: LockInfo) -> bool:
-    """Say whether ``asked`` is the :attr:`LockPage.take_over_value` of this lock."""
-    try:
-        return datetime.fromisoformat(asked) == to_utc(holder.locked_at)
-    except (TypeError, ValueError):
-        return False
-
-
-def new_page(
-    model_admin: Any, request: HttpRequest, obj: models.Model, state: str
-) -> LockPage:
-    """Return the page of an object in the admin, as far as all states have it."""
-    lock_key = LockToken.objects.key_of(obj)
-    names = model_admin.opts
-    site = model_admin.admin_site.name
-    url = reverse(
-        f"admin:{names.app_label}_{names.model_name}_change",
-        args=(quote(obj.pk),),
-        current_app=site,
-    )
-    if model_admin.has_view_or_change_permission(request):
-        list_name = f"admin:{names.app_label}_{names.model_name}_changelist"
-    else:
-        list_name = "admin:index"
-    return LockPage(
-        state=state,
-        # As the API knows it: with the permissions of a proxy model.
-        app_label=names.app_label,
-        model_name=str(names.model_name),
-        object_id=lock_key.object_key,
-        verbose_name=str(names.verbose_name),
-        object_name=str(obj),
-        user_name=display_name(request.user) or "",
-        user=request.user,
-        can_take_over=model_admin.has_take_over_permission(request, obj),
-        timeout=model_admin.lock_timeout,
-        renew=model_admin.lock_renew,
-        release_on_leave=model_admin.lock_release_on_leave,
-        url=url,
-        list_url=reverse(list_name, current_app=site),
-        login_url=login_url(site, url),
-        request=request,
-        obj=obj,
-        is_popup=bool({"_popup"} & {*request.GET, *request.POST}),
-        bound=request.method == "POST",
-    )
-
-
-def login_url(site: str, path: str) -> str:
-    """Return where to sign in to the admin, and come back to ``path``."""
-    return f"{reverse('admin:login', current_app=site)}?{urlencode({'next': path})}"
+from lock_tokens.web.lock_page import Difference
 
 
 def last_change_of(obj: models.Model) -> LogEntry | None:
@@ -107,9 +48,10 @@ def differences(current: models.Model, form: Any, formsets: Any) -> list[Differe
 
 
 def files_of(request: HttpRequest, form: Any) -> list[str]:
-    """Return of which fields a file was sent, which no page can have chosen already.
+    """Return the labels of the fields whose file the user must choose again.
 
-    Also with the form that this one comes from, where no file was chosen again.
+    No page can choose a file by itself. ``_lock_files`` has the labels from the page
+    before, if the user did not choose those files again there.
     """
     labels = {form.add_prefix(name): str(form[name].label) for name in form.fields}
     sent = [labels.get(name, name) for name in request.FILES]
@@ -117,7 +59,7 @@ def files_of(request: HttpRequest, form: Any) -> list[str]:
 
 
 def is_same_text(saved: Any, bound_field: Any) -> bool:
-    """Say whether only the line ends differ, which browsers make their own."""
+    """Say whether at most the line ends differ, which browsers change."""
     sent = bound_field.data
     return (
         isinstance(saved, str)
@@ -127,7 +69,7 @@ def is_same_text(saved: Any, bound_field: Any) -> bool:
 
 
 def saved_value(current: models.Model, name: str, form: Any) -> str:
-    """Return, for reading, what is saved in a field of a form."""
+    """Return what is saved in a field of a form, as text to read."""
     model_field = {
         found.name: found
         for found in (*current._meta.fields, *current._meta.many_to_many)
@@ -144,7 +86,7 @@ def saved_value(current: models.Model, name: str, form: Any) -> str:
 def differ(
     one: models.Model, other: models.Model, except_for: Container[str] = ()
 ) -> bool:
-    """Say whether two readings of a row differ, but for the fields of these names.
+    """Say whether two readings of a row differ, not counting ``except_for``.
 
     Columns that ``one`` was read without are not compared.
     """

@@ -1,13 +1,10 @@
-"""A ModelAdmin for one request, that may do less than the one it is a copy of.
-
-What a copy must not do it has as attributes of its own. They come before any method, also
-one that a subclass has overridden without asking ``super()``.
-"""
+"""Smaller tools of the pages, by what they work on."""
 
 from __future__ import annotations
 
 import re
 from copy import copy
+from functools import cache
 from typing import Any, TypeVar
 
 from django.contrib.admin import ModelAdmin
@@ -21,39 +18,61 @@ from lock_tokens.web.lock_page import LockPage
 A = TypeVar("A", bound="ModelAdmin[Any]")
 
 
-def read_only(model_admin: A) -> A:
-    """Return a copy whose change page is Django's own for those who may only look."""
-    reader: Any = copy(model_admin)
-    reader.has_change_permission = lambda request, obj=None: False
-    reader.has_view_permission = lambda request, obj=None: True
-    return reader  # type: ignore[no-any-return]
+# A ModelAdmin that may do less
 
 
-def never_saving(model_admin: A) -> A:
-    """Return a copy whose change page answers every POST with the form as it was sent."""
-    asking: Any = copy(model_admin)
+def copy_with(part: type, model_admin: A) -> A:
+    """Return a copy for one request, of a class with ``part`` before all others.
 
-    def get_form(*args: Any, **kwargs: Any) -> type:
-        form: Any = model_admin.get_form(*args, **kwargs)
+    The methods of ``part`` also replace those that the project has overridden, on the
+    class or on the object.
+    """
+    reduced: Any = copy(model_admin)
+    for name in vars(part):
+        vars(reduced).pop(name, None)
+    reduced.__class__ = _class_with(part, type(model_admin))
+    return reduced  # type: ignore[no-any-return]
+
+
+@cache
+def _class_with(part: type, base: type) -> type:
+    own = {"__module__": base.__module__}
+    return base if issubclass(base, part) else type(base.__name__, (part, base), own)
+
+
+class ReadOnly:
+    """Its change page is Django's own for users who may only look."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+
+class NeverSaving:
+    """Its change page answers every POST with the form as it was sent."""
+
+    def get_form(self, *args: Any, **kwargs: Any) -> type:
+        form: Any = super().get_form(*args, **kwargs)  # type: ignore[misc]
         asked = type(form)(form.__name__, (form,), {"is_valid": is_never_valid})
         asked.base_fields = form.base_fields  # as get_form() may have changed them
         return asked  # type: ignore[no-any-return]
 
-    def get_actions(request: Any, action_location: Any = None) -> dict[str, Any]:
-        return {}  # the buttons of a form that was refused are none of Django's actions
-
-    asking.get_form = get_form
-    asking.get_actions = get_actions
-    return asking  # type: ignore[no-any-return]
+    def get_actions(self, request: Any, action_location: Any = None) -> dict[str, Any]:
+        return {}  # the buttons of a refused form are not actions
 
 
 def is_never_valid(form: Any) -> bool:
-    """Find the errors that there are, for the page, and let nothing be saved."""
+    """Find the errors, for the page to show, and let nothing be saved."""
     return form.errors is None
 
 
+# Responses
+
+
 def context_of(response: HttpResponseBase) -> dict[str, Any]:
-    """Return the context of a page that is not rendered yet, to be read and changed."""
+    """Return the context of a page that is not rendered yet. It may be changed."""
     context = getattr(response, "context_data", None)
     return context if isinstance(context, dict) else {}
 
@@ -65,10 +84,10 @@ def formsets_of(response: Any) -> list[Any]:
 
 
 def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
-    """Let ``template`` add its blocks to the template that the page would have had.
+    """Let ``template`` add its blocks to the template of the page.
 
-    Which may be Django's, or the project's own for this model: ``template`` extends
-    ``lock_base``. A page that is rendered already is left alone.
+    ``template`` extends that one as ``lock_base``: Django's, or the project's own. A page
+    that is rendered already stays as it is.
     """
     if isinstance(response, TemplateResponse) and not response.is_rendered:
         base = response.resolve_template(response.template_name)
@@ -77,29 +96,34 @@ def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
     return response
 
 
-#: The form's names for what our buttons ask.
+# Buttons
+
+#: The names of our buttons.
 LOCK_AGAIN = "_lock_again"
 TAKE_OVER = "_take_over"
 
-# Django's.
+#: The names of Django's buttons.
 SAVE_AS_NEW = "_saveasnew"
 SAVE_BUTTONS = {"_save", "_continue", "_addanother"}
 OWN_BUTTONS = {*SAVE_BUTTONS, SAVE_AS_NEW, LOCK_AGAIN, TAKE_OVER}
-NO_BUTTONS = {"_popup", "_to_field", "_source_model", "_selected_action"}
+HIDDEN_FIELDS = {"_popup", "_to_field", "_source_model", "_selected_action"}
 
 
 def is_plain_save(request: HttpRequest) -> bool:
-    """Say whether a page of ours was sent by a button of Django's, and no other's."""
+    """Say whether a page of ours was sent by one of Django's buttons, and no other."""
     buttons = {
         name
         for name in request.POST
         if name.startswith("_") and not name.startswith("_lock_")
-    } - NO_BUTTONS
+    } - HIDDEN_FIELDS
     return TOKEN_FIELD in request.POST and bool(buttons) and buttons <= SAVE_BUTTONS
 
 
+# The rows of inlines
+
+
 def show_all_rows(formset: Any) -> None:
-    """Have an inline show each row that was sent, also of one that is deleted since."""
+    """Have an inline show each row that was sent, even if it was deleted since."""
     instances = [getattr(form, "instance", None) for form in formset.initial_forms]
     formset._queryset = [
         row if row is not None and row.pk else None for row in instances
@@ -107,7 +131,7 @@ def show_all_rows(formset: Any) -> None:
 
 
 def has_gone_rows(formsets: list[Any]) -> bool:
-    """Say whether a row that was sent as one that is there is not."""
+    """Say whether a row is gone that the form sent as an existing one."""
     return any(gone_rows(formset) for formset in formsets)
 
 
@@ -121,9 +145,9 @@ def gone_rows(formset: Any) -> list[int]:
 
 
 def with_gone_rows_as_new(data: QueryDict, formsets: list[Any]) -> QueryDict:
-    """Return what was sent, with rows that are gone as rows to be added.
+    """Return what was sent, with each row that is gone as a row to add.
 
-    Those that were to be deleted are left out.
+    Rows that are gone and were to be deleted anyway are skipped.
     """
     renewed = data.copy()
     for formset in formsets:

@@ -1,13 +1,14 @@
 """Editing in the change list, under locks.
 
 Each row that was changed is saved under its lock, and only if the list showed what is
-saved now. Django alone would write all of a row's cells as they stood when the list was
+saved now. Django alone would write all cells of a row as they were when the list was
 opened, over what others have saved since.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -19,15 +20,16 @@ from django.http import HttpRequest
 from django.utils.text import normalize_newlines
 from django.utils.translation import gettext as _
 
-from ...locking.transactions import current_rows
+from lock_tokens.locking.transactions import current_rows
+
 from .differences import differ
 from .request_locks import RequestLocks, described
 
 
 class ShownRow(HiddenInput):
-    """What the list shows of a row, in one hidden field beside the one of its key.
+    """What the list shows of a row, in one hidden field beside the field of its key.
 
-    In one, for the number of fields that a request may have is limited.
+    It is one field for the whole row, because a request may have only so many fields.
     """
 
     def __init__(self, form: Any) -> None:
@@ -35,16 +37,16 @@ class ShownRow(HiddenInput):
         self.form = form
 
     def format_value(self, value: Any) -> str:
-        """Return what the form shows, as JSON. ``value``, the key, is not asked for."""
+        """Return what the form shows, as JSON. ``value``, the key, is not used."""
         return as_json(self.form)
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
-        """Return nothing: Django takes this for what the key was, and would look it up."""
+        """Return ``None``: Django would take this for the old key, and look it up."""
         return None
 
 
 class ShownEncoder(DjangoJSONEncoder):
-    """Django's, and for values of the project's own the text that they are."""
+    """Django's encoder; values that it does not know become their text."""
 
     def default(self, o: Any) -> Any:
         try:
@@ -55,28 +57,35 @@ class ShownEncoder(DjangoJSONEncoder):
 
 def lock_aware(formset: type, request: HttpRequest, model_admin: Any) -> type:
     """Return a change list's formset class that saves only what it may."""
+    own = {"_lock_request": request, "_lock_admin": model_admin}
+    return type(formset.__name__, (LockAwareFormSet, formset), own)
+
+
+class LockAwareFormSet:
+    """The part of the formset that locks the rows, and sends back what they showed."""
+
+    _lock_request: HttpRequest
+    _lock_admin: Any
+    _is_locked = False
 
     def add_fields(self: Any, form: Any, index: Any) -> None:
-        formset.add_fields(self, form, index)  # type: ignore[attr-defined]
+        super().add_fields(form, index)  # type: ignore[misc]
         key = form.fields[self._pk_field.name]
         key.show_hidden_initial = True
-        key.hidden_widget = lambda: ShownRow(form)
+        key.hidden_widget = partial(ShownRow, form)
         key.has_changed = lambda initial, data: False
 
     def is_valid(self: Any) -> bool:
-        valid: bool = formset.is_valid(self)  # type: ignore[attr-defined]
-        if valid and not hasattr(self, "_is_locked"):
+        valid: bool = super().is_valid()  # type: ignore[misc]
+        if valid and not self._is_locked:
             self._is_locked = True
-            lock_rows(self, request, model_admin)
+            lock_rows(self, self._lock_request, self._lock_admin)
         return valid
-
-    own = {"add_fields": add_fields, "is_valid": is_valid}
-    return type(formset.__name__, (formset,), own)
 
 
 def lock_rows(formset: Any, request: HttpRequest, model_admin: Any) -> None:
-    """Lock the rows that were changed, and pass over those that may not be saved."""
-    locks: RequestLocks = request._held  # type: ignore[attr-defined]
+    """Lock the rows that were changed, and pass over those that must not be saved."""
+    locks: RequestLocks = request._request_locks  # type: ignore[attr-defined]
     changed = {}
     for form in formset.forms:
         if not form.has_changed():
@@ -86,7 +95,7 @@ def lock_rows(formset: Any, request: HttpRequest, model_admin: Any) -> None:
             changed[form.instance] = form, shown
         else:
             pass_over(form)  # only what is saved has changed since
-    locks.acquire(list(changed), model_admin.lock_timeout, request.user)
+    locks.acquire(list(changed), model_admin.lock_timeout)
     rows = model_admin.model._base_manager.using(formset.queryset.db)
     current = current_rows(rows.all()).in_bulk([obj.pk for obj in changed])
     for obj, (form, shown) in changed.items():
@@ -98,21 +107,19 @@ def lock_rows(formset: Any, request: HttpRequest, model_admin: Any) -> None:
             }
         else:
             continue
-        message = _("Not saved: %(what)s. You entered %(entered)s.") % {
-            "what": reason,
-            "entered": entered(form, shown),
-        }
+        values = {"what": reason, "entered": entered(form, shown)}
+        message = _("Not saved: %(what)s. You entered %(entered)s.") % values
         model_admin.message_user(request, message, messages.WARNING)
         pass_over(form)
 
 
 def pass_over(form: Any) -> None:
-    """Let Django take the row for one that nobody has touched."""
+    """Let Django treat the row as unchanged."""
     form.has_changed = lambda: False
 
 
 def shown_fields(form: Any) -> dict[str, Any]:
-    """Return the fields of a row of which can be said what they showed."""
+    """Return the fields of a row whose content can be sent back."""
     key = form._meta.model._meta.pk.name
     return {
         name: form_field
@@ -141,7 +148,7 @@ def shown_row(form: Any) -> dict[str, Any] | None:
 
 
 def entered_fields(form: Any, shown: dict[str, Any] | None) -> list[str]:
-    """Return the fields into which something else was entered than the list showed."""
+    """Return the fields in which the user entered something new."""
     if shown is None:
         return list(form.changed_data)
     fields = shown_fields(form)
@@ -170,7 +177,7 @@ def as_python(form: Any, name: str, value: Any) -> Any:
 
 
 def as_sent(form_field: Any, value: Any) -> Any:
-    """Return a text as a form gives it back, whatever line ends and blanks it has."""
+    """Return a text as a form sends it back, with its line ends and blanks."""
     if not isinstance(value, str):
         return value
     text = normalize_newlines(value)
@@ -185,7 +192,7 @@ def is_outdated(form: Any, shown: dict[str, Any] | None, current: models.Model) 
         for name, value in json.loads(as_json(now)).items()
     ):
         return True
-    # Nor may the rest have changed since this request has read it.
+    # The other fields must not have changed either since this request read them.
     return differ(form.instance, current, except_for=form.fields)
 
 

@@ -1,10 +1,11 @@
-"""The answer to a form that came too late: all that was typed, on a page of its own."""
+"""The answer to a form that came too late: a page with all that was typed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
@@ -17,8 +18,6 @@ from django.views.decorators.csrf import csrf_protect
 
 from lock_tokens.refusals import submitted_fields
 
-from .differences import login_url
-
 SIGNED_OUT = "signed_out"
 DELETED = "deleted"
 FORBIDDEN = "forbidden"
@@ -27,9 +26,9 @@ FORBIDDEN = "forbidden"
 def keeping_input(
     view: Callable[..., HttpResponseBase], admin_site: AdminSite
 ) -> Callable[..., HttpResponseBase]:
-    """Have a form of somebody who is signed out answered with what they typed.
+    """Return a view that gives a user who is signed out the text back.
 
-    The admin would send them to the sign-in page, and the text would be lost.
+    The admin would redirect to the sign-in page, and the text would be lost.
     """
 
     def signed_out(request: HttpRequest) -> TemplateResponse:
@@ -38,17 +37,17 @@ def keeping_input(
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if is_form(request) and not admin_site.has_permission(request):
-            # Not without the check: another site's page could have its words shown here.
+            # Without this check, another site could have its own text shown here.
             return csrf_protect(signed_out)(request)
         return view(request, *args, **kwargs)
 
-    # Nor shall LoginRequiredMiddleware: the admin asks itself who comes.
+    # LoginRequiredMiddleware must not redirect either. The admin checks by itself.
     wrapper.login_required = False  # type: ignore[attr-defined]
     return wrapper
 
 
 def typed_fields(request: HttpRequest) -> list[tuple[str, str]]:
-    """Return what a person typed, without what the admin's forms send besides."""
+    """Return what the user typed, without the other fields of the admin's forms."""
     return [
         (name, value)
         for name, value in submitted_fields(request)
@@ -59,7 +58,7 @@ def typed_fields(request: HttpRequest) -> list[tuple[str, str]]:
 
 
 def is_form(request: HttpRequest) -> bool:
-    """Say whether what was typed comes with the request, and not only a choice."""
+    """Say whether the request carries what was typed, and not only a choice."""
     return request.method == "POST" and (
         "_save" in request.POST or "action" not in request.POST
     )
@@ -68,7 +67,7 @@ def is_form(request: HttpRequest) -> bool:
 def nothing_saved(
     request: HttpRequest, admin_site: AdminSite, reason: str, status: int
 ) -> TemplateResponse:
-    """Return the page that gives back what was typed; ``reason`` says why it has to."""
+    """Return the page that gives back what was typed; ``reason`` says why."""
     titles = {
         SIGNED_OUT: _("You are signed out"),
         DELETED: _("This is no longer here"),
@@ -88,3 +87,8 @@ def nothing_saved(
     )
     add_never_cache_headers(response)
     return response
+
+
+def login_url(site: str, path: str) -> str:
+    """Return the URL to sign in to the admin, and to come back to ``path``."""
+    return f"{reverse('admin:login', current_app=site)}?{urlencode({'next': path})}"

@@ -1,14 +1,13 @@
-"""Many objects at once: those that nobody else edits are held while they are changed."""
+"""The locks of many objects, which one request acquires and releases."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from typing import Any
 
-from django.contrib.sessions.backends.base import SessionBase
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models
 from django.http import HttpRequest
 from django.utils import formats, timezone
@@ -23,9 +22,9 @@ from lock_tokens.exceptions import (
 from lock_tokens.locking.info import display_name
 from lock_tokens.locking.lock_key import LockKey
 from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.locking.transactions import current_rows
 from lock_tokens.sessions import forget, get_session_token, infos_of_others
 
-from ...locking.transactions import current_rows
 from .differences import differ
 
 MAX_NAMED = 10
@@ -33,24 +32,22 @@ logger = logging.getLogger("lock_tokens")
 
 
 class RequestLocks:
-    """The locks of many objects, to be given up together.
+    """The locks of many objects, to be released together.
 
-    ``left_out`` has what somebody else edits, with who that is. ``written`` says
-    whether the objects may have changed: then also the locks that the session had
-    before are given up, for its pages show what was there before.
+    ``skipped`` has the objects that somebody else is editing, each with the holder.
+    ``written`` says whether the objects may have changed. If so, the locks that the
+    session had before are released too, because its pages show the old text.
     """
 
-    def __init__(self, session: SessionBase) -> None:
-        self.session = session
+    def __init__(self, request: HttpRequest) -> None:
+        self.session, self.user = request.session, request.user
         self.skipped: dict[models.Model, Any] = {}
         self.written = False
         self._acquired: dict[LockKey, str] = {}
         self._own: dict[LockKey, str] = {}  # which the session had before
 
-    def acquire(
-        self, objects: Sequence[models.Model], timeout: float | None, user: Any
-    ) -> None:
-        """Hold what is free or the session's own; note the rest in ``left_out``."""
+    def acquire(self, objects: Sequence[models.Model], timeout: float | None) -> None:
+        """Lock what is free or the session's own, and note the rest in ``skipped``."""
         objects = [obj for obj in objects if LockToken.objects.can_be_locked(obj)]
         infos = infos_of_others(objects, self.session)
         for obj, info in zip(objects, infos, strict=True):
@@ -58,14 +55,14 @@ class RequestLocks:
                 if info is not None:
                     self.skipped[obj] = info
                 else:
-                    self._acquire(obj, timeout, user)
+                    self._acquire(obj, timeout)
             except AlreadyLockedError as error:
                 self.skipped[obj] = error
 
-    def leave_out_changed(self, objects: Sequence[models.Model]) -> None:
-        """Leave out what is no longer as it was read, where it cannot be read again.
+    def skip_changed(self, objects: Sequence[models.Model]) -> None:
+        """Skip what has changed since it was read, where it cannot be read again.
 
-        That is in a transaction that goes on being shown what it saw first.
+        That is inside a transaction, which may go on showing what it saw first.
         """
         for obj in objects:
             if not connections[obj._state.db or DEFAULT_DB_ALIAS].in_atomic_block:
@@ -76,11 +73,11 @@ class RequestLocks:
                 self.skipped.setdefault(obj, AlreadyLockedError(obj=obj))
 
     def has(self, obj: models.Model) -> bool:
-        """Say whether the object is held here."""
+        """Say whether the lock of the object is one of these."""
         lock_key = LockToken.objects.key_of(obj)
         return lock_key in self._acquired or lock_key in self._own
 
-    def _acquire(self, obj: models.Model, timeout: float | None, user: Any) -> None:
+    def _acquire(self, obj: models.Model, timeout: float | None) -> None:
         locks = LockToken.objects
         lock_key = locks.key_of(obj)
         token = get_session_token(obj, self.session)
@@ -89,21 +86,21 @@ class RequestLocks:
                 locks.renew(obj, token, timeout=timeout, extend=True)
                 self._own[lock_key] = token
                 return
-        lock = locks.acquire(obj, timeout=timeout, user=user)
+        lock = locks.acquire(obj, timeout=timeout, user=self.user)
         self._acquired[lock_key] = lock.token_str
 
     def release(self) -> None:
-        """Give up what was acquired, and if anything was written what was there too."""
+        """Release what was acquired; after a write, the locks from before too."""
         ended = self._acquired | (self._own if self.written else {})
         for lock_key, token in ended.items():
             if connections[lock_key.using].needs_rollback:
-                continue  # so is the lock
+                continue  # the rollback ends the lock too
             try:
                 LockToken.objects.release(lock_key, token)
             except UnlockForbiddenError:
                 continue  # deleted with its object
             except DatabaseError:
-                # Not in the place of an error of the action. The lock will expire.
+                # Do not hide an error of the action. The lock will expire.
                 logger.warning(
                     "Could not release the lock of %s.", lock_key, exc_info=True
                 )
@@ -113,24 +110,24 @@ class RequestLocks:
 
 
 @contextmanager
-def held(request: HttpRequest) -> Iterator[RequestLocks]:
-    """Give a :class:`RequestLocks` of the request, whose locks end with the block."""
-    locks = RequestLocks(request.session)
-    request._held = locks  # type: ignore[attr-defined]
+def request_locks(request: HttpRequest) -> Iterator[RequestLocks]:
+    """Give the :class:`RequestLocks` of the request; its locks end with the block."""
+    locks = RequestLocks(request)
+    request._request_locks = locks  # type: ignore[attr-defined]
     try:
         yield locks
     finally:
         locks.release()
 
 
-def holds(request: HttpRequest, obj: models.Model) -> bool:
-    """Say whether the request itself has the lock of the object, for as long as it runs."""
-    locks = getattr(request, "_held", None)
+def has_request_lock(request: HttpRequest, obj: models.Model) -> bool:
+    """Say whether the lock of the object is one that ends with the request."""
+    locks = getattr(request, "_request_locks", None)
     return locks is not None and locks.has(obj)
 
 
 def described(obj: models.Model, holder: Any) -> str:
-    """Say who is editing the object. ``holder`` is a ``LockInfo`` or the refusal."""
+    """Say who is editing the object. ``holder`` is a ``LockInfo`` or an error."""
     values = {
         "object": str(obj),
         "name": display_name(holder.locked_by),
@@ -142,7 +139,7 @@ def described(obj: models.Model, holder: Any) -> str:
 
 
 def named_briefly(obj: models.Model, holder: Any) -> str:
-    """Name the object, and who is editing it where that is known."""
+    """Name the object, and the user who is editing it if known."""
     name = display_name(holder.locked_by)
     if not name or not holder.locked_at:
         return _("“%(object)s”") % {"object": obj}
@@ -154,7 +151,7 @@ def named_briefly(obj: models.Model, holder: Any) -> str:
 
 
 def since(moment: datetime) -> str:
-    """Return the time of a moment, and its date too unless that is today."""
+    """Return the time of a moment, with its date unless that is today."""
     if timezone.is_aware(moment):
         moment, today = timezone.localtime(moment), timezone.localdate()
     else:
@@ -164,11 +161,11 @@ def since(moment: datetime) -> str:
     return str(formats.date_format(moment, "SHORT_DATETIME_FORMAT"))
 
 
-def skipped_message(skipped: Iterable[tuple[models.Model, Any]]) -> str:
-    """Say what was left out, and why."""
-    all_left_out = list(skipped)
-    named = ", ".join(named_briefly(*pair) for pair in all_left_out[:MAX_NAMED])
-    more = len(all_left_out) - MAX_NAMED
+def skipped_message(skipped: dict[models.Model, Any]) -> str:
+    """Say what was skipped, and why."""
+    pairs = list(skipped.items())
+    named = ", ".join(named_briefly(*pair) for pair in pairs[:MAX_NAMED])
+    more = len(pairs) - MAX_NAMED
     if more > 0:
         named = ngettext(
             "%(named)s and %(count)d more", "%(named)s and %(count)d more", more
@@ -176,5 +173,5 @@ def skipped_message(skipped: Iterable[tuple[models.Model, Any]]) -> str:
     return ngettext(
         "Left out, because somebody else is editing it: %(named)s.",
         "Left out, because others are editing them: %(named)s.",
-        len(all_left_out),
+        len(pairs),
     ) % {"named": named}

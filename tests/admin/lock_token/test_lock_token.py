@@ -15,7 +15,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import path
 
-from lock_tokens.admin.lock_token import LockTokenAdmin, is_called
+from lock_tokens.admin import LockTokenAdmin
+from lock_tokens.admin.lock_token.lock_details import is_called
 from lock_tokens.exceptions import NoLockWarning, UnlockForbiddenError
 from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.signals import lock_released

@@ -1,0 +1,306 @@
+"""What becomes of one request to the change page.
+
+Opening the page locks the object. A save is checked against the token of its page, in one
+transaction with all that it writes. A save without the lock is refused, and the answer
+shows all that was typed. The user can then lock the object again, or take the lock over.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.db import router, transaction
+from django.http import HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+
+from lock_tokens.exceptions import (
+    AlreadyLockedError,
+    InvalidToken,
+    UnlockForbiddenError,
+)
+from lock_tokens.holding import FencedLock, fence
+from lock_tokens.locking.info import LockInfo
+from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.locking.transactions import reread
+from lock_tokens.refusals import TOKEN_FIELD
+from lock_tokens.sessions import (
+    forget,
+    infos_of_others,
+    remember,
+    take_over_for_session,
+)
+from lock_tokens.web.lock_page import (
+    AGAIN,
+    ELSEWHERE,
+    HELD,
+    LOCKED,
+    REFUSED,
+    is_of,
+    is_same_lock,
+    someone,
+)
+from lock_tokens.web.request_tokens import forget_token
+
+from .differences import differences, files_of, last_change_of
+from .helpers import (
+    LOCK_AGAIN,
+    SAVE_AS_NEW,
+    TAKE_OVER,
+    NeverSaving,
+    ReadOnly,
+    context_of,
+    copy_with,
+    formsets_of,
+    has_gone_rows,
+    is_plain_save,
+    with_gone_rows_as_new,
+)
+from .nothing_saved import DELETED, FORBIDDEN, is_form, nothing_saved
+from .visit import Visit, is_prefetch
+
+NO_BUTTONS = {
+    "show_save": False,
+    "show_save_and_continue": False,
+    "show_save_and_add_another": False,
+    "show_delete": False,
+}
+
+
+@dataclass
+class ChangeVisit(Visit):
+    """One request to the change page. ``obj`` is ``None`` when there is nothing to lock."""
+
+    object_id: str | None
+    form_url: str
+    extra_context: dict[str, Any] | None
+
+    def answer(self) -> HttpResponseBase:
+        """Return the response."""
+        request = self.request
+        if self.obj is None:
+            return self.go_without_lock()
+        if SAVE_AS_NEW in request.POST:
+            return self.save_as_new()
+        if request.method == "GET":
+            return self.open()
+        if request.method != "POST":
+            return self.ask_django()
+        if {LOCK_AGAIN, TAKE_OVER} & {*request.POST}:
+            return self.go_on()
+        return self.save()
+
+    def ask_django(self, part: type | None = None, **context: Any) -> HttpResponseBase:
+        """Return Django's answer; with ``part``, that of a ModelAdmin that may do less."""
+        model_admin = copy_with(part, self.model_admin) if part else self.model_admin
+        extra = self.extra_context
+        if context:
+            extra = {**(extra or {}), **context}
+        response: HttpResponseBase = model_admin._next_changeform_view(
+            self.request, self.object_id, self.form_url, extra
+        )
+        return response
+
+    def go_without_lock(self) -> HttpResponseBase:
+        """Let Django answer, but not with an error page that would lose the text."""
+        request, model_admin = self.request, self.model_admin
+        if (
+            is_form(request)
+            and self.object_id
+            and SAVE_AS_NEW not in request.POST
+            and model_admin.has_change_permission(request)
+            and model_admin.get_object(request, unquote(self.object_id)) is None
+        ):
+            return nothing_saved(request, model_admin.admin_site, DELETED, status=404)
+        try:
+            return self.ask_django()
+        except PermissionDenied:
+            if not is_form(request) or TOKEN_FIELD not in request.POST:
+                raise
+            return nothing_saved(request, model_admin.admin_site, FORBIDDEN, status=403)
+
+    def save_as_new(self) -> HttpResponseBase:
+        """Let Django add another object, and release the lock of the one it copies."""
+        token = self.request.POST.get(TOKEN_FIELD, "")
+        current = LockToken.objects.current_token(self.obj)
+        if current is None or not current.matches(token):
+            return self.go_without_lock()
+        self.set_page(HELD, token=token)
+        response = self.ask_django()
+        if response.status_code // 100 == 3:
+            with suppress(UnlockForbiddenError):
+                LockToken.objects.release(self.obj, token)
+                forget(self.obj, self.request.session)
+        return response
+
+    # Opening the page
+
+    def open(self) -> HttpResponseBase:
+        if is_prefetch(self.request):
+            return HttpResponse(status=503)
+        try:
+            token = self.lock()
+        except AlreadyLockedError as error:
+            return self.show_locked(error)
+        self.set_page(HELD, token=token)
+        return self.ask_django()
+
+    def show_locked(self, error: AlreadyLockedError) -> HttpResponseBase:
+        holder = LockInfo(
+            error.locked_by, cast("Any", error.locked_at), cast("Any", error.expires_at)
+        )
+        state = ELSEWHERE if is_of(holder, self.request.user) else LOCKED
+        self.set_page(state, holder=holder if error.locked_at else None)
+        return self.ask_django(ReadOnly, show_delete=False)
+
+    # Saving
+
+    def save(self) -> HttpResponseBase:
+        request, obj = self.request, self.obj
+        lock_key = LockToken.objects.key_of(obj)
+        with ExitStack() as stack:
+            try:
+                fenced = stack.enter_context(
+                    fence(obj, self.sent_token(), timeout=self.model_admin.lock_timeout)
+                )
+            except InvalidToken:
+                return self.refuse()
+            self.set_page(HELD, token=fenced.token)
+            self.fenced = True
+            response = self.ask_django()
+            self.fenced = False
+            if self.is_gone:
+                return self.say_deleted()
+            # A page that is not ours is a question: some packages ask before they save.
+            status = response.status_code
+            saved = status < 400 and (self.saved or status >= 300)
+            fenced.release = saved
+            if saved and "_continue" in request.POST:
+                self.lock_anew(fenced)
+        if not saved:
+            remember(obj, request.session, fenced.token)
+        else:
+            forget_token(request, lock_key, fenced.token)
+        return response
+
+    def lock_anew(self, fenced: FencedLock) -> None:
+        """Go on with a new token: other tabs that have the old one show the old text."""
+        LockToken.objects.release(self.obj, fenced.token)
+        fenced.release = False
+        forget(self.obj, self.request.session)
+        self.lock()
+
+    def say_deleted(self) -> HttpResponseBase:
+        return nothing_saved(
+            self.request, self.model_admin.admin_site, DELETED, status=404
+        )
+
+    # Refusing a save, and the way on
+
+    def refuse(self) -> HttpResponseBase:
+        """Answer a save without the lock: show all that was typed, and write nothing."""
+        request, model_admin = self.request, self.model_admin
+        page = self.set_page(
+            REFUSED,
+            token=request.POST.get(TOKEN_FIELD, ""),
+            holder=infos_of_others([self.obj], request.session)[0],
+        )
+        response = self.show_sent(**NO_BUTTONS)
+        if (
+            is_plain_save(request)
+            and self.shown
+            and not (page.differences or page.files or context_of(response)["errors"])
+        ):
+            # Most often a second click on Save: the first one has saved all this.
+            model_admin.message_user(
+                request,
+                _("There was nothing to save: all this is saved already."),
+                messages.INFO,
+            )
+            # Django's own answers, because a project's hooks may write.
+            if page.is_popup:
+                return ModelAdmin.response_change(model_admin, request, self.obj)
+            if "_continue" in request.POST:
+                return HttpResponseRedirect(request.get_full_path())
+            return ModelAdmin.response_post_save_change(model_admin, request, self.obj)
+        if self.shown:
+            response.status_code = 403
+        return response
+
+    def go_on(self) -> HttpResponseBase:
+        """Lock the object again for what was typed, and show it. It is not saved yet."""
+        has_text = TOKEN_FIELD in self.request.POST
+        try:
+            token = self.lock_again()
+        except AlreadyLockedError:
+            if has_text:
+                return self.refuse()
+        else:
+            if has_text:
+                self.set_page(AGAIN, token=token)
+                return self.show_sent()
+        return HttpResponseRedirect(self.request.get_full_path())
+
+    def lock_again(self) -> str:
+        request, obj, model_admin = self.request, self.obj, self.model_admin
+        token: str = request.POST.get(TOKEN_FIELD, "")
+        with suppress(InvalidToken):  # if it is not void after all
+            LockToken.objects.renew(obj, token, timeout=model_admin.lock_timeout)
+            remember(obj, request.session, token)
+            return token
+        holder = LockToken.objects.info(obj)
+        asked = request.POST.get(TAKE_OVER, "")
+        if holder is not None and is_same_lock(asked, holder):
+            if is_of(holder, request.user):
+                return self.take_over(holder)
+            if model_admin.has_take_over_permission(request, obj):
+                with transaction.atomic(using=LockToken.objects.key_of(obj).using):
+                    token = self.take_over(holder)
+                    message = _("Took over from %(name)s.") % {"name": someone(holder)}
+                    model_admin.log_change(request, obj, message)
+                return token
+        return self.lock()
+
+    def take_over(self, holder: LockInfo) -> str:
+        """End the holder's lock, and no other; return the token of the new one."""
+        lock_token = take_over_for_session(
+            self.obj,
+            self.request.session,
+            timeout=self.model_admin.lock_timeout,
+            user=self.request.user,
+            locked_at=holder.locked_at,
+        )
+        return lock_token["token"]
+
+    def show_sent(self, **context: Any) -> HttpResponseBase:
+        """Show the form as it was sent, and where it differs from what is saved."""
+        request, page = self.request, self.page
+        response = self.ask_without_saving(**context)
+        if self.is_gone:
+            return self.say_deleted()
+        if self.shown and has_gone_rows(formsets_of(response)):
+            rows = with_gone_rows_as_new(request.POST, formsets_of(response))
+            request.POST = rows  # type: ignore[assignment]
+            response = self.ask_without_saving(**context)
+        if self.shown:
+            form = context_of(response)["adminform"].form
+            with suppress(ObjectDoesNotExist):  # deleted this very moment
+                reread(self.obj)
+            page.files = files_of(request, form)
+            page.differences = differences(self.obj, form, formsets_of(response))
+            page.last_change = last_change_of(self.obj)
+        return response
+
+    def ask_without_saving(self, **context: Any) -> HttpResponseBase:
+        """Return Django's page; of what a project's hooks write, nothing stays."""
+        using = router.db_for_write(self.model_admin.model)
+        with transaction.atomic(using=using):
+            response = self.ask_django(NeverSaving, **context)
+            transaction.set_rollback(True, using=using)
+        return response
