@@ -15,13 +15,14 @@ from tests.models import Draft, Keyword, Story
 from tests.support.admin_site import (
     CommentInline,
     StoryAdmin,
+    assert_refused,
     buttons_of,
     form_of,
     holder_of,
     list_of,
     messages_of,
     new_site,
-    person,
+    saved,
     standing_token,
     state_of,
     take_and_leave,
@@ -32,41 +33,7 @@ from tests.support.admin_site import (
 )
 from tests.support.helpers import expire
 
-pytestmark = [
-    pytest.mark.urls("tests.support.admin_site"),
-    pytest.mark.django_db,
-    pytest.mark.any_database,
-]
-
-
-@pytest.fixture
-def story():
-    return Story.objects.create(headline="As it was", body="Once")
-
-
-@pytest.fixture
-def alice():
-    return person("alice")
-
-
-@pytest.fixture
-def bob():
-    return person("bob")
-
-
-def saved(story):
-    return Story.objects.get(pk=story.pk)
-
-
-@pytest.fixture
-def serve(settings):
-    def serve(model_admin, name="admin"):
-        site = new_site(name)
-        site.register(Story, model_admin)
-        settings.ROOT_URLCONF = urls_of_site(site)
-        return site
-
-    return serve
+pytestmark = pytest.mark.any_database
 
 
 @pytest.fixture
@@ -88,32 +55,35 @@ def templates(settings):
 def goes_its_way(alice, bob, story, marks=()):
     """Go through all states of a page; return the page of each."""
     pages = {}
-    page = pages["held"] = alice.get(url_of(story))
+    page = pages["held"] = alice.open(story)
     assert state_of(page) == "held"
-    locked = pages["locked"] = bob.get(url_of(story))
+    locked = pages["locked"] = bob.open(story)
     assert state_of(locked) == "locked"
     assert not buttons_of(locked) & {"_save", "_continue", "_addanother", "_saveasnew"}
     assert holder_of(story) == alice.user
-    wrong = pages["wrong"] = alice.post(url_of(story), form_of(page, body="x" * 51))
+    wrong = pages["wrong"] = alice.send(page, body="x" * 51)
     assert state_of(wrong) == "held"
     assert saved(story).body == "Once"
     take_and_leave(story)
-    refused = pages["refused"] = alice.post(url_of(story), form_of(page, body="Mine"))
-    assert refused.status_code == 403
-    assert state_of(refused) == "refused"
+    refused = pages["refused"] = alice.send(page, body="Mine")
+    assert_refused(refused)
     assert not buttons_of(refused) & {"_save", "_continue", "_addanother"}
     assert form_of(refused)["body"] == ["Mine"]
     assert saved(story).body == "Once"
-    again = pages["again"] = alice.post(url_of(story), form_of(refused, "_lock_again"))
+    again = pages["again"] = alice.send(refused, "_lock_again")
     assert state_of(again) == "again"
     assert form_of(again)["body"] == ["Mine"]
-    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    assert alice.send(again).status_code == 302
     assert saved(story).body == "Mine"
     assert not LockToken.objects.exists()
     for name, shown in pages.items():
         for mark in marks:
             assert mark in text_of(shown), name
     return pages
+
+
+def mixed(*bases, **attributes):
+    return type("Admin", bases, attributes)
 
 
 class ShortForm(forms.ModelForm):
@@ -136,10 +106,7 @@ def test_beside_a_class_that_takes_fields_out_of_the_form(alice, bob, story, ser
 
         fields = ["headline", "body"]
 
-    class Admin(WithoutUrgency, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(WithoutUrgency, LockableModelAdmin))
     pages = goes_its_way(alice, bob, story)
     for name in ("held", "wrong", "refused", "again"):
         assert "Keep it short" in text_of(pages[name])
@@ -164,43 +131,47 @@ def test_beside_a_class_that_takes_a_field_out_of_all_fields(alice, story, serve
             kwargs["fields"] = ["headline", "body"]
             return super().get_form(request, obj, change=change, **kwargs)
 
-    class Admin(Fields, LockableModelAdmin):
-        pass
-
-    serve(Admin)
-    page = alice.get(url_of(story))
+    serve(mixed(Fields, LockableModelAdmin))
+    page = alice.open(story)
     take_and_leave(story)
-    refused = alice.post(url_of(story), form_of(page, body="Mine"))
+    refused = alice.send(page, body="Mine")
     assert refused.status_code == 403
     assert [each.label for each in refused.context["lock_page"].differences] == ["Body"]
-    again = alice.post(url_of(story), form_of(refused, "_lock_again"))
-    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    again = alice.send(refused, "_lock_again")
+    assert alice.send(again).status_code == 302
     assert (saved(story).headline, saved(story).body) == ("As it was", "Mine")
 
 
-@pytest.mark.parametrize("first", ["locks", "other"])
-def test_beside_a_class_with_its_own_change_view(alice, bob, story, serve, first):
-    class Greeting(ShortAdmin):
-        def change_view(self, request, object_id, form_url="", extra_context=None):
-            extra_context = {**(extra_context or {}), "title": "Good morning"}
-            return super().change_view(request, object_id, form_url, extra_context)
-
-    bases = (LockableModelAdmin, Greeting)
-    serve(type("Admin", bases if first == "locks" else bases[::-1], {}))
-    goes_its_way(alice, bob, story, marks=["Good morning"])
+class GreetingInChangeView(ShortAdmin):
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        extra_context = {**(extra_context or {}), "title": "Good morning"}
+        return super().change_view(request, object_id, form_url, extra_context)
 
 
-@pytest.mark.parametrize("first", ["locks", "other"])
-def test_beside_a_class_with_its_own_changeform_view(alice, bob, story, serve, first):
-    class Greeting(ShortAdmin):
-        def changeform_view(
-            self, request, object_id=None, form_url="", extra_context=None
-        ):
-            extra_context = {**(extra_context or {}), "title": "Good morning"}
-            return super().changeform_view(request, object_id, form_url, extra_context)
+class GreetingInChangeformView(ShortAdmin):
+    def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
+        extra_context = {**(extra_context or {}), "title": "Good morning"}
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
-    bases = (LockableModelAdmin, Greeting)
-    serve(type("Admin", bases if first == "locks" else bases[::-1], {}))
+
+class GreetingInChangeForm(ShortAdmin):
+    def render_change_form(self, request, context, *args, **kwargs):
+        context["title"] = "Good morning"
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "bases",
+    [
+        (LockableModelAdmin, GreetingInChangeView),
+        (GreetingInChangeView, LockableModelAdmin),
+        (LockableModelAdmin, GreetingInChangeformView),
+        (GreetingInChangeformView, LockableModelAdmin),
+        (GreetingInChangeForm, LockableModelAdmin),
+    ],
+)
+def test_beside_a_class_with_views_of_its_own(alice, bob, story, serve, bases):
+    serve(mixed(*bases))
     goes_its_way(alice, bob, story, marks=["Good morning"])
 
 
@@ -216,10 +187,7 @@ def test_a_context_that_shows_the_buttons_does_not_bring_them_to_a_locked_page(
             }
             return super().change_view(request, object_id, form_url, extra_context)
 
-    class Admin(Showing, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Showing, LockableModelAdmin))
     goes_its_way(alice, bob, story)
 
 
@@ -228,13 +196,10 @@ def test_beside_a_class_with_its_own_queryset(alice, bob, story, serve):
         def get_queryset(self, request):
             return super().get_queryset(request).filter(is_urgent=False)
 
-    class Admin(Calm, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Calm, LockableModelAdmin))
     goes_its_way(alice, bob, story)
     urgent = Story.objects.create(headline="Urgent", is_urgent=True)
-    assert alice.get(url_of(urgent)).status_code == 302
+    assert alice.open(urgent).status_code == 302
     assert not LockToken.objects.exists()
 
 
@@ -250,13 +215,13 @@ def test_a_queryset_that_joins_and_counts(alice, bob, story, serve):
                 .distinct()
             )
 
+    @serve
     class Admin(Counting, LockableModelAdmin):
         readonly_fields = ["number"]
 
         def number(self, obj):
             return f"{obj.number} keywords"
 
-    serve(Admin)
     story.keywords.add(Keyword.objects.create(name="news"))
     goes_its_way(alice, bob, story, marks=["1 keywords"])
 
@@ -271,10 +236,7 @@ def test_beside_a_class_that_saves_its_own_way(alice, bob, story, serve):
             self.message_user(request, "Well done")
             return super().response_change(request, obj)
 
-    class Admin(Signing, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Signing, LockableModelAdmin))
     goes_its_way(alice, bob, story)
     assert saved(story).headline == "As it was (alice)"
     assert messages_of(alice.get("/admin/tests/story/"))[0] == "Well done"
@@ -293,10 +255,7 @@ def test_permissions_that_ask_no_super(alice, bob, story, serve):
         def has_delete_permission(self, request, obj=None):
             return True
 
-    class Admin(Generous, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+    serve(mixed(Generous, LockableModelAdmin))
     pages = goes_its_way(alice, bob, story)
     text = text_of(pages["locked"])
     assert 'name="headline"' not in text
@@ -304,48 +263,19 @@ def test_permissions_that_ask_no_super(alice, bob, story, serve):
     assert "deletelink" not in text
 
 
-def test_beside_a_class_with_its_own_change_form(alice, bob, story, serve):
-    class Rendering(ShortAdmin):
-        def render_change_form(self, request, context, *args, **kwargs):
-            context["title"] = "Good morning"
-            return super().render_change_form(request, context, *args, **kwargs)
-
-    class Admin(Rendering, LockableModelAdmin):
-        pass
-
-    serve(Admin)
-    goes_its_way(alice, bob, story, marks=["Good morning"])
-
-
-def test_a_template_of_the_project_s_own(alice, bob, story, serve, templates):
-    templates(
-        **{
-            "own.html": "{% extends 'admin/change_form.html' %}"
-            "{% block form_top %}<p>Good morning</p>{% endblock %}"
-        }
-    )
-
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "own.html"
-
-    serve(Admin)
-    goes_its_way(alice, bob, story, marks=["<p>Good morning</p>"])
-
-
-def test_a_template_for_the_model_by_its_name(alice, bob, story, serve, templates):
-    templates(
-        **{
-            "admin/tests/story/change_form.html": (
-                "{% extends 'admin/change_form.html' %}"
-                "{% block after_field_sets %}<p>Good morning</p>{% endblock %}"
-            )
-        }
-    )
-
-    class Admin(ShortAdmin, LockableModelAdmin):
-        pass
-
-    serve(Admin)
+@pytest.mark.parametrize(
+    ("name", "block", "attributes"),
+    [
+        ("own.html", "form_top", {"change_form_template": "own.html"}),
+        ("admin/tests/story/change_form.html", "after_field_sets", {}),
+    ],
+)
+def test_a_template_of_the_project_s_own(
+    alice, bob, story, serve, templates, name, block, attributes
+):
+    text = f"{{% block {block} %}}<p>Good morning</p>{{% endblock %}}"
+    templates(**{name: "{% extends 'admin/change_form.html' %}" + text})
+    serve(mixed(ShortAdmin, LockableModelAdmin, **attributes))
     goes_its_way(alice, bob, story, marks=["<p>Good morning</p>"])
 
 
@@ -361,20 +291,16 @@ def test_a_bare_template_saves_with_the_session_s_token(
 ):
     templates(**{"bare.html": BARE})
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "bare.html"
-
-    serve(Admin)
-    page = alice.get(url_of(story))
+    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
+    page = alice.open(story)
     assert holder_of(story) == alice.user
     assert "lock_token" not in form_of(page)
     # Another's form is refused, whatever the template shows.
-    theirs = bob.post(url_of(story), form_of(page, headline="Theirs"))
+    theirs = bob.send(page, headline="Theirs")
     assert theirs.status_code == 403
     assert form_of(theirs)["headline"] == ["Theirs"]
     assert saved(story).headline == "As it was"
-    answer = alice.post(url_of(story), form_of(page, headline="New"))
-    assert answer.status_code == 302
+    assert alice.send(page, headline="New").status_code == 302
     assert saved(story).headline == "New"
     assert not LockToken.objects.exists()
 
@@ -384,13 +310,10 @@ def test_a_bare_template_is_refused_when_the_lock_was_lost(
 ):
     templates(**{"bare.html": BARE})
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "bare.html"
-
-    serve(Admin)
-    page = alice.get(url_of(story))
+    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
+    page = alice.open(story)
     take_and_leave(story)
-    refused = alice.post(url_of(story), form_of(page, headline="Mine"))
+    refused = alice.send(page, headline="Mine")
     assert refused.status_code == 403
     assert form_of(refused)["headline"] == ["Mine"]
     assert saved(story).headline == "As it was"
@@ -409,26 +332,22 @@ def test_a_bare_template_with_the_tag_has_the_page_s_own_state(
     """Whatever token the template gives to the tag."""
     templates(**{"bare.html": HANDLED})
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "bare.html"
-
-    serve(Admin)
-    page = alice.get(url_of(story))
+    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
+    page = alice.open(story)
     assert state_of(page) == "held"
     assert token_of(page) == standing_token(story)
-    locked = bob.get(url_of(story))
+    locked = bob.open(story)
     assert state_of(locked) == "locked"
     assert "lock_token" not in form_of(locked)
     assert "Alice Writer" in text_of(locked)
     take_and_leave(story)
-    refused = alice.post(url_of(story), form_of(page, body="Mine"))
-    assert refused.status_code == 403
-    assert state_of(refused) == "refused"
-    again = alice.post(url_of(story), form_of(refused, "_lock_again"))
+    refused = alice.send(page, body="Mine")
+    assert_refused(refused)
+    again = alice.send(refused, "_lock_again")
     assert state_of(again) == "again"
     for shown in (page, locked, refused, again):
         assert text_of(shown).count("lock_tokens/admin.js") == 1
-    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    assert alice.send(again).status_code == 302
     assert saved(story).body == "Mine"
 
 
@@ -444,14 +363,11 @@ def test_beside_django_s_blocks_the_tag_shows_nothing_twice(
         }
     )
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        change_form_template = "own.html"
-
-    serve(Admin)
+    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="own.html"))
     if block != "extrahead":
         pages = goes_its_way(alice, bob, story)
     else:
-        pages = {"held": alice.get(url_of(story))}
+        pages = {"held": alice.open(story)}
     for page in pages.values():
         text = text_of(page)
         for part in ("lock_tokens/admin.js", "lock_tokens/admin.css"):
@@ -471,11 +387,10 @@ def test_a_template_of_the_project_s_own_for_the_question(
         }
     )
 
-    class Admin(ShortAdmin, LockableModelAdmin):
-        delete_confirmation_template = "own.html"
-
-    serve(Admin)
-    page = alice.get(url_of(story, "delete"))
+    serve(
+        mixed(ShortAdmin, LockableModelAdmin, delete_confirmation_template="own.html")
+    )
+    page = alice.open(story, "delete")
     assert "<p>Good morning</p>" in text_of(page)
     assert state_of(page) == "held"
     alice.post(url_of(story, "delete"), {"post": "yes"})
@@ -486,6 +401,7 @@ def test_a_template_of_the_project_s_own_for_the_question(
 def test_an_answer_of_the_project_s_own_that_is_rendered_already(
     alice, bob, story, serve
 ):
+    @serve
     class Admin(StoryAdmin):
         def render_change_form(self, request, context, *args, **kwargs):
             response = super().render_change_form(request, context, *args, **kwargs)
@@ -494,12 +410,11 @@ def test_an_answer_of_the_project_s_own_that_is_rendered_already(
         def render_delete_form(self, request, context):
             return HttpResponse("Are you sure?")
 
-    serve(Admin)
-    page = alice.get(url_of(story))
+    page = alice.open(story)
     assert state_of(page) == "held"
-    assert state_of(bob.get(url_of(story))) == "locked"
-    assert text_of(alice.get(url_of(story, "delete"))) == "Are you sure?"
-    assert alice.post(url_of(story), form_of(page, body="New")).status_code == 302
+    assert state_of(bob.open(story)) == "locked"
+    assert text_of(alice.open(story, "delete")) == "Are you sure?"
+    assert alice.send(page, body="New").status_code == 302
     assert saved(story).body == "New"
 
 
@@ -512,16 +427,12 @@ def test_a_change_form_that_is_rendered_below_is_left_alone(alice, story, serve)
         def render_delete_form(self, request, context):
             return super().render_delete_form(request, context).render()
 
-    class Admin(LockableModelAdmin, Early):
-        pass
-
-    serve(Admin)
-    page = alice.get(url_of(story))
+    serve(mixed(LockableModelAdmin, Early))
+    page = alice.open(story)
     assert page.status_code == 200
     assert holder_of(story) == alice.user
-    assert alice.get(url_of(story, "delete")).status_code == 200
-    answer = alice.post(url_of(story), form_of(page, body="New"))
-    assert answer.status_code == 302
+    assert alice.open(story, "delete").status_code == 200
+    assert alice.send(page, body="New").status_code == 302
     assert saved(story).body == "New"
 
 
@@ -529,10 +440,7 @@ def test_a_site_of_another_name(alice, bob, settings, story):
     site, other = new_site("newsroom"), new_site("admin")
     site.register(Story, StoryAdmin)
     other.register(Keyword)
-    settings.ROOT_URLCONF = (
-        path("newsroom/", site.urls),
-        *urls_of_site(other),
-    )
+    settings.ROOT_URLCONF = (path("newsroom/", site.urls), *urls_of_site(other))
     url = url_of(story, site="newsroom")
     assert url == f"/newsroom/tests/story/{story.pk}/change/"
     page = alice.get(url)
@@ -543,12 +451,12 @@ def test_a_site_of_another_name(alice, bob, settings, story):
     assert locked.context["lock_page"].list_url == list_of(Story, site="newsroom")
     deletion = bob.post(url_of(story, "delete", site="newsroom"), {"post": "yes"})
     assert deletion.url == url
-    answer = alice.post(url, form_of(page, headline="New"))
+    answer = alice.send(page, headline="New")
     assert answer.url == "/newsroom/tests/story/"
     assert saved(story).headline == "New"
     page = alice.get(url)
     alice.logout()
-    late = alice.post(url, form_of(page, headline="Late"))
+    late = alice.send(page, headline="Late")
     assert late.status_code == 403
     assert "/newsroom/login/?next=" in text_of(late)
     assert "Late" in text_of(late)
@@ -565,9 +473,9 @@ def test_a_site_that_lets_others_in_decides_who_is_signed_out(
     admin.sites.all_sites.discard(site)
     site.register(Story, StoryAdmin)
     settings.ROOT_URLCONF = urls_of_site(site)
-    page = bob.get(url_of(story))
+    page = bob.open(story)
     assert state_of(page) == "held"
-    late = alice.post(url_of(story), form_of(page, headline="Precious"))
+    late = alice.send(page, headline="Precious")
     assert late.status_code == 403
     assert "Precious" in text_of(late)
     assert saved(story).headline == "As it was"
@@ -609,8 +517,8 @@ def test_beside_a_mixin_that_imports(alice, bob, story, serve, templates, first)
     )
     bases = (LockableModelAdmin, ImportMixin)
     attributes = {"list_display": ["headline", "lock_state"], "form": ShortForm}
-    serve(type("Admin", bases if first == "locks" else bases[::-1], attributes))
-    alice.get(url_of(story))
+    serve(mixed(*bases[:: 1 if first == "locks" else -1], **attributes))
+    alice.open(story)
     page = text_of(bob.get(list_of(Story)))
     assert "<li>Import</li>" in page
     assert "Alice Writer, since" in page
@@ -646,30 +554,25 @@ def revert(somebody, story):
 def holders(serve):
     """Serve an admin with such a page; return who held the lock whenever it saved."""
 
-    class Admin(LockableModelAdmin, RevertMixin):
-        holders = []
-
-    serve(Admin)
-    return Admin.holders
+    return serve(mixed(LockableModelAdmin, RevertMixin, holders=[])).holders
 
 
 def test_a_page_of_another_package_writes_nothing_that_another_edits(
-    alice, bob, story, holders
+    alice, bob, story, page, holders
 ):
-    page = alice.get(url_of(story))
     for somebody in (bob, alice.elsewhere()):
         assert revert(somebody, story).status_code == 403
     assert saved(story).headline == "As it was"
     assert holders == []
     assert standing_token(story) == token_of(page)
-    assert alice.post(url_of(story), form_of(page, body="Mine")).status_code == 302
+    assert alice.send(page, body="Mine").status_code == 302
     assert saved(story).body == "Mine"
 
 
 def test_a_page_of_another_package_saves_under_a_lock_of_its_own(
     alice, bob, story, holders
 ):
-    bob.get(url_of(story))
+    bob.open(story)
     expire(story)
     assert text_of(revert(alice, story)) == "Reverted"
     assert saved(story).headline == "Reverted"
@@ -678,31 +581,25 @@ def test_a_page_of_another_package_saves_under_a_lock_of_its_own(
 
 
 def test_one_s_own_open_page_is_void_after_a_page_of_another_package_saved(
-    alice, story, holders
+    alice, story, page, holders
 ):
-    page = alice.get(url_of(story))
     assert text_of(revert(alice, story)) == "Reverted"
     assert holders == [alice.user]
-    stale = alice.post(url_of(story), form_of(page, body="Mine"))
-    assert stale.status_code == 403
-    assert form_of(stale)["body"] == ["Mine"]
+    stale = alice.send(page, body="Mine")
+    assert_refused(stale, body="Mine")
     assert (saved(story).headline, saved(story).body) == ("Reverted", "Once")
 
 
 def test_an_error_in_a_page_of_another_package_gives_its_lock_up(alice, story, serve):
-    class Admin(LockableModelAdmin, RevertMixin):
-        holders = property(lambda self: 1 / 0)
-
-    serve(Admin)
+    serve(mixed(LockableModelAdmin, RevertMixin, holders=property(lambda self: 1 / 0)))
     with pytest.raises(ZeroDivisionError):
         revert(alice, story)
     assert not LockToken.objects.exists()
     assert saved(story).headline == "As it was"
 
 
-def test_the_pages_with_locks_save_under_the_one_that_they_have(alice, story, holders):
-    page = alice.get(url_of(story))
-    alice.post(url_of(story), form_of(page, body="New"))
+def test_the_pages_with_locks_save_under_the_one_that_they_have(alice, page, holders):
+    alice.send(page, body="New")
     add = alice.get("/admin/tests/story/add/")
     alice.post("/admin/tests/story/add/", form_of(add, headline="Another"))
     assert holders == [alice.user, None]
@@ -724,21 +621,21 @@ def test_what_a_class_behind_writes_on_a_refused_post_does_not_stay(
                 return HttpResponse("Published")
             return super().changeform_view(request, object_id, form_url, extra_context)
 
-    class Admin(LockableModelAdmin, Publishing):
-        fields = ["headline", "body"]
-
-    serve(Admin)
-    page = alice.get(url_of(story))
+    serve(mixed(LockableModelAdmin, Publishing, fields=["headline", "body"]))
+    page = alice.open(story)
     take_and_leave(story)
     for more in ({}, {"answer": "1"}):
         data = form_of(page, button, "_publish", body="Mine") | more
         answer = alice.post(url_of(story), data)
         assert not saved(story).is_urgent
         assert saved(story).body == "Once"
-        assert text_of(answer) == "Published" if more else form_of(answer)["body"]
+        if more:
+            assert text_of(answer) == "Published"
+        else:
+            assert form_of(answer)["body"] == ["Mine"]
     # With the lock it stays.
-    page = alice.get(url_of(story))
-    alice.post(url_of(story), form_of(page, "_publish", body="Mine"))
+    page = alice.open(story)
+    alice.send(page, "_publish", body="Mine")
     assert saved(story).is_urgent
 
 
@@ -747,27 +644,26 @@ def test_two_admins_of_one_model_share_its_locks(alice, bob, settings, story):
     one.register(Story, StoryAdmin)
     two.register(Story, StoryAdmin)
     settings.ROOT_URLCONF = (path("newsroom/", two.urls), *urls_of_site(one))
-    alice.get(url_of(story))
-    assert state_of(bob.get(url_of(story, site="newsroom"))) == "locked"
+    alice.open(story)
+    assert state_of(bob.open(story, site="newsroom")) == "locked"
 
 
 def test_without_the_api_the_pages_work_all_the_same(alice, bob, settings, story):
     site = new_site()
-    site.register(Story, type("Admin", (ShortAdmin, LockableModelAdmin), {}))
+    site.register(Story, mixed(ShortAdmin, LockableModelAdmin))
     settings.ROOT_URLCONF = (path("admin/", site.urls),)
     pages = goes_its_way(alice, bob, story)
     for page in pages.values():
         assert not page.context["lock_page"].has_client
         assert "lock_tokens/lock_tokens.js" not in text_of(page)
-    bob.get(url_of(story, "delete"))
-    answer = bob.post(url_of(story, "delete"), {"post": "yes"})
-    assert answer.status_code == 302
+    bob.open(story, "delete")
+    assert bob.post(url_of(story, "delete"), {"post": "yes"}).status_code == 302
     assert not Story.objects.exists()
 
 
 def test_a_model_that_the_api_may_not_know_has_no_client(alice, settings, story):
     settings.LOCK_TOKENS = {"API_MODELS": ["tests.Article"]}
-    page = alice.get(url_of(story))
+    page = alice.open(story)
     assert state_of(page) == "held"
     assert not page.context["lock_page"].has_client
 
@@ -783,27 +679,25 @@ def test_what_the_api_cannot_find_has_no_client(alice, settings):
     site.register(Draft, Admin)
     settings.ROOT_URLCONF = urls_of_site(site)
     hidden = Draft._base_manager.create(draft=False)
-    page = alice.get(url_of(hidden))
+    page = alice.open(hidden)
     assert state_of(page) == "held"
     assert not page.context["lock_page"].has_client
-    answer = alice.post(url_of(hidden), form_of(page, user="alice"))
-    assert answer.status_code == 302
+    assert alice.send(page, user="alice").status_code == 302
     assert Draft._base_manager.get().user == "alice"
-    page = alice.get(url_of(hidden))
+    page = alice.open(hidden)
     take_and_leave(hidden)
-    refused = alice.post(url_of(hidden), form_of(page, user="bob"))
-    assert refused.status_code == 403
-    assert form_of(refused)["user"] == ["bob"]
+    refused = alice.send(page, user="bob")
+    assert_refused(refused, user="bob")
 
 
 def test_attributes_reach_the_page(alice, story, serve):
+    @serve
     class Admin(StoryAdmin):
         lock_timeout = 90.5
         lock_renew = False
         lock_release_on_leave = False
 
-    serve(Admin)
-    text = text_of(alice.get(url_of(story)))
+    text = text_of(alice.open(story))
     assert 'data-timeout="90.5"' in text
     assert 'data-renew="false"' in text
     assert 'data-leave="false"' in text
@@ -816,16 +710,16 @@ def test_numbers_and_times_of_the_page_are_not_localized(alice, settings, story,
     settings.LANGUAGE_CODE = "de"
     settings.USE_THOUSAND_SEPARATOR = True
     serve(Admin)
-    assert 'data-timeout="3600.5"' in text_of(alice.get(url_of(story)))
+    assert 'data-timeout="3600.5"' in text_of(alice.open(story))
 
 
 def test_form_urls_and_other_forms_are_kept(alice, story, serve):
+    @serve
     class Admin(ShortAdmin, LockableModelAdmin):
         def change_view(self, request, object_id, form_url="", extra_context=None):
             return super().change_view(request, object_id, "/elsewhere/", extra_context)
 
-    serve(Admin)
-    assert 'action="/elsewhere/"' in text_of(alice.get(url_of(story)))
+    assert 'action="/elsewhere/"' in text_of(alice.open(story))
 
 
 def test_a_form_s_own_is_valid_still_decides(alice, story, serve):
@@ -833,17 +727,12 @@ def test_a_form_s_own_is_valid_still_decides(alice, story, serve):
         def is_valid(self):
             return super().is_valid() and self.data["headline"] != "Bad"
 
-    class Admin(LockableModelAdmin):
-        form = Strict
-
-    serve(Admin)
-    page = alice.get(url_of(story))
-    answer = alice.post(url_of(story), form_of(page, headline="Bad"))
-    assert answer.status_code == 200
+    serve(mixed(LockableModelAdmin, form=Strict))
+    page = alice.open(story)
+    assert alice.send(page, headline="Bad").status_code == 200
     assert standing_token(story) == token_of(page)
     expire(story)
-    answer = alice.post(url_of(story), form_of(page, headline="Good"))
-    assert answer.status_code == 302
+    assert alice.send(page, headline="Good").status_code == 302
     assert saved(story).headline == "Good"
 
 
@@ -853,14 +742,14 @@ def test_a_field_that_a_form_alone_has_is_no_difference_of_the_object(
     class Form(forms.ModelForm):
         reason = forms.CharField(required=False, initial="None yet")
 
+    @serve
     class Admin(LockableModelAdmin):
         form = Form
         fields = ["headline", "reason"]
 
-    serve(Admin)
-    page = alice.get(url_of(story))
+    page = alice.open(story)
     take_and_leave(story)
-    refused = alice.post(url_of(story), form_of(page, reason="Because"))
+    refused = alice.send(page, reason="Because")
     assert refused.status_code == 403
     (difference,) = refused.context["lock_page"].differences
     assert (difference.label, difference.current) == ("Reason", "None yet")
@@ -880,11 +769,8 @@ def test_a_package_that_asks_before_it_saves_keeps_the_lock_meanwhile(
                 return HttpResponse("Are you sure?")
             return super().changeform_view(request, *args, **kwargs)
 
-    class Admin(LockableModelAdmin, Asking):
-        fields = ["headline"]
-
-    serve(Admin)
-    page = alice.get(url_of(story))
+    serve(mixed(LockableModelAdmin, Asking, fields=["headline"]))
+    page = alice.open(story)
     form = form_of(page, headline="Good")
     assert alice.post(url_of(story), form).content == b"Are you sure?"
     assert standing_token(story) == token_of(page)

@@ -26,7 +26,6 @@ from tests.support.admin_site import (
     form_of,
     holder_of,
     messages_of,
-    new_site,
     person,
     standing_token,
     state_of,
@@ -34,39 +33,14 @@ from tests.support.admin_site import (
     text_of,
     token_of,
     url_of,
-    urls_of_site,
 )
 from tests.support.helpers import expire, lock_row, race
-
-pytestmark = [pytest.mark.urls("tests.support.admin_site"), pytest.mark.django_db]
 
 YES = {"post": "yes"}
 
 
-@pytest.fixture
-def story():
-    return Story.objects.create(headline="As it was", body="Once")
-
-
-@pytest.fixture
-def alice():
-    return person("alice")
-
-
-@pytest.fixture
-def bob():
-    return person("bob")
-
-
-def serve(settings, *models, model_admin=StoryAdmin, name="admin"):
-    site = new_site(name)
-    site.register(models or [Story], model_admin)
-    settings.ROOT_URLCONF = urls_of_site(site)
-    return site
-
-
 def question_of(somebody, obj):
-    page = somebody.get(url_of(obj, "delete"))
+    page = somebody.open(obj, "delete")
     assert page.status_code == 200
     assert "Are you sure" in text_of(page)
     return page
@@ -84,28 +58,23 @@ def test_the_question_locks_the_object(alice, bob, story):
     page = question_of(alice, story)
     assert state_of(page) == "held"
     assert holder_of(story) == alice.user
-    assert state_of(bob.get(url_of(story))) == "locked"
+    assert state_of(bob.open(story)) == "locked"
 
 
-def test_yes_deletes_the_object_and_its_lock(alice, story):
+def test_yes_deletes_the_object_and_its_lock_and_forgets_the_token(alice, story):
     question_of(alice, story)
+    lock_key = LockToken.objects.key_of(story)
+    assert get_session_token(lock_key, alice.session)
     answer = answer_to(alice, story)
     assert answer.redirect_chain[0][0] == "/admin/tests/story/"
     assert not is_there(story)
     assert not LockToken.objects.exists()
+    assert get_session_token(lock_key, alice.session) is None
     assert LogEntry.objects.get().is_deletion()
 
 
-def test_yes_forgets_the_token(alice, story):
-    question_of(alice, story)
-    lock_key = LockToken.objects.key_of(story)
-    assert get_session_token(lock_key, alice.session)
-    answer_to(alice, story)
-    assert get_session_token(lock_key, alice.session) is None
-
-
 def test_what_another_edits_is_not_asked_about(alice, bob, story):
-    token = token_of(alice.get(url_of(story)))
+    token = token_of(alice.open(story))
     page = bob.get(url_of(story, "delete"), follow=True)
     assert page.redirect_chain == [(url_of(story), 302)]
     assert "Alice Writer" in messages_of(page)[0]
@@ -115,7 +84,7 @@ def test_what_another_edits_is_not_asked_about(alice, bob, story):
 
 
 def test_what_another_edits_is_not_deleted(alice, bob, story):
-    token = token_of(alice.get(url_of(story)))
+    token = token_of(alice.open(story))
     page = answer_to(bob, story)
     assert page.redirect_chain == [(url_of(story), 302)]
     assert "Not deleted" in messages_of(page)[0]
@@ -135,14 +104,14 @@ def test_whom_nobody_knows_keeps_it_too(bob, story):
 
 
 def test_one_s_own_lock_in_another_browser_keeps_it(alice, story):
-    alice.get(url_of(story))
+    alice.open(story)
     page = answer_to(alice.elsewhere(), story)
     assert "Not deleted" in messages_of(page)[0]
     assert is_there(story)
 
 
 def test_from_one_s_own_change_page_it_can_be_deleted(alice, story):
-    token = token_of(alice.get(url_of(story)))
+    token = token_of(alice.open(story))
     question_of(alice, story)
     assert standing_token(story) == token
     answer_to(alice, story)
@@ -160,7 +129,7 @@ def test_without_a_question_nothing_is_deleted(alice, story):
 def test_a_stale_question_deletes_nothing(alice, bob, story):
     question_of(alice, story)
     expire(story)
-    theirs = form_of(bob.get(url_of(story)), headline="Better")
+    theirs = form_of(bob.open(story), headline="Better")
     assert bob.post(url_of(story), theirs).status_code == 302
     page = answer_to(alice, story)
     assert page.redirect_chain == [(url_of(story), 302)]
@@ -179,13 +148,12 @@ def test_a_stale_question_deletes_nothing_also_after_a_look_in_another_tab(
     page = question_of(alice, story)
     void = page.context["lock_page"].token
     take_and_leave(story)
-    other_tab = alice.get(url_of(story))
+    other_tab = alice.open(story)
     answer = answer_to(alice, story, lock_token=void)
     assert "Not deleted" in messages_of(answer)[0]
     assert is_there(story)
     # The other tab can still be saved.
-    saved = alice.post(url_of(story), form_of(other_tab, headline="New"))
-    assert saved.status_code == 302
+    assert alice.send(other_tab, headline="New").status_code == 302
 
 
 def test_the_question_s_own_token_deletes(alice, story):
@@ -210,7 +178,7 @@ def test_the_question_s_expired_lock_deletes_if_nobody_took_it(alice, story):
 
 def test_whoever_may_not_delete_locks_nothing(story):
     carol = person("carol", "tests.change_story", "tests.view_story")
-    assert carol.get(url_of(story, "delete")).status_code == 403
+    assert carol.open(story, "delete").status_code == 403
     assert carol.post(url_of(story, "delete"), YES).status_code == 403
     assert is_there(story)
     assert not LockToken.objects.exists()
@@ -236,8 +204,7 @@ def test_an_object_that_is_missing_is_redirected_as_django_does(alice, story):
 
 
 def test_whoever_is_signed_out_deletes_nothing(story):
-    answer = Client().post(url_of(story, "delete"), YES)
-    assert answer.status_code == 302
+    assert Client().post(url_of(story, "delete"), YES).status_code == 302
     assert is_there(story)
 
 
@@ -248,16 +215,15 @@ def test_a_head_request_locks_nothing(alice, story):
 
 def test_a_question_that_nobody_sees_yet_locks_nothing(alice, story):
     url = url_of(story, "delete")
-    page = alice.get(url, headers={"sec-purpose": "prefetch"})
-    assert page.status_code == 503
+    assert alice.get(url, headers={"sec-purpose": "prefetch"}).status_code == 503
     assert not LockToken.objects.exists()
 
 
-def test_lock_timeout_is_the_life_of_the_question_s_lock(alice, settings, story):
+def test_lock_timeout_is_the_life_of_the_question_s_lock(alice, serve, story):
+    @serve
     class Admin(StoryAdmin):
         lock_timeout = 30
 
-    serve(settings, model_admin=Admin)
     question_of(alice, story)
     lock = lock_row(story).get()
     assert (lock.expires_at - lock.locked_at).total_seconds() == pytest.approx(30)
@@ -274,7 +240,7 @@ def test_a_popup_deletes_and_closes(alice, story):
 
 @pytest.mark.parametrize("hook", ["delete_model", "response_delete"])
 def test_an_error_undoes_the_deletion_and_the_lock_still_stands(
-    alice, settings, story, hook
+    alice, serve, story, hook
 ):
     class Admin(StoryAdmin):
         pass
@@ -284,7 +250,7 @@ def test_an_error_undoes_the_deletion_and_the_lock_still_stands(
         raise RuntimeError("the disk is full")
 
     setattr(Admin, hook, fail)
-    serve(settings, model_admin=Admin)
+    serve(Admin)
     page = question_of(alice, story)
     with pytest.raises(RuntimeError):
         alice.post(url_of(story, "delete"), YES)
@@ -294,14 +260,14 @@ def test_an_error_undoes_the_deletion_and_the_lock_still_stands(
     assert get_session_token(story, alice.session) == standing_token(story)
 
 
-def test_a_void_token_in_the_project_s_own_code_is_not_hidden(alice, settings, story):
+def test_a_void_token_in_the_project_s_own_code_is_not_hidden(alice, serve, story):
     other = Story.objects.create(headline="Another")
 
+    @serve
     class Admin(StoryAdmin):
         def delete_model(self, request, obj):
             LockToken.objects.renew(other, "0" * 32)
 
-    serve(settings, model_admin=Admin)
     question_of(alice, story)
     with pytest.raises(InvalidToken):
         alice.post(url_of(story, "delete"), YES)
@@ -316,7 +282,7 @@ def test_whoever_may_only_delete_goes_back_to_the_index(story):
 
 def test_whoever_may_only_delete_is_told_who_edits_where_they_may_look(alice, story):
     carol = person("carol", "tests.delete_story", "tests.delete_comment")
-    alice.get(url_of(story))
+    alice.open(story)
     asked = carol.get(url_of(story, "delete"), follow=True)
     answered = answer_to(carol, story)
     for page, what in ((asked, "Alice Writer"), (answered, "Not deleted")):
@@ -333,8 +299,8 @@ def test_whoever_may_only_delete_is_told_who_edits_where_they_may_look(alice, st
 def test_what_another_edits_is_not_deleted_along(alice, bob, story):
     comment = story.comment_set.create(text="Being edited")
     story.comment_set.create(text="Free")
-    token = token_of(alice.get(url_of(comment)))
-    for page in (bob.get(url_of(story, "delete")), answer_to(bob, story)):
+    token = token_of(alice.open(comment))
+    for page in (bob.open(story, "delete"), answer_to(bob, story)):
         assert page.status_code == 200
         text = text_of(page)
         assert "Cannot delete" in text
@@ -350,7 +316,7 @@ def test_what_another_edits_is_not_deleted_along(alice, bob, story):
 
 def test_what_one_edits_oneself_is_deleted_along(alice, story):
     comment = story.comment_set.create(text="Mine")
-    alice.get(url_of(comment))
+    alice.open(comment)
     question_of(alice, story)
     answer_to(alice, story)
     assert not is_there(story)
@@ -359,7 +325,7 @@ def test_what_one_edits_oneself_is_deleted_along(alice, story):
 
 def test_what_nobody_edits_any_more_is_deleted_along(alice, bob, story):
     comment = story.comment_set.create(text="Was being edited")
-    alice.get(url_of(comment))
+    alice.open(comment)
     expire(comment)
     question_of(bob, story)
     answer_to(bob, story)
@@ -379,8 +345,8 @@ def test_another_s_many_to_many_partner_is_no_obstacle(alice, bob, story):
 
 def test_a_parent_row_that_another_edits_is_not_deleted_along(alice, bob):
     feature = Feature.objects.create(title="As it was")
-    alice.get(url_of(feature.article_ptr))
-    bob.get(url_of(feature, "delete"))
+    alice.open(feature.article_ptr)
+    bob.open(feature, "delete")
     page = answer_to(bob, feature)
     assert "Alice Writer" in text_of(page)
     assert is_there(feature)
@@ -389,8 +355,8 @@ def test_a_parent_row_that_another_edits_is_not_deleted_along(alice, bob):
 
 def test_a_child_row_that_another_edits_is_not_deleted_along(alice, bob):
     feature = Feature.objects.create(title="As it was")
-    alice.get(url_of(feature))
-    bob.get(url_of(feature.article_ptr, "delete"))
+    alice.open(feature)
+    bob.open(feature.article_ptr, "delete")
     page = answer_to(bob, feature.article_ptr)
     assert "Alice Writer" in text_of(page)
     assert is_there(feature)
@@ -399,19 +365,12 @@ def test_a_child_row_that_another_edits_is_not_deleted_along(alice, bob):
 def test_what_may_not_be_deleted_along_is_protected_as_in_django(story):
     story.comment_set.create(text="Not yours")
     carol = person("carol", "tests.delete_story", "tests.view_story")
-    page = carol.get(url_of(story, "delete"))
+    page = carol.open(story, "delete")
     assert page.context["perms_lacking"] == {"comment"}
     assert carol.post(url_of(story, "delete"), YES).status_code == 403
     assert is_there(story)
     assert Comment.objects.exists()
-
-
-def test_what_may_not_be_deleted_along_leaves_the_lock(story):
-    """The page that says so is still open."""
-    story.comment_set.create(text="Not yours")
-    carol = person("carol", "tests.delete_story", "tests.view_story")
-    carol.get(url_of(story, "delete"))
-    carol.post(url_of(story, "delete"), YES)
+    # The page that says so is still open.
     assert holder_of(story) == carol.user
 
 
@@ -435,7 +394,7 @@ def test_models_of_all_kinds(alice, bob, model):
 
 def test_a_key_that_no_lock_can_have_is_deleted_as_in_django_with_a_warning(alice):
     label = Label.objects.create(name="x" * 256)
-    page = alice.get(url_of(label, "delete"))
+    page = alice.open(label, "delete")
     assert any("cannot be locked" in message for message in messages_of(page))
     assert alice.post(url_of(label, "delete"), YES).status_code == 302
     assert not is_there(label)
@@ -446,7 +405,7 @@ def test_an_object_that_is_asked_for_by_another_field(alice, bob):
     desk = Desk.objects.create(name="sports")
     Shift.objects.create(desk=desk)
     url = "/admin/tests/desk/sports/delete/?_to_field=name"
-    alice.get(url_of(desk))
+    alice.open(desk)
     bob.post(url, YES)
     assert is_there(desk)
     assert alice.post(url, YES).status_code == 302
@@ -456,7 +415,7 @@ def test_an_object_that_is_asked_for_by_another_field(alice, bob):
 
 
 @pytest.mark.django_db(databases=["default", "other"])
-def test_an_object_of_another_database(alice, bob, settings):
+def test_an_object_of_another_database(alice, bob, serve):
     class Admin(TextAdmin):
         def get_queryset(self, request):
             return super().get_queryset(request).using("other")
@@ -464,9 +423,9 @@ def test_an_object_of_another_database(alice, bob, settings):
         def delete_model(self, request, obj):
             obj.delete(using="other")
 
-    serve(settings, Plain, model_admin=Admin)
+    serve(Admin, Plain)
     plain = Plain.objects.using("other").create(title="As it was")
-    assert alice.get(url_of(plain, "delete")).status_code == 200
+    assert alice.open(plain, "delete").status_code == 200
     assert LockToken.objects.using("other").get().locked_by_id == alice.user.pk
     bob.post(url_of(plain, "delete"), YES)
     assert Plain.objects.using("other").exists()
@@ -486,7 +445,7 @@ def test_an_edit_and_a_deletion_never_both_win(alice, bob):
         question_of(bob, story)
         expire(story)
         page, _answer = race(
-            lambda story=story: alice.get(url_of(story)),
+            lambda story=story: alice.open(story),
             lambda story=story: bob.post(url_of(story, "delete"), YES),
         )
         if page.status_code == 200 and state_of(page) == "held":
@@ -498,15 +457,15 @@ def test_an_edit_and_a_deletion_never_both_win(alice, bob):
 @pytest.mark.race
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
-def test_nobody_gets_the_object_while_it_is_being_deleted(alice, bob, settings, story):
+def test_nobody_gets_the_object_while_it_is_being_deleted(alice, bob, serve, story):
     seen = []
 
+    @serve
     class Admin(StoryAdmin):
         def delete_model(self, request, obj):
-            seen.extend(race(lambda: state_of(bob.get(url_of(story)))))
+            seen.extend(race(lambda: state_of(bob.open(story))))
             super().delete_model(request, obj)
 
-    serve(settings, model_admin=Admin)
     question_of(alice, story)
     answer_to(alice, story)
     assert seen == ["locked"]
