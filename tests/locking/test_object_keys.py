@@ -206,7 +206,7 @@ def test_a_bad_key_is_a_clear_error(article):
     with pytest.raises(ValueError, match="256 characters"):
         Label.objects.create(name="x" * 256).lock()
     article.pk = "five"
-    with pytest.raises(ValueError, match=r"not a key of tests.Article"):
+    with pytest.raises(ValueError, match=r"not a valid key of tests.Article"):
         article.is_locked()
 
 
@@ -243,6 +243,6 @@ def test_lock_key_of_a_primary_key_and_of_a_row(article):
     assert LockToken.objects.key_of(lock_key) is lock_key
     assert lock_key.model is Article
     assert lock_key.using == router.db_for_write(LockToken)
-    with pytest.raises(ValueError, match="not a key"):
+    with pytest.raises(ValueError, match="not a valid key"):
         LockToken.objects.key_of_pk(Article, "x")
     assert LockToken.objects.filter(expires_at__gt=UTCNow()).count() == 1

@@ -673,7 +673,7 @@ def test_the_mixin_must_stand_before_the_view():
         queryset = Article.objects.all()
 
     for view in (APIView, GenericAPIView, ViewSet, ModelViewSet, Base):
-        with pytest.raises(TypeError, match="must stand before"):
+        with pytest.raises(TypeError, match="must come before"):
             type("Late", (view, LockableViewSetMixin), {})
         made = type("Early", (LockableViewSetMixin, view), {})
         type("Child", (made,), {})
@@ -685,7 +685,7 @@ def test_a_mixin_of_ones_own_may_have_it():
         lock_required = True
 
     assert type("Early", (Ours, ModelViewSet), {}).lock_required
-    with pytest.raises(TypeError, match="must stand before"):
+    with pytest.raises(TypeError, match="must come before"):
         type("Late", (ModelViewSet, Ours), {})
 
 

@@ -100,7 +100,7 @@ def test_the_template_hook(refuse, client, article, settings):
     # It is also what gives back the input for an object that is gone.
     answer = client.post("/0/", {"title": "typed"})
     assert answer.status_code == 404
-    assert answer.content.decode().strip().startswith("typed No article")
+    assert answer.content.decode().strip().startswith("typed There is no article")
 
 
 def test_without_a_hook_there_is_a_plain_page(refuse, client, article):

@@ -135,7 +135,7 @@ def test_a_void_token_s_page_says_that_the_lock_has_ended(save, client, article)
     answer = client.post(f"/{article.pk}/", {"lock_token": void, "title": "Mine"})
     assert answer.status_code == 403
     page = page_of(answer)
-    assert "You do not hold the lock" in page.text
+    assert "You are no longer editing this" in page.text
     assert str(article) in page.text
     assert "were not saved" in page.text
     assert "Somebody else is editing this" not in page.text
@@ -144,7 +144,7 @@ def test_a_void_token_s_page_says_that_the_lock_has_ended(save, client, article)
 def test_a_void_token_s_page_names_who_holds_the_lock_now(save, client, article):
     article.lock(user=User.objects.create(username="alice"))
     page = page_of(client.post(f"/{article.pk}/", {"title": "Mine"}))
-    assert "You do not hold the lock" in page.text
+    assert "You are no longer editing this" in page.text
     assert "alice is editing it now" in page.text
 
 
@@ -157,13 +157,13 @@ def test_input_for_an_object_that_is_gone_is_given_back(view, client, request, a
     assert answer.status_code == 404
     assert answer["Cache-Control"] == "no-store"
     page = page_of(answer)
-    assert "This is no longer here" in page.text
+    assert "This is no longer available" in page.text
     assert page.textareas == ["Mine"]
     assert page.of("a") == []
     # Without input the project's own 404 page is enough.
     for answer in (client.get(url), client.post(url), client.post(url, {"title": ""})):
         assert answer.status_code == 404
-        assert "This is no longer here" not in answer.content.decode()
+        assert "This is no longer available" not in answer.content.decode()
 
 
 def test_names_are_escaped(serve, client):
@@ -468,7 +468,7 @@ def test_refuse_answers_for_views_of_the_project_s_own(article):
     assert page.textareas == ["Mine"]
     # Neither the times nor the holder are known: none is invented.
     assert "Since" not in page.text
-    assert "None" not in page.text.replace("None of it is lost", "")
+    assert "None" not in page.text.replace("Nothing is lost", "")
 
 
 def test_refuse_takes_another_template(article, settings):

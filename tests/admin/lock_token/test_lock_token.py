@@ -185,7 +185,7 @@ def test_a_lock_without_a_user_and_one_whose_user_is_gone(
     lock(story)
     assert cells(chief.get(LIST), "holder") == ["unknown"]
     lock_row(story).update(locked_by=999)
-    assert cells(chief.get(LIST), "holder") == ["gone (key 999)"]
+    assert cells(chief.get(LIST), "holder") == ["deleted (key 999)"]
 
 
 # The link
@@ -266,7 +266,7 @@ def broken_locks():
             locked_object_content_type=content_type, locked_object_id=text
         )
     return [
-        f"gone (key {text})" for text in (key, "no number", "1" * 30, "7", "1,en")
+        f"deleted (key {text})" for text in (key, "no number", "1" * 30, "7", "1,en")
     ] + [f'<a href="/admin/tests/story/{story.pk}/change/">Here</a>']
 
 
@@ -301,7 +301,7 @@ def test_a_lock_without_a_content_type_is_shown_and_released(chief, released):
         broken.save_base(force_insert=True)
     response = chief.get(LIST)
     assert cells(response, "locked_object_type") == ["Unknown type (key 9999)"]
-    assert cells(response, "locked_object_link") == ["gone (key 5)"]
+    assert cells(response, "locked_object_link") == ["deleted (key 5)"]
     assert chief.get(url(broken)).status_code == 200
     assert chief.get(url(broken, "delete")).status_code == 200
     answer, heard = released(lambda: chief.post(url(broken, "delete"), {"post": "yes"}))
@@ -388,7 +388,7 @@ def test_filters_by_holder(chief, held, alice, django_user_model):
     holders = chief.get(LIST).context["cl"].filter_specs[2].lookup_choices
     assert [name for value, name in holders] == [
         "Alice Liddell",
-        "gone (key 999)",
+        "deleted (key 999)",
         "unknown",
     ]
 
@@ -552,7 +552,7 @@ def log():
 def test_the_detail_page_releases_after_asking(chief, held, story, released):
     page = chief.get(url(held, "delete")).content.decode()
     assert "Release the lock?" in page
-    assert "Only the lock ends. The object stays as it is." in page
+    assert "Only the lock is released. The object itself does not change." in page
     assert "The lock of Alice Liddell on story “Flood”" in page
     assert LockableModel.is_locked(story)
     response, heard = released(
@@ -576,7 +576,7 @@ def test_the_list_releases_after_asking(chief, held, story, released):
     also = lock(other)
     page = chief.post(LIST, of_action([held, also])).content.decode()
     assert "Release the selected locks?" in page
-    assert "Only the lock ends. The object stays as it is." in page
+    assert "Only the lock is released. The object itself does not change." in page
     assert "The lock of Alice Liddell on story “Flood”" in page
     assert "The lock of somebody on label “Label object (a)”" in page
     lost = Story.objects.create(headline="Storm")
@@ -641,7 +641,7 @@ def test_a_lock_that_ended_before_the_click_is_not_found(chief, held, story, ali
         response = chief.get(url(held, view), follow=True)
         assert response.redirect_chain == [(LIST, 302)]
         (text,) = said(response)
-        assert text.startswith("This lock has ended")
+        assert text.startswith("This lock no longer exists")
     chief.post(url(held, "delete"), {"post": "yes"})
     assert LockToken.objects.get() == successor
 
@@ -664,7 +664,7 @@ def test_a_lock_that_was_taken_meanwhile_stays(chief, held, taken_meanwhile):
     response = chief.post(url(held, "delete"), {"post": "yes"}, follow=True)
     assert response.redirect_chain == [(LIST, 302)]
     (text,) = said(response)
-    assert text.startswith("This lock has ended")
+    assert text.startswith("This lock no longer exists")
     assert LockToken.objects.count() == 1
     assert log() == []
 
@@ -680,7 +680,9 @@ def test_the_action_leaves_locks_alone_that_were_taken_meanwhile(
     response = chief.post(LIST, chosen, follow=True)
     done, left = said(response)
     assert done == "1 lock was released."
-    assert left.startswith("2 selected locks had ended or changed meanwhile.")
+    assert left.startswith(
+        "2 selected locks were not released because they had already ended or changed."
+    )
     successor = LockToken.objects.get()
     assert successor.locked_object == held.locked_object
     assert successor.token_str != held.token_str
@@ -698,7 +700,9 @@ def test_a_lock_that_left_the_filtered_list_is_not_released(chief, held, story):
     held.renew()
     response = chief.post(page, of_action([held], post="yes"), follow=True)
     (text,) = said(response)
-    assert text.startswith("1 selected lock had ended or changed meanwhile.")
+    assert text.startswith(
+        "1 selected lock was not released because it had already ended or changed."
+    )
     assert LockableModel.is_locked(story)
 
 
@@ -721,7 +725,7 @@ def test_a_project_may_permit_by_lock(chief, held, django_user_model, rf):
     request.user = django_user_model.objects.get(username="chief")
     response = locks.delete_selected(request, queryset)
     assert response.context_data["perms_lacking"] == {"lock token"}
-    assert response.context_data["title"] == "Cannot release these locks"
+    assert response.context_data["title"] == "You cannot release these locks"
 
 
 def test_other_actions_release_through_the_manager(

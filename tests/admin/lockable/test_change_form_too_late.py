@@ -139,7 +139,7 @@ def test_what_one_may_not_see_any_more_is_not_said_to_be_deleted(alice, serve, s
     answer = alice.send(page, headline="Precious")
     assert answer.status_code == 404
     assert "Precious" in text_of(answer)
-    assert "or you may not see it any more" in text_of(answer)
+    assert "or you are no longer allowed to see it" in text_of(answer)
     assert "omebody has deleted" not in text_of(answer)
     assert saved(story).headline == "As it was"
 
@@ -180,7 +180,7 @@ def test_an_object_that_may_not_be_changed_any_more_gives_the_text_back(
     answer = alice.send(page, headline="Precious")
     assert answer.status_code == 403
     assert "Precious" in text_of(answer)
-    assert "may no longer change this" in text_of(answer)
+    assert "no longer allowed to change this" in text_of(answer)
     assert saved(story).headline == "As it was"
 
 

@@ -87,7 +87,7 @@ def test_what_another_edits_is_not_deleted(alice, bob, story):
     token = token_of(alice.open(story))
     page = answer_to(bob, story)
     assert page.redirect_chain == [(url_of(story), 302)]
-    assert "Not deleted" in messages_of(page)[0]
+    assert "This was not deleted" in messages_of(page)[0]
     assert state_of(page) == "locked"
     assert "Alice Writer" in text_of(page)
     assert is_there(story)
@@ -98,7 +98,7 @@ def test_what_another_edits_is_not_deleted(alice, bob, story):
 def test_whom_nobody_knows_keeps_it_too(bob, story):
     LockToken.objects.acquire(story)
     page = answer_to(bob, story)
-    assert "Not deleted" in messages_of(page)[0]
+    assert "This was not deleted" in messages_of(page)[0]
     assert state_of(page) == "locked"
     assert is_there(story)
 
@@ -106,7 +106,7 @@ def test_whom_nobody_knows_keeps_it_too(bob, story):
 def test_one_s_own_lock_in_another_browser_keeps_it(alice, story):
     alice.open(story)
     page = answer_to(alice.elsewhere(), story)
-    assert "Not deleted" in messages_of(page)[0]
+    assert "This was not deleted" in messages_of(page)[0]
     assert is_there(story)
 
 
@@ -122,7 +122,7 @@ def test_from_one_s_own_change_page_it_can_be_deleted(alice, story):
 def test_without_a_question_nothing_is_deleted(alice, story):
     """Nobody knows which version was meant."""
     page = answer_to(alice, story)
-    assert "Not deleted" in messages_of(page)[0]
+    assert "This was not deleted" in messages_of(page)[0]
     assert is_there(story)
 
 
@@ -133,7 +133,7 @@ def test_a_stale_question_deletes_nothing(alice, bob, story):
     assert bob.post(url_of(story), theirs).status_code == 302
     page = answer_to(alice, story)
     assert page.redirect_chain == [(url_of(story), 302)]
-    assert "Not deleted" in messages_of(page)[0]
+    assert "This was not deleted" in messages_of(page)[0]
     assert Story.objects.get().headline == "Better"
     # After another look it can be.
     question_of(alice, story)
@@ -150,7 +150,7 @@ def test_a_stale_question_deletes_nothing_also_after_a_look_in_another_tab(
     take_and_leave(story)
     other_tab = alice.open(story)
     answer = answer_to(alice, story, lock_token=void)
-    assert "Not deleted" in messages_of(answer)[0]
+    assert "This was not deleted" in messages_of(answer)[0]
     assert is_there(story)
     # The other tab can still be saved.
     assert alice.send(other_tab, headline="New").status_code == 302
@@ -285,7 +285,7 @@ def test_whoever_may_only_delete_is_told_who_edits_where_they_may_look(alice, st
     alice.open(story)
     asked = carol.get(url_of(story, "delete"), follow=True)
     answered = answer_to(carol, story)
-    for page, what in ((asked, "Alice Writer"), (answered, "Not deleted")):
+    for page, what in ((asked, "Alice Writer"), (answered, "This was not deleted")):
         assert page.redirect_chain == [("/admin/", 302)]
         assert page.status_code == 200
         assert what in messages_of(page)[0]
@@ -385,7 +385,7 @@ def test_models_of_all_kinds(alice, bob, model):
     obj = model.objects.create(**{field: "a_b" if model is Desk else "a/b_c"})
     question_of(alice, obj)
     assert holder_of(obj) == alice.user
-    assert "Not deleted" in messages_of(answer_to(bob, obj))[0]
+    assert "This was not deleted" in messages_of(answer_to(bob, obj))[0]
     assert is_there(obj)
     answer_to(alice, obj)
     assert not is_there(obj)
