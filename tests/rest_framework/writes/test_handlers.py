@@ -1,11 +1,8 @@
 """Writes through views of REST framework: what they undo, and who is asked first."""
 
-import pytest
-
-pytest.importorskip("rest_framework", reason="Django REST framework is not installed")
-
 import logging
 
+import pytest
 from django.db import DatabaseError, OperationalError, connection, connections
 from django.http import Http404
 from django.test import Client
@@ -25,11 +22,11 @@ from lock_tokens.models import LockToken
 from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin
 from tests.models import Article, Keyword, Story
 from tests.support.drf_site import api_client, with_token
+from tests.support.drf_writes import VOID, title
 from tests.support.helpers import age, expire, lock_row
 
 pytestmark = [pytest.mark.urls("tests.support.drf_site"), pytest.mark.django_db]
 
-VOID = "0" * 32
 DETAIL = {"put": "update", "patch": "partial_update", "delete": "destroy"}
 MADE = [
     pytest.param((True, False), id="mixin"),
@@ -72,18 +69,9 @@ def serve(settings):
 
 
 @pytest.fixture
-def client(alice):
-    return api_client(alice)
-
-
-@pytest.fixture
 def unlocked(article):
     """Say what a lock's row has, to be compared."""
     return lambda: list(LockToken.objects.values())
-
-
-def title(article):
-    return Article.objects.get(pk=article.pk).title
 
 
 # What is undone

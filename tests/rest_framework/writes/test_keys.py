@@ -1,13 +1,10 @@
 """Writes under the lock, whatever the key of the object and its database."""
 
-import pytest
-
-pytest.importorskip("rest_framework", reason="Django REST framework is not installed")
-
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from urllib.parse import quote
 
+import pytest
 from django.db import connection
 from django.urls import path
 from rest_framework.decorators import action
@@ -34,7 +31,8 @@ from tests.models import (
     Translation,
     Weight,
 )
-from tests.support.drf_site import api_client, with_token
+from tests.support.drf_site import with_token
+from tests.support.drf_writes import VOID
 from tests.support.helpers import lock_row
 
 pytestmark = [
@@ -44,7 +42,6 @@ pytestmark = [
 #: For tests with views of their own.
 here = pytest.mark.urls(__name__)
 
-VOID = "0" * 32
 # Characters that mean something in an address, in SQL or to a pattern.
 ODD = [
     "two words",
@@ -64,11 +61,6 @@ ODD = [
 ]
 #: A text whose other spellings some databases take for the same.
 SPELLINGS = ["News", "news", "NEWS", "News ", "Néws"]
-
-
-@pytest.fixture
-def client(alice):
-    return api_client(alice)
 
 
 class KeyViewSet(LockableViewSetMixin, ModelViewSet):

@@ -1,9 +1,6 @@
 """Writes through views of REST framework, under the lock of their object."""
 
 import pytest
-
-pytest.importorskip("rest_framework", reason="Django REST framework is not installed")
-
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -22,6 +19,7 @@ from tests.support.drf_site import (
     api_client,
     with_token,
 )
+from tests.support.drf_writes import VOID, title
 from tests.support.helpers import age, expire, lock_row
 
 pytestmark = [
@@ -37,12 +35,6 @@ GUARDED = [
     "/generic/{}/",
     "/mixed/{}/",
 ]
-VOID = "0" * 32
-
-
-@pytest.fixture
-def client(alice):
-    return api_client(alice)
 
 
 @pytest.fixture
@@ -54,10 +46,6 @@ def bob(django_user_model):
 def url(request, article):
     """The article, in each kind of view."""
     return request.param.format(article.pk)
-
-
-def title(article):
-    return Article.objects.get(pk=article.pk).title
 
 
 def test_without_the_token_a_locked_object_is_not_written_to(
@@ -245,7 +233,7 @@ urlpatterns = [
 @pytest.fixture
 def serve(settings):
     """Serve a view under each key."""
-    settings.ROOT_URLCONF = "tests.rest_framework.test_writes"
+    settings.ROOT_URLCONF = "tests.rest_framework.writes.test_writes"
 
     def serve(view):
         urlpatterns[0].view = view
