@@ -13,7 +13,7 @@ from lock_tokens.locking.fields import UTCDateTimeField, UTCNow
 from lock_tokens.locking.sql.portable import later
 from lock_tokens.models import LockToken
 from tests.models import Article
-from tests.support.helpers import expire, lock_row, race
+from tests.support.helpers import age, expire, lock_row, race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -232,3 +232,27 @@ def test_an_expiry_without_fractions_has_its_zeros(article, monkeypatch):
     with connection.cursor() as cursor:
         cursor.execute("SELECT expires_at || '' FROM lock_tokens_locktoken")
         assert cursor.fetchone() == ("2050-01-02 03:05:05.000000",)
+
+
+@pytest.mark.parametrize("end", ["expiry", "take over"])
+def test_a_lock_that_replaces_another_begins_now(article, dialect, end):
+    locks = LockToken.objects
+    locks.acquire(article, timeout=60)
+    age(article, 600)
+    aged = LockToken.objects.get().locked_at
+    lock = locks.acquire(article) if end == "expiry" else locks.take_over(article)
+    row = LockToken.objects.get()
+    assert row.locked_at == row.created == lock.locked_at
+    assert (row.locked_at - aged).total_seconds() > 590
+
+
+def test_a_take_over_of_a_lock_that_is_no_more_names_who_has_the_object(
+    article, alice, dialect
+):
+    locks = LockToken.objects
+    asked_about = locks.acquire(article).locked_at
+    new = locks.take_over(article, user=alice)
+    with pytest.raises(AlreadyLockedError) as caught:
+        locks.take_over(article, locked_at=asked_about - timedelta(seconds=1))
+    assert (caught.value.locked_by, caught.value.locked_at) == (alice, new.locked_at)
+    assert article.check_lock(new.token_str)

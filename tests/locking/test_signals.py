@@ -82,12 +82,12 @@ def assert_told(sent, name, obj, **more):
     assert sent.only["instance"] is obj
 
 
-def test_acquiring_a_free_object_sends_lock_acquired(article, alice, sent):
+def test_acquiring_a_free_object_sends_lock_acquired(article, alice, sent, dialect):
     article.lock(user=alice)
     assert_told(sent, "acquired", article, locked_by_id=alice.pk)
 
 
-def test_replacing_an_expired_lock_sends_lock_replaced(article, alice, sent):
+def test_replacing_an_expired_lock_sends_lock_replaced(article, alice, sent, dialect):
     article.lock()
     assert_told(sent, "acquired", article, locked_by_id=None)
     expire(article)
