@@ -101,7 +101,7 @@ def take_pictures(browser: Browser, demo: Demo) -> None:
     alice.takes_picture("held", down_to="#id_body")
 
     bob.goes_to(FERRY)
-    bob.sees("it tells you when you can edit")
+    bob.sees("It will tell you when you can edit")
     bob.takes_picture("locked", down_to=".field-headline")
 
     carol.goes_to(STORM)
@@ -113,7 +113,7 @@ def take_pictures(browser: Browser, demo: Demo) -> None:
     bob.takes_picture("list", down_to="#changelist")
 
     bob.goes_to(FERRY)
-    bob.sees("it tells you when you can edit")
+    bob.sees("It will tell you when you can edit")
     alice.goes_to(ARTICLES)
     bob.sees("It is free now")
     bob.takes_picture("free", down_to=".field-headline")

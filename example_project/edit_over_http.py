@@ -63,13 +63,15 @@ class Editor:
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise Failed(
-                f"No newsroom answers at {self.newsroom} ({reason}).\n"
-                "Start it with “manage.py demo”, and give its address with --address."
+                f"There is no newsroom at {self.newsroom} ({reason}).\nStart it with"
+                " “manage.py demo”, and give its address with --address."
             ) from error
         try:
             said = json.loads(content) if content else {}
         except ValueError as error:
-            raise Failed(f"What answers at {self.newsroom} has no such API.") from error
+            raise Failed(
+                f"The server at {self.newsroom} does not have the newsroom's API."
+            ) from error
         print(
             f"     {self}: {method} {path}{' with a token' if proof else ''}"
             f" -> {answer.status} {said.get('error', '')}".rstrip()
@@ -87,8 +89,8 @@ class Editor:
             return f"There is no article at {self.newsroom}{self.article}."
         if said.get("error") == "locked":
             holder = said["locked_by"] or "Somebody"
-            return f"{holder} has the lock until {said['expires_at']}. Try later."
-        return f"That is not what was to come: {said}"
+            return f"{holder} has the lock until {said['expires_at']}. Try again later."
+        return f"The newsroom sent an unexpected answer: {said}"
 
     def read(self):
         return self.ask("GET")
@@ -123,51 +125,58 @@ def tell(alice, bob):
     print(f"     It is “{before['headline']}”.")
 
     first = paragraph(alice, "The first paragraph over HTTP.")
-    say(f"{alice} writes to it without a lock, and is refused: a lock is required.")
+    say(
+        f"{alice} writes to it without a lock. The newsroom refuses because a lock is"
+        " required."
+    )
     alice.write(before["body"] + first, expected=428)
 
     say(f"{alice} locks it, and gets a token.")
     alice.lock()
 
-    say(f"{alice} reads it again, as nobody can change it from now on, and writes.")
+    say(f"Nobody else can change it from now on. {alice} reads it again and writes.")
     hers = alice.read()["body"] + first
     alice.write(hers, alice.token)
 
     second = paragraph(bob, "A paragraph in between.")
-    say(f"{bob} writes without a token, and is refused: {alice} has the lock.")
+    say(
+        f"{bob} writes without a token. The newsroom refuses because {alice} has the"
+        " lock."
+    )
     bob.write(before["body"] + second, expected=423)
 
-    say(f"{alice} renews the lock for one second only, and then is not heard of.")
+    say(f"{alice} renews the lock for only one second and then sends nothing more.")
     alice.hold_for(1)
 
     say(f"{bob} waits until the lock has expired.")
     while bob.ask("GET", "lock/")["locked"]:
         time.sleep(0.5)
 
-    say(f"{bob} takes the lock, writes, and gives the lock up.")
+    say(f"{bob} locks the article, writes, and releases the lock.")
     bob.lock()
     bob.write(bob.read()["body"] + second, bob.token)
     bob.unlock()
 
     third = paragraph(alice, "The last paragraph over HTTP.")
     say(
-        f"{alice} is back, and writes with the old token. It is void, so this is refused."
-        f"\n     Else the paragraph of {bob} would be lost: {alice} never saw it."
+        f"{alice} is back and writes with the old token. It is void, so the newsroom"
+        f" refuses.\n     Otherwise the paragraph of {bob} would be lost, because"
+        f" {alice} never saw it."
     )
     alice.write(hers + third, alice.token, expected=412)
 
-    say(f"{alice} recovers: locks the article again, and reads what stands there now.")
+    say(f"{alice} recovers, locks the article again, and reads the current text.")
     alice.lock()
     now = alice.read()["body"]
 
-    say(f"{alice} puts the change on top of that, writes, and gives the lock up.")
+    say(f"{alice} adds the paragraph to that text, writes, and releases the lock.")
     after = alice.write(now + third, alice.token)["body"]
     alice.unlock()
 
     for text in (before["body"], first, second, third):
         if text.strip() not in after:
             raise Failed(f"This was lost: {text.strip()}")
-    say("All three paragraphs are there. No lock is left behind.")
+    say("All three paragraphs are saved. No lock remains.")
 
 
 def main():
@@ -175,23 +184,27 @@ def main():
         description="Edit an article of the newsroom over HTTP, with a lock."
     )
     parser.add_argument(
-        "article", nargs="?", type=int, default=1, help="Its number. Default: 1."
+        "article",
+        nargs="?",
+        type=int,
+        default=1,
+        help="The number of the article. Default: 1.",
     )
     parser.add_argument(
         "--address",
         default="http://127.0.0.1:8000",
-        help="Where the newsroom is. Default: http://127.0.0.1:8000.",
+        help="The address of the newsroom. Default: http://127.0.0.1:8000.",
     )
     parser.add_argument(
         "--account",
         default="alice",
-        help="Who edits it: NAME:PASSWORD, or NAME if they are the same, as they are in"
-        " the newsroom. Default: alice.",
+        help="The account that edits it, as NAME:PASSWORD. NAME is enough if the"
+        " password is the same, as in the sample accounts. Default: alice.",
     )
     parser.add_argument(
         "--colleague",
         default="bob",
-        help="Who edits it too. Default: bob.",
+        help="The second account that edits it. Default: bob.",
     )
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")  # for screens that have no such letter

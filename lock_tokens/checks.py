@@ -30,7 +30,7 @@ def check_settings(
     messages: list[CheckMessage] = [
         Warning(
             f"LOCK_TOKENS has no key {name!r}.",
-            hint=f"It knows {', '.join(sorted(DEFAULTS))}.",
+            hint=f"The known keys are {', '.join(sorted(DEFAULTS))}.",
             id="lock_tokens.W001",
         )
         for name in given
@@ -40,16 +40,16 @@ def check_settings(
     if not is_timeout(values["TIMEOUT"]):
         messages.append(
             Error(
-                f"LOCK_TOKENS['TIMEOUT'] must be a number of seconds above 0 and up to"
-                f" {MAX_TIMEOUT}, not {values['TIMEOUT']!r}.",
+                "LOCK_TOKENS['TIMEOUT'] must be a number of seconds greater than 0"
+                f" and at most {MAX_TIMEOUT}, not {values['TIMEOUT']!r}.",
                 id="lock_tokens.E002",
             )
         )
     if not _is_date_format(values["DATEFORMAT"]):
         messages.append(
             Error(
-                "LOCK_TOKENS['DATEFORMAT'] must be a format for strftime(), not"
-                f" {values['DATEFORMAT']!r}.",
+                "LOCK_TOKENS['DATEFORMAT'] must be a format string for strftime(),"
+                f" not {values['DATEFORMAT']!r}.",
                 id="lock_tokens.E003",
             )
         )
@@ -81,8 +81,9 @@ def _check_permission() -> list[CheckMessage]:
     except (ImportError, TypeError) as error:
         return [
             Error(
-                "LOCK_TOKENS['API_PERMISSION'] must be a function of a request, a model"
-                f" and an object, or a dotted path to one: {error}",
+                "LOCK_TOKENS['API_PERMISSION'] must be a function that takes a"
+                " request, a model and an object, or a dotted path to such a"
+                f" function: {error}",
                 id="lock_tokens.E005",
             )
         ]
@@ -103,7 +104,7 @@ def _check_models(labels: Any) -> list[CheckMessage]:
         problem = f"it is {labels!r}"
     return [
         Error(
-            "LOCK_TOKENS['API_MODELS'] must be None or a list of models as"
+            "LOCK_TOKENS['API_MODELS'] must be None or a list of models such as"
             f" 'app_label.ModelName', but {problem}.",
             id="lock_tokens.E006",
         )
@@ -125,8 +126,8 @@ def check_api_is_not_open(
         return []
     return [
         Warning(
-            "Anybody, also without signing in, may use the lock API: see who is editing"
-            " what, and lock it.",
+            "Anybody can use the lock API without signing in. They can see who is"
+            " editing what, and they can lock objects.",
             hint="Set LOCK_TOKENS['API_PERMISSION'], for example to"
             " 'lock_tokens.permissions.can_change'.",
             id="lock_tokens.W003",
@@ -150,10 +151,10 @@ def check_middleware(
         return []
     return [
         Warning(
-            "There is no SessionMiddleware: lock_tokens.sessions and"
+            "SessionMiddleware is not in MIDDLEWARE, so lock_tokens.sessions and"
             " lock_tokens.decorators will not work.",
             hint="Add 'django.contrib.sessions.middleware.SessionMiddleware' to"
-            " MIDDLEWARE, or silence this check if you use tokens alone.",
+            " MIDDLEWARE, or silence this check if you use only tokens.",
             id="lock_tokens.W002",
         )
     ]

@@ -203,7 +203,7 @@ class _Visit:
         key_field(model)  # raises for a composite key, which is a mistake in the code
         obj = find_object(model, key)
         if obj is None:
-            raise Http404(f"No {model._meta.verbose_name} with this key.")
+            raise Http404(f"There is no {model._meta.verbose_name} with this key.")
         return obj
 
     @contextmanager

@@ -166,8 +166,8 @@ class _Hold:
     def _acquire(self) -> HeldLock:
         if not isinstance(self.obj, models.Model):
             raise TypeError(
-                "A function instead of an object works only as a decorator, which"
-                " calls it with the arguments of the call."
+                "You can give a function instead of an object only to a decorator. The"
+                " decorator calls the function with the arguments of the call."
             )
         locks = LockToken.objects
         lock_key = locks.key_of(self.obj)
@@ -233,7 +233,7 @@ class hold_lock(_Hold):
     def __call__(self, function: F) -> F:
         if iscoroutinefunction(function):
             raise TypeError(
-                "hold_lock is for functions; use ahold_lock for coroutines."
+                "hold_lock is for functions. Use ahold_lock for coroutines."
             )
 
         @wraps(function)
@@ -269,7 +269,7 @@ class ahold_lock(_Hold):
     def __call__(self, function: F) -> F:
         if not iscoroutinefunction(function):
             raise TypeError(
-                "ahold_lock is for coroutines; use hold_lock for functions."
+                "ahold_lock is for coroutines. Use hold_lock for functions."
             )
 
         @wraps(function)

@@ -136,7 +136,7 @@ def _check_lock(obj: models.Model, token: str | None) -> bool:
         return False
     if not current.live:
         warnings.warn(
-            "This lock has expired, and nobody has taken it.",
+            "This lock has expired, but nobody else has taken it.",
             LockExpiredWarning,
             stacklevel=3,
         )

@@ -94,7 +94,7 @@ def get_permission() -> Permission:
     if isinstance(permission, str):
         permission = import_string(permission)
     if not callable(permission):
-        raise TypeError(f"{permission!r} cannot be called.")
+        raise TypeError(f"{permission!r} is not callable.")
     return permission  # type: ignore[no-any-return]
 
 

@@ -91,8 +91,8 @@ def live_lock(
         models.IntegerField | models.CharField | models.TextField | models.UUIDField,
     ):
         raise TypeError(
-            f"locked() and unlocked() know integer, text and UUID keys, not the "
-            f"{type(field).__name__} of {model._meta.label}."
+            "locked() and unlocked() support integer, text and UUID keys, but not the"
+            f" {type(field).__name__} of {model._meta.label}."
         )
     meta = (model._meta.concrete_model or model)._meta
     key = KeyText(models.OuterRef("pk"), field=field)

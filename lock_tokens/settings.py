@@ -70,7 +70,7 @@ def get_timeout(timeout: float | None = None) -> float:
     value = __getattr__("TIMEOUT") if timeout is None else timeout
     if not is_timeout(value):
         raise ValueError(
-            f"A lock's timeout is a number of seconds above 0 and up to {MAX_TIMEOUT}, "
-            f"not {value!r}."
+            "A lock's timeout must be a number of seconds greater than 0 and at most"
+            f" {MAX_TIMEOUT}, not {value!r}."
         )
     return float(value)

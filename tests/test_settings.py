@@ -112,7 +112,7 @@ def test_a_timeout_is_a_positive_number_of_seconds_fractions_allowed(timeout):
 @pytest.mark.parametrize("value", NO_TIMEOUTS)
 def test_anything_else_is_no_timeout(value):
     assert not is_timeout(value)
-    with pytest.raises(ValueError, match="number of seconds above 0"):
+    with pytest.raises(ValueError, match="number of seconds greater than 0"):
         get_timeout(value)
 
 
@@ -127,7 +127,7 @@ def test_without_a_timeout_the_setting_s_is_taken(settings):
 @pytest.mark.parametrize("value", [*NO_TIMEOUTS, None])
 def test_a_bad_setting_is_a_clear_error_when_it_is_used(settings, value):
     settings.LOCK_TOKENS = {"TIMEOUT": value}
-    with pytest.raises(ValueError, match="number of seconds above 0"):
+    with pytest.raises(ValueError, match="number of seconds greater than 0"):
         get_timeout()
 
 

@@ -307,15 +307,21 @@ DATA = {"Bob Writer", "Alice Writer", "As it was", "What Alice typed"}
 
 PAGES = {
     held: (200, ["until you save or leave", "The note at the bottom of the window"]),
-    locked: (200, ["is editing this.", "Locked since", "Take over from"]),
+    locked: (
+        200,
+        ["is editing this.", "They have been editing it since", "Take over from"],
+    ),
     elsewhere: (200, ["in another browser", "Edit here instead"]),
-    refused: (403, ["Not saved. What you typed is below.", "is editing this."]),
-    free_again: (403, ["so you can go on", "Go on with my text"]),
+    refused: (
+        403,
+        ["Your changes were not saved. What you typed is below.", "is editing this."],
+    ),
+    free_again: (403, ["so you can continue", "Go on with my text"]),
     again: (200, ["You can save again", "These fields differ"]),
     deleting: (200, ["while you decide", "You cannot delete this now"]),
-    signed_out: (403, ["All that you typed is below", "You were signed out"]),
+    signed_out: (403, ["Everything you typed is below", "You were signed out"]),
     listed: (200, [", since ", "Being edited by me"]),
-    skipped: (200, ["Left out, because somebody else is editing it"]),
+    skipped: (200, ["This was skipped because somebody else is editing it"]),
 }
 
 
@@ -390,7 +396,8 @@ def test_the_admin_of_the_locks_is_in_the_language(
         assert english.status_code == translated.status_code == 200
         known += assert_in(language, said(translated), said(english))
     assert {
-        "Search by the key of the object, or the name or e-mail address of the holder.",
+        "Search by the key of the object, or by the name or email address of the"
+        " holder.",
         "Release the lock?",
         "key of the object",
     } <= set(known)

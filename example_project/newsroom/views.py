@@ -61,7 +61,7 @@ def not_saved(request, error):
     article = get_object_or_404(Article.objects.with_lock_state(), pk=error.obj.pk)
     if not ArticleForm(request.POST, instance=article).has_changed():
         # A second click on Save: the first one saved all this and released the lock.
-        messages.success(request, "Saved. The article stands as you wrote it.")
+        messages.success(request, "The article is saved as you wrote it.")
         return redirect(article)
     return give_back(request, "newsroom/not_saved.html", 403, article=article)
 
@@ -92,7 +92,9 @@ class EditArticle(UpdateView):
 
     def form_valid(self, form):
         form.instance.last_edited_by = self.request.user
-        messages.success(self.request, "Saved. Others can edit the article again.")
+        messages.success(
+            self.request, "The article is saved. Other people can edit it again."
+        )
         return super().form_valid(form)
 
 
@@ -127,7 +129,7 @@ def leave(request, pk):
     if token is None or token == get_session_token(article, session):
         with suppress(UnlockForbiddenError):  # it ended, and somebody else has it now
             unlock_for_session(article, session)
-    messages.info(request, "You left the article. Nothing was changed.")
+    messages.info(request, "You left the article without changing it.")
     return redirect(article)
 
 
@@ -137,7 +139,9 @@ def publish(request, pk):
     # Not while this person is still writing in another tab.
     if check_for_session(article, request.session):
         messages.warning(
-            request, "Not published: you are editing it. Save or leave it first."
+            request,
+            "The article was not published because you are editing it. Save or"
+            " leave it first.",
         )
         return redirect(article)
     return publish_unless_locked(request, pk)

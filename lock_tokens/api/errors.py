@@ -58,7 +58,10 @@ def not_locked() -> ApiError:
 def wrong_token(info: LockInfo | None) -> ApiError:
     """Return the error for a void token. ``info`` is about the present lock."""
     return ApiError(
-        403, "wrong_token", "This token does not lock the object.", **serialized(info)
+        403,
+        "wrong_token",
+        "This is not the token of the object's lock.",
+        **serialized(info),
     )
 
 
@@ -66,7 +69,10 @@ def renewed_since(info: LockInfo) -> ApiError:
     """Return the error for a lock whose expiry is not that of ``If-Match``."""
     expires_at = info.serialize()["expires_at"]
     return ApiError(
-        412, "renewed_since", "The lock was renewed since.", expires_at=expires_at
+        412,
+        "renewed_since",
+        "The lock has been renewed in the meantime.",
+        expires_at=expires_at,
     )
 
 
@@ -75,13 +81,15 @@ def locked(holder: AlreadyLockedError | LockInfo) -> ApiError:
     return ApiError(
         settings.API_LOCKED_STATUS,
         "locked",
-        "Another lock stands on this object.",
+        "This object is already locked.",
         **serialized(holder),
     )
 
 
 def unavailable() -> ApiError:
     """Return the error for a failure of the database."""
-    error = ApiError(503, "unavailable", "Try again in a moment.")
+    error = ApiError(
+        503, "unavailable", "The locks are not available now. Try again in a moment."
+    )
     error.retry_after = 2
     return error

@@ -60,8 +60,8 @@ def get_permitted_object(
 def forbidden(request: HttpRequest) -> ApiError:
     """Return the error for a request that API_PERMISSION does not allow."""
     if is_signed_in(request):
-        return ApiError(403, "permission_denied", "You may not do this.")
-    return ApiError(403, "not_authenticated", "Nobody is signed in.")
+        return ApiError(403, "permission_denied", "You are not allowed to do this.")
+    return ApiError(403, "not_authenticated", "You are not signed in.")
 
 
 def check_csrf(request: HttpRequest) -> None:
@@ -107,10 +107,10 @@ def requested_timeout(body: Mapping[str, Any]) -> float:
     most = settings.get_timeout()
     timeout = body.get("timeout", most)
     if body.keys() - {"timeout"}:
-        raise bad_request("invalid_body", "The body may have one field, timeout.")
+        raise bad_request("invalid_body", "The body may have only one field: timeout.")
     if not settings.is_seconds(timeout):
         raise bad_request(
-            "invalid_timeout", "The timeout must be a number of seconds above 0."
+            "invalid_timeout", "The timeout must be a number of seconds greater than 0."
         )
     return float(min(timeout, most))
 
@@ -131,7 +131,7 @@ def read_json(request: HttpRequest) -> dict[str, Any]:
     try:
         body = json.loads(request.body, parse_constant=not_a_constant)
     except (ValueError, RecursionError) as error:
-        raise bad_request("invalid_json", "The body is not JSON.") from error
+        raise bad_request("invalid_json", "The body is not valid JSON.") from error
     if not isinstance(body, dict):
         raise bad_request("invalid_body", "The body must be a JSON object.")
     return body
@@ -139,7 +139,7 @@ def read_json(request: HttpRequest) -> dict[str, Any]:
 
 def not_a_constant(name: str) -> None:
     """Raise ``ValueError`` for NaN and the infinities, which Python would accept."""
-    raise ValueError(f"{name} is not JSON.")
+    raise ValueError(f"{name} is not valid JSON.")
 
 
 def get_owner(request: HttpRequest, user: Any) -> str | None:
@@ -161,8 +161,8 @@ def get_owner(request: HttpRequest, user: Any) -> str | None:
     if not (least <= len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise bad_request(
             "invalid_idempotency_key",
-            f"An Idempotency-Key has {least} to {MAX_KEY} ASCII characters;"
-            " a random UUID is best.",
+            f"An Idempotency-Key must have {least} to {MAX_KEY} ASCII characters. A"
+            " random UUID works best.",
         )
     return json.dumps(["api", None if user is None else str(user.pk), key])
 
@@ -177,7 +177,7 @@ def known_expiries(request: HttpRequest) -> list[datetime] | None:
         return None
     tags = parse_etags(header)
     if len(tags) > MAX_TAGS:
-        raise bad_request("bad_request", "There are too many tags in If-Match.")
+        raise bad_request("bad_request", "If-Match has too many tags.")
     known = []
     for tag in tags:
         try:

@@ -80,10 +80,10 @@ class ApiView(View):
         ):
             # The body has too many fields, is too large, or broke off.
             answer = bad_request(
-                "bad_request", "This request cannot be read."
+                "bad_request", "The server cannot read this request."
             ).response()
         except Error:
-            logger.exception("The database failed the lock API.")
+            logger.exception("The database raised an error in the lock API.")
             roll_back()
             answer = unavailable().response()
         answer["Cache-Control"] = "no-store"
@@ -95,7 +95,9 @@ class ApiView(View):
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         error = ApiError(
-            405, "method_not_allowed", f"There is no {request.method} here."
+            405,
+            "method_not_allowed",
+            f"The method {request.method} is not allowed here.",
         )
         answer = error.response()
         answer["Allow"] = ", ".join(
@@ -125,7 +127,7 @@ class StatesView(ApiView):
         if not 1 <= len(keys) <= MAX_STATES:
             raise bad_request(
                 "invalid_object_id",
-                f"Ask for 1 to {MAX_STATES} objects, each as an object_id.",
+                f"Send 1 to {MAX_STATES} object_id parameters, one for each object.",
             )
         objects = {
             key: obj

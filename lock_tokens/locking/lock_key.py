@@ -106,7 +106,7 @@ def _lock_key(
     using = locks._db or router.db_for_write(locks.model, instance=hint)
     features = connections[using].features
     if "\0" in key and features.prohibits_null_characters_in_text_exception:
-        raise ValueError("This database takes no NUL character in a key.")
+        raise ValueError("This database does not accept NUL characters in a key.")
     content_types = ContentType.objects.db_manager(using)
     return LockKey(using, content_types.get_for_model(model), key)
 

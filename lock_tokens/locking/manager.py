@@ -257,10 +257,11 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             current = self.current_token(lock_key) if expiring_at is not None else None
             if current and current.matches(token):
                 raise RenewedSinceError(
-                    f"The lock of {lock_key} was renewed since.", instance_of(obj)
+                    f"The lock on {lock_key} has been renewed in the meantime.",
+                    instance_of(obj),
                 )
             raise InvalidToken(
-                f"This token does not lock {lock_key}.", instance_of(obj)
+                f"This is not the token of the lock on {lock_key}.", instance_of(obj)
             )
         self._send(signals.lock_renewed, lock_key, obj, expires_at=expires_at)
         return expires_at
@@ -279,7 +280,8 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         """
         if not connections[self.key_of(obj).using].in_atomic_block:
             raise transaction.TransactionManagementError(
-                "A fence needs a transaction: it lasts until that ends."
+                "A fence needs a transaction because it lasts until the transaction"
+                " ends."
             )
         return self.renew(obj, token, timeout=timeout, extend=True)
 
@@ -294,7 +296,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             lock_key.using, lambda: statements.release(*lock_key.columns, token)
         ):
             raise UnlockForbiddenError(
-                f"This token does not lock {lock_key}.", instance_of(obj)
+                f"This is not the token of the lock on {lock_key}.", instance_of(obj)
             )
         self._send(signals.lock_released, lock_key, obj)
 
@@ -331,11 +333,11 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         """
         if not 0 <= older_than <= MAX_TIMEOUT or not (time_limit or 0) >= 0:
             raise ValueError(
-                "older_than and time_limit are seconds, not negative and no longer than"
-                " a lock can live."
+                "older_than and time_limit must be numbers of seconds that are not"
+                " negative and not longer than the longest possible lock."
             )
         if not 1 <= batch_size <= MAX_BATCH:
-            raise ValueError(f"batch_size is at least 1 and at most {MAX_BATCH}.")
+            raise ValueError(f"batch_size must be at least 1 and at most {MAX_BATCH}.")
         locks = self.using(self._db or router.db_for_write(self.model))
         expired = locks.expired(older_than)
         if dry_run:
@@ -439,7 +441,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         self, lock_key: LockKey, obj: models.Model | LockKey, holder: Any
     ) -> AlreadyLockedError:
         if holder is None:
-            message = f"{lock_key} is being locked by somebody else."
+            message = f"Somebody else has just locked {lock_key}."
             return AlreadyLockedError(message, instance_of(obj))
         info = holder.info()
         return AlreadyLockedError(

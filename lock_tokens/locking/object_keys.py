@@ -32,7 +32,8 @@ def key_field(model: type[models.Model]) -> models.Field[Any, Any]:
         field = field.target_field
     if isinstance(field, models.CompositePrimaryKey):
         raise ValueError(
-            f"{model._meta.label} has a composite primary key, which cannot be locked."
+            f"{model._meta.label} has a composite primary key, so its objects cannot"
+            " be locked."
         )
     return field  # type: ignore[no-any-return]
 
@@ -46,9 +47,11 @@ def key_value(model: type[models.Model], value: Any) -> Any:
     try:
         value = field.to_python(value)
     except (ValidationError, InvalidOperation) as error:
-        raise ValueError(f"{value!r} is not a key of {model._meta.label}.") from error
+        raise ValueError(
+            f"{value!r} is not a valid key of {model._meta.label}."
+        ) from error
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a key of {model._meta.label}.")
+        raise ValueError(f"{value!r} is not a valid key of {model._meta.label}.")
     if isinstance(value, datetime) and timezone.is_naive(value) and settings.USE_TZ:
         return timezone.make_aware(value)
     return value
@@ -65,11 +68,13 @@ def text_key(model: type[models.Model], value: Any) -> str:
     try:
         key = _canonical(key_field(model), key_value(model, value))
     except (OverflowError, InvalidOperation) as error:
-        raise ValueError(f"{value!r} is not a key of {model._meta.label}.") from error
+        raise ValueError(
+            f"{value!r} is not a valid key of {model._meta.label}."
+        ) from error
     if len(key) > MAX_LENGTH:
         raise ValueError(
-            f"The key of this {model._meta.label} has {len(key)} characters; "
-            f"a lock takes up to {MAX_LENGTH}."
+            f"The key of this {model._meta.label} has {len(key)} characters. A lock"
+            f" accepts at most {MAX_LENGTH}."
         )
     return key
 

@@ -92,7 +92,9 @@ class LockTokenQuerySet(models.QuerySet[Any]):
         """
         lock = self.get_for_object(obj)
         if not CurrentToken(lock.token_str, live=True).matches(token):
-            raise InvalidToken(f"This token does not lock {lock}.", instance_of(obj))
+            raise InvalidToken(
+                f"This is not the token of the lock on {lock}.", instance_of(obj)
+            )
         return lock
 
     def delete_in_batches(self, batch_size: int, time_limit: float | None) -> int:

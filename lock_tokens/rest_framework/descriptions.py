@@ -28,7 +28,8 @@ STATE = "Whether an object is locked, by whom, since when and until when."
 
 #: The descriptions of the route's operations, by method.
 ROUTE = {
-    "GET": "Say whether the object is locked; with the lock's token, until when.",
+    "GET": "Say whether the object is locked. With the lock's token, also say when the"
+    " lock expires.",
     "POST": "Lock the object.",
     "PATCH": "Renew the lock.",
     "DELETE": "Release the lock.",
@@ -58,21 +59,21 @@ def token_header(required: bool) -> OpenApiParameter:
     """Return the request's header with the token."""
     return header(
         TOKEN_HEADER,
-        "The token of the object's lock. It may come as If: (<token>) instead.",
+        "The token of the object's lock. You can send it as If: (<token>) instead.",
         required=required,
     )
 
 
 EXPIRY = header(
     EXPIRY_HEADER,
-    "Until when the lock runs, if a token was sent.",
+    "The expiry of the lock, if a token was sent.",
     OpenApiTypes.DATETIME,
     statuses=(200, 201, 202, 203, 204),
 )
 RETRY_AFTER = header(
-    "Retry-After", "Seconds to wait.", OpenApiTypes.INT, statuses=(503,)
+    "Retry-After", "The number of seconds to wait.", OpenApiTypes.INT, statuses=(503,)
 )
-LOCK_TAG = header("ETag", "The expiry; to be sent as If-Match.", statuses=(200, 201))
+LOCK_TAG = header("ETag", "The expiry. Send it as If-Match.", statuses=(200, 201))
 
 #: The headers of the route's operations, by method.
 ROUTE_HEADERS = {
@@ -81,20 +82,22 @@ ROUTE_HEADERS = {
         header("If-None-Match", "ETags of states that the client knows."),
         header(
             "ETag",
-            "Stands for the state, to be sent as If-None-Match; with a token, for the"
-            " expiry, to be sent as If-Match.",
+            "Without a token, it identifies the state. Send it as If-None-Match. With"
+            " a token, it identifies the expiry. Send it as If-Match.",
             statuses=(200, 304),
         ),
     ],
     "POST": [
         header(
             "Idempotency-Key",
-            "A secret of the client's: who asks again with it gets the same lock.",
+            "A secret of the client. If you send the request again with the same key,"
+            " you get the same lock.",
         ),
         LOCK_TAG,
         header(
             "Idempotent-Replayed",
-            "There when the client, by its Idempotency-Key, had the lock already.",
+            "This header is present if the client already had the lock because of its"
+            " Idempotency-Key.",
             statuses=(201,),
         ),
     ],
@@ -102,7 +105,8 @@ ROUTE_HEADERS = {
         token_header(required=True),
         header("If-Match", "Renew only a lock that has one of these ETags."),
         header(
-            "If-Unmodified-Since", "Renew only a lock that was not renewed since then."
+            "If-Unmodified-Since",
+            "Renew only a lock that has not been renewed since this date.",
         ),
         LOCK_TAG,
     ],
@@ -112,7 +116,7 @@ ROUTE_HEADERS = {
 
 def route_answers(method: str) -> dict[int, Any]:
     """Return the answers of the route to a lock, by status."""
-    invalid = OpenApiResponse(LockRouteErrorSerializer, "The request makes no sense.")
+    invalid = OpenApiResponse(LockRouteErrorSerializer, "The request is not valid.")
     gone = OpenApiResponse(
         LockRouteErrorSerializer, "There is no such object, or it has no lock."
     )
@@ -125,7 +129,7 @@ def route_answers(method: str) -> dict[int, Any]:
             400: invalid,
             # By default this status is also that of a missing permission.
             int(settings.API_LOCKED_STATUS): OpenApiResponse(
-                LockRouteErrorSerializer, "Another lock stands on the object."
+                LockRouteErrorSerializer, "The object is already locked."
             ),
             404: OpenApiResponse(LockRouteErrorSerializer, "There is no such object."),
         }
@@ -135,11 +139,11 @@ def route_answers(method: str) -> dict[int, Any]:
             [LockStateField, LockTokenSerializer],
             resource_type_field_name=None,
         )
-        known = OpenApiResponse(description="The client knows the state.")
+        known = OpenApiResponse(description="The state has not changed.")
         answers = {200: either, 304: known, 400: invalid, 403: void, 404: gone}
     elif method == "PATCH":
         renewed = OpenApiResponse(
-            LockRenewedErrorSerializer, "The lock was renewed since."
+            LockRenewedErrorSerializer, "The lock has been renewed in the meantime."
         )
         token = LockTokenSerializer
         answers = {200: token, 400: invalid, 403: void, 404: gone, 412: renewed}
@@ -154,7 +158,7 @@ def write_refusals(lock_required: bool) -> dict[int, Any]:
         400: OpenApiResponse(
             # The project decides what an error of validation looks like.
             OpenApiTypes.OBJECT,
-            "The request makes no sense. Where that is about its header If, error is"
+            "The request is not valid. If its If header is the reason, error is"
             " invalid_if.",
         ),
         412: OpenApiResponse(LockedErrorSerializer, "The token is void."),
@@ -170,5 +174,7 @@ def write_refusals(lock_required: bool) -> dict[int, Any]:
 
 
 UNAVAILABLE = {
-    503: OpenApiResponse(LockErrorSerializer, "The database failed; nothing is done.")
+    503: OpenApiResponse(
+        LockErrorSerializer, "The database failed, and nothing was changed."
+    )
 }

@@ -44,8 +44,9 @@ class HoldsLock(BasePermission):
         write = getattr(view, "locked_write", None)
         if write is None or not write.has_begun:
             raise ImproperlyConfigured(
-                "HoldsLock was asked too late: another permission of an alternative came"
-                " first. Use LockableViewSetMixin, or HoldsLock on its own."
+                "HoldsLock was checked too late because another permission in the same"
+                " expression was checked first. Use LockableViewSetMixin, or use"
+                " HoldsLock without other permissions in its expression."
             )
         write.lock_checked(obj)
         return True

@@ -59,7 +59,7 @@ def refusals() -> Iterator[None]:
     except ApiError as error:
         raise LockRefused(error) from error
     except Error as error:
-        logger.exception("The database failed a lock.")
+        logger.exception("The database raised an error while it used a lock.")
         raise LockRefused(unavailable()) from error
 
 
@@ -80,5 +80,7 @@ def refused_without_token(lock_key: LockKey | None) -> ApiError:
     if info is not None:
         return refused_by_lock(info)
     return ApiError(
-        428, "lock_required", "Lock the object first, and send the token with this."
+        428,
+        "lock_required",
+        "Lock the object first, then send the token with this request.",
     )

@@ -36,9 +36,9 @@ def request_token(request: Request) -> str | None:
         return token
     simple = NO_TAG_LIST.fullmatch(condition.strip())
     if simple is None:
-        raise bad_request("invalid_if", "An If header has the form (<token>).")
+        raise bad_request("invalid_if", "An If header must have the form (<token>).")
     if token is not None and token != simple[1]:
-        raise bad_request("invalid_if", "Lock-Token and If have different tokens.")
+        raise bad_request("invalid_if", "Lock-Token and If contain different tokens.")
     return simple[1]
 
 
@@ -46,7 +46,7 @@ def required_token(request: Request) -> str:
     """Return the token in the headers; raise an ``ApiError`` with a 400 without one."""
     token = request_token(request)
     if token is None:  # RFC 4918, section 9.11.1, asks for a 400
-        raise bad_request("token_required", "Send the token as Lock-Token.")
+        raise bad_request("token_required", "Send the token in the Lock-Token header.")
     return token
 
 

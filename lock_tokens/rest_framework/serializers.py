@@ -14,7 +14,9 @@ class SecondsField(serializers.FloatField):
 class LockTimeoutSerializer(serializers.Serializer[Any]):
     """What a request to lock or to renew may say."""
 
-    timeout = SecondsField(required=False, help_text="Life of the lock in seconds.")
+    timeout = SecondsField(
+        required=False, help_text="The lifetime of the lock in seconds."
+    )
 
     def get_initial(self) -> Any:
         """Return no values for a form: a null would be refused."""
@@ -25,8 +27,8 @@ class LockTokenSerializer(serializers.Serializer[Any]):
     """A lock's token, a secret of its holder, and when the lock expires."""
 
     token = serializers.CharField()
-    expires = serializers.CharField(help_text="For people.")
-    expires_at = serializers.DateTimeField(help_text="For programs.")
+    expires = serializers.CharField(help_text="The expiry as text for people.")
+    expires_at = serializers.DateTimeField(help_text="The expiry for programs.")
 
 
 class LockStateSerializer(serializers.Serializer[Any]):
@@ -34,7 +36,7 @@ class LockStateSerializer(serializers.Serializer[Any]):
 
     locked = serializers.BooleanField()
     locked_by = serializers.CharField(
-        allow_null=True, help_text="The holder's name; null when unknown."
+        allow_null=True, help_text="The holder's name, or null if it is unknown."
     )
     locked_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
@@ -43,15 +45,15 @@ class LockStateSerializer(serializers.Serializer[Any]):
 class LockErrorSerializer(serializers.Serializer[Any]):
     """A refusal."""
 
-    error = serializers.CharField(help_text="A code for programs.")
-    detail = serializers.CharField(help_text="A sentence for people.")
+    error = serializers.CharField(help_text="An error code for programs.")
+    detail = serializers.CharField(help_text="An explanation for people.")
 
 
 class LockedErrorSerializer(LockErrorSerializer):
     """A refusal that says who has the lock, if anybody has."""
 
     locked_by = serializers.CharField(
-        allow_null=True, help_text="The holder's name; null when unknown."
+        allow_null=True, help_text="The holder's name, or null if it is unknown."
     )
     locked_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
@@ -60,18 +62,20 @@ class LockedErrorSerializer(LockErrorSerializer):
 class LockRenewedErrorSerializer(LockErrorSerializer):
     """A refusal to renew, as the lock was renewed since."""
 
-    expires_at = serializers.DateTimeField(help_text="The expiry that it has.")
+    expires_at = serializers.DateTimeField(help_text="The current expiry of the lock.")
 
 
 class LockRouteErrorSerializer(serializers.Serializer[Any]):
     """A refusal; with no more than its detail, where it is none of the lock's."""
 
-    error = serializers.CharField(required=False, help_text="A code for programs.")
-    detail = serializers.CharField(help_text="A sentence for people.")
+    error = serializers.CharField(
+        required=False, help_text="An error code for programs."
+    )
+    detail = serializers.CharField(help_text="An explanation for people.")
     locked_by = serializers.CharField(
         required=False,
         allow_null=True,
-        help_text="The holder's name; null when unknown.",
+        help_text="The holder's name, or null if it is unknown.",
     )
     locked_at = serializers.DateTimeField(required=False, allow_null=True)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)

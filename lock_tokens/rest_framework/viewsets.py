@@ -27,8 +27,8 @@ from .writes import LOCK_ACTIONS, guard, is_about_lock
 
 #: What the browsable API says above the route.
 DESCRIPTION = (
-    "The object's lock. POST acquires it and answers with its token, PATCH renews it,"
-    " DELETE releases it; those two need the token, in the header Lock-Token."
+    "The object's lock. POST acquires it and returns its token. PATCH renews it, and"
+    " DELETE releases it. PATCH and DELETE need the token in the Lock-Token header."
 )
 
 
@@ -74,13 +74,13 @@ class LockableViewSetMixin:
             LockableViewSetMixin
         ):
             raise TypeError(
-                f"LockableViewSetMixin must stand before the view in {cls.__name__}'s"
-                " bases: behind it, nothing would be guarded."
+                "LockableViewSetMixin must come before the view in the bases of"
+                f" {cls.__name__}. After the view, it would protect nothing."
             )
         if unwrap(cls.lock) is not LockableViewSetMixin.lock:  # decorated is fine
             raise TypeError(
-                f"{cls.__name__}.lock is in the way of LockableViewSetMixin's route of"
-                " this name: give it another."
+                f"{cls.__name__}.lock has the same name as the route of"
+                " LockableViewSetMixin. Give it another name."
             )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -170,7 +170,8 @@ class LockableViewSetMixin:
     def _get_lockable(self) -> Any:
         if not hasattr(self, "get_object"):
             raise ImproperlyConfigured(
-                f"The route lock/ of {type(self).__name__} needs its get_object()."
+                f"The route lock/ of {type(self).__name__} needs the view's"
+                " get_object() method."
             )
         obj = self.get_object()
         with refusals():

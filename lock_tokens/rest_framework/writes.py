@@ -277,9 +277,9 @@ class LockedWrite:
         for using in self._own_transactions:
             if is_done and connections[using].needs_rollback:
                 raise TransactionManagementError(
-                    "The handler has caught an error of the database that undoes all of"
-                    " its writes. Put what may fail into a transaction.atomic() of its"
-                    " own."
+                    "The handler caught a database error that rolls back all of its"
+                    " writes. Put the code that may fail into its own"
+                    " transaction.atomic() block."
                 )
             hooks: list[Any] = connections[using].run_on_commit
             self._has_hooks |= any(not is_robust for *_, is_robust in hooks)
@@ -296,8 +296,8 @@ class LockedWrite:
             and not isinstance(self.view, GenericAPIView)
         ):
             raise ImproperlyConfigured(
-                f"{type(self.view).__name__} has written, and HoldsLock has not seen to"
-                " what: call check_object_permissions() before."
+                f"{type(self.view).__name__} wrote to an object that HoldsLock has not"
+                " checked. Call check_object_permissions() before you write."
             )
 
     def _releases(self, lock_key: LockKey) -> bool:

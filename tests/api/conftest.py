@@ -1,6 +1,7 @@
 from importlib.util import find_spec
 
 import pytest
+from django.db import connections
 
 from tests.support.doors import ApiDoor, RouteDoor
 
@@ -10,6 +11,11 @@ DOORS = [
     pytest.param(ApiDoor, id="api"),
     *([ROUTE] if find_spec("rest_framework") else []),
 ]
+
+
+@pytest.fixture
+def atomic_requests(monkeypatch):
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
 
 
 @pytest.fixture(params=DOORS)

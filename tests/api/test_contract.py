@@ -1,17 +1,16 @@
 """What both doors answer, the JSON API and the route of a viewset, and do to the lock."""
 
 import logging
-import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.test.client import MULTIPART_CONTENT
 from django.test.utils import CaptureQueriesContext
-from django.utils.http import http_date
 
 from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
+from tests.support.api import row_of, seconds_left, since
 from tests.support.doors import assert_refused
 from tests.support.helpers import age, expire, lock_row
 
@@ -21,16 +20,6 @@ FREE = {"locked": False, "locked_by": None, "locked_at": None, "expires_at": Non
 NOBODY = {"locked_by": None, "locked_at": None, "expires_at": None}
 VOID = "0" * 32
 FORM = "application/x-www-form-urlencoded"
-
-
-def row_of(obj):
-    return lock_row(obj).get()
-
-
-def seconds_left(answer):
-    """Return how long the lock in the answer lives, by this host's clock."""
-    expires_at = datetime.fromisoformat(answer.json()["expires_at"])
-    return (expires_at - datetime.now(timezone.utc)).total_seconds()
 
 
 def bring_about(situation, article, user=None):
@@ -444,11 +433,6 @@ def test_an_expiry_on_the_second_matches(door, article, held):
 
 
 # If-Unmodified-Since: for a page that does not know what its own last renewal did
-
-
-def since(seconds):
-    """Return the date that long from now, as HTTP writes it."""
-    return http_date(time.time() + seconds)
 
 
 def leave(door, token, date, **headers):

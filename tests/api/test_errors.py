@@ -394,7 +394,7 @@ def test_on_mariadb_a_text_that_is_not_found_is_looked_for_again(
 
 @pytest.mark.parametrize("key", ["nan", "inf", "-inf", "Infinity", "1e400", "9" * 400])
 def test_a_float_that_is_no_number_is_no_key(django_assert_num_queries, key):
-    with pytest.raises(ValueError, match=r"is not a key of tests\.Weight"):
+    with pytest.raises(ValueError, match=r"is not a valid key of tests\.Weight"):
         key_value(Weight, key)
     with django_assert_num_queries(0):
         assert find_object(Weight, key) is None

@@ -9,8 +9,8 @@ pytestmark = [pytest.mark.example, pytest.mark.any_database]
 
 pytest.importorskip("rest_framework", reason="the example has an API of it")
 
-SAVED = "Saved. Others can edit the article again."
-HELD = "The article is yours while this page is open."
+SAVED = "The article is saved. Other people can edit it again."
+HELD = "Nobody else can change the article while this page is open."
 # Longer than a waiting page takes: the grace of who left, and until it asks again.
 SOON = 15_000
 
@@ -158,7 +158,7 @@ def test_errors_keep_the_lock_and_the_text(demo, sign_in):
     alice.get_by_label("Headline").fill("   ")
     alice.get_by_label("Text").fill("Not lost.")
     alice.get_by_role("button", name="Save").click()
-    assert "The article is still yours" in alice.locator(".errors").inner_text()
+    assert "You are still editing the article" in alice.locator(".errors").inner_text()
     alice.get_by_text(HELD).wait_for()
     assert demo.live() == {1: "alice"}
     alice.get_by_label("Headline").fill("A headline")
@@ -173,7 +173,7 @@ def test_two_clicks_on_save_save_once(demo, sign_in):
     alice.get_by_label("Text").fill("Two clicks.\n\nTwo paragraphs.\n")
     alice.get_by_role("button", name="Save").dblclick()
     alice.wait_for_url("**/articles/1/")
-    assert "Saved." in said(alice)
+    assert "The article is saved" in said(alice)
     assert demo.body(1) == "Two clicks.\n\nTwo paragraphs."
     assert demo.holders() == {}
 
@@ -187,7 +187,7 @@ def test_second_tab_of_one_person_is_told_that_the_first_saved(demo, sign_in):
     first.get_by_label("Text").fill("From the first tab.")
     first.get_by_role("button", name="Save").click()
     assert said(first) == SAVED
-    second.get_by_text("Your time with this article is over.").wait_for()
+    second.get_by_text("You are no longer editing this article.").wait_for()
     assert second.get_by_role("button", name="Save").is_disabled()
     assert second.get_by_label("Text").input_value() == "From the second tab."
     assert demo.body(1) == "From the first tab."
@@ -284,7 +284,7 @@ def test_back_to_what_was_left_goes_on_or_says_why_not(demo, sign_in):
     assert said(bob) == SAVED
     # Her form comes back as it was, text and token. It must not go over his.
     alice.go_back()
-    alice.get_by_text("Your time with this article is over.").wait_for()
+    alice.get_by_text("You are no longer editing this article.").wait_for()
     assert alice.get_by_role("button", name="Save").is_disabled()
     assert alice.get_by_label("Text").input_value() == "Typed before leaving again."
     assert demo.body(1) == "Saved between."
@@ -302,7 +302,7 @@ def test_text_from_before_the_save_does_not_come_back_over_another(demo, sign_in
     assert said(bob) == SAVED
     # The page is asked for anew, with a lock; then the browser fills in what she typed.
     alice.go_back()
-    alice.get_by_text("Your time with this article is over.").wait_for()
+    alice.get_by_text("You are no longer editing this article.").wait_for()
     assert alice.get_by_label("Text").input_value() == "Saved first."
     assert alice.get_by_role("button", name="Save").is_disabled()
     assert demo.holders() == {}
@@ -423,7 +423,7 @@ def test_taken_while_typing_loses_nothing_but_the_lock(demo, sign_in):
 
     told = alice.get_by_role("alert")
     expect_text(told, "Bob Lindqvist is editing this article now.")
-    expect_text(told, "Your text stays on this page")
+    expect_text(told, "Your text is still on this page")
     assert told.is_visible()
     assert alice.get_by_role("button", name="Save").is_disabled()
     assert demo.live() == {1: "bob"}
@@ -438,11 +438,11 @@ def test_taken_while_typing_loses_nothing_but_the_lock(demo, sign_in):
     # From the text, the next key leads to the copy, not out of the page.
     alice.keyboard.press("Tab")
     alice.keyboard.press("Enter")
-    alice.get_by_text("Copied: headline and text.").wait_for()
+    alice.get_by_text("The headline and the text are copied.").wait_for()
     copied = alice.evaluate("navigator.clipboard.readText()")
     assert copied == f"Her headline\n\n{typed}"
     with alice.expect_popup() as tab:
-        alice.get_by_role("link", name="See the article as it is now").click()
+        alice.get_by_role("link", name="Read the current version").click()
     assert "Bob Lindqvist is editing" in tab.value.inner_text(".notice")
 
     bob.get_by_label("Text").fill("His.")
@@ -461,7 +461,7 @@ def test_copying_without_the_permission_selects_the_text(demo, sign_in):
     demo.sql("DELETE FROM lock_tokens_locktoken")
     wake(alice)
     alice.get_by_role("button", name="Copy my text").click()
-    alice.get_by_text("The text is selected. Copy it with Ctrl+C.").wait_for()
+    alice.get_by_text("Your text is selected. Copy it with Ctrl+C.").wait_for()
     assert alice.evaluate("getSelection().toString()") == demo.body(1)
 
 
@@ -472,7 +472,7 @@ def test_offline_while_typing_and_back(demo, sign_in):
     save = alice.get_by_role("button", name="Save")
     alice.context.set_offline(True)
     status = alice.locator(".hold")
-    expect_text(status, "No connection. You can go on typing.")
+    expect_text(status, "The connection is lost. You can go on typing.")
     assert status.get_attribute("role") == "status"
     assert save.is_disabled()
     alice.get_by_label("Text").fill("Typed without a connection.")
@@ -492,7 +492,7 @@ def test_server_that_fails_and_comes_back(demo, sign_in):
     edit(alice, 1)
     alice.route("**/locks/**", lambda route: route.fulfill(status=500, body="Oops"))
     wake(alice)
-    expect_text(alice.locator(".hold"), "The server does not answer.")
+    expect_text(alice.locator(".hold"), "The server is not answering.")
     assert alice.get_by_role("button", name="Save").is_disabled()
     alice.unroute("**/locks/**")
     alice.get_by_text(HELD).wait_for()
@@ -583,7 +583,7 @@ def test_leaving_frees_and_so_does_signing_out(demo, sign_in):
     edit(alice, 1)
     alice.get_by_label("Text").fill("Given up.")
     alice.get_by_role("button", name="Leave without saving").click()
-    assert said(alice) == "You left the article. Nothing was changed."
+    assert said(alice) == "You left the article without changing it."
     assert demo.holders() == {}
     assert demo.body(1) == before
 
@@ -638,7 +638,7 @@ def test_deleted_while_typing(demo, sign_in):
     assert alice.get_by_role("button", name="Save").is_disabled()
     assert alice.get_by_label("Text").input_value() == "For nobody."
     assert alice.get_by_role("button", name="Copy my text").is_visible()
-    assert alice.get_by_role("link", name="See the article").count() == 0
+    assert alice.get_by_role("link", name="Read the current version").count() == 0
     assert alice.get_by_role("link", name="All articles").is_visible()
     assert demo.holders() == {}
 

@@ -109,9 +109,7 @@ def test_script_is_refused_and_recovers_and_loses_nothing(demo):
         once = list(dict.fromkeys(answers[7:-9]))
         assert [*answers[:7], *once, *answers[-9:]] == STORY
         assert run.stdout.count("Lock-Expires-At: 20") == 3
-        assert run.stdout.endswith(
-            "All three paragraphs are there. No lock is left behind.\n"
-        )
+        assert run.stdout.endswith("All three paragraphs are saved. No lock remains.\n")
         after = demo.body(1)
         assert after.startswith(before)
         assert re.fullmatch(WRITTEN, after.removeprefix(before))
@@ -137,11 +135,14 @@ def test_script_says_when_no_newsroom_is_there(demo):
     for address in (f"http://{nowhere}", nowhere):
         run = run_script("--address", address)
         assert run.returncode == 1
-        assert f"No newsroom answers at {address} (" in run.stderr
+        assert f"There is no newsroom at {address} (" in run.stderr
         assert "Traceback" not in run.stderr
     run = run_script("--address", f"{demo.url}/admin")
     assert run.returncode == 1
-    assert f"What answers at {demo.url}/admin has no such API." in run.stderr
+    assert (
+        f"The server at {demo.url}/admin does not have the newsroom's API."
+        in run.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,7 +16,7 @@ from tests.support.editor import Editor
 
 pytestmark = [pytest.mark.example, pytest.mark.any_database]
 
-SAVED = "Saved. Others can edit the article again."
+SAVED = "The article is saved. Other people can edit it again."
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,13 @@ def test_demo_says_where_and_who(demo):
 
 
 def test_checks_and_migrations_are_complete(demo):
-    assert "no issues" in demo.manage("check", "--fail-level", "WARNING").stdout
-    demo.manage("makemigrations", "--check", "--dry-run")
+    said = demo.script(
+        "from django.core.management import call_command\n"
+        "call_command('check', fail_level='WARNING')\n"
+        "call_command('makemigrations', check_changes=True, dry_run=True)"
+    )
+    assert "no issues" in said
+    assert "No changes detected" in said
 
 
 def test_one_edits_the_other_waits_and_then_edits(demo, alice, bob):
@@ -88,7 +94,7 @@ def test_form_with_errors_keeps_the_lock(demo, alice):
     form = alice.get("/articles/1/edit/")
     again = alice.post("/articles/1/edit/", form, headline="", body="Kept.")
     assert again.status == 200
-    assert "The article is still yours" in again.text
+    assert "You are still editing the article" in again.text
     assert again.fields["lock_token"] == form.fields["lock_token"]
     assert demo.holders() == {1: "alice"}
     saved = alice.post("/articles/1/edit/", again, headline="A headline")
@@ -151,7 +157,7 @@ def test_second_click_on_save_is_no_refusal(demo, alice):
             "/articles/2/edit/", form, body="Twice.\r\n\r\nTwo lines.\r\n"
         )
         assert (page.status, page.path) == (200, "/articles/2/")
-        assert "Saved." in page.text
+        assert "The article is saved" in page.text
     assert demo.body(2) == "Twice.\n\nTwo lines."
 
 
@@ -159,7 +165,7 @@ def test_leaving_and_signing_out_release(demo, alice):
     form = alice.get("/articles/1/edit/")
     before = demo.body(1)
     page = alice.post("/articles/1/leave/", form, body="Given up.")
-    assert "You left the article. Nothing was changed." in page.text
+    assert "You left the article without changing it." in page.text
     assert demo.holders() == {}
     assert demo.body(1) == before
 
@@ -201,7 +207,7 @@ def test_article_that_never_was(demo, alice):
     for path in ("/articles/77/", "/articles/77/edit/", "/articles/77/delete/"):
         page = alice.get(path)
         assert page.status == 404
-        assert "This article is not here" in page.text
+        assert "This article no longer exists" in page.text
 
 
 def test_deleting_needs_the_lock_and_keeps_what_others_typed(demo, alice, bob):
@@ -211,13 +217,13 @@ def test_deleting_needs_the_lock_and_keeps_what_others_typed(demo, alice, bob):
     form = bob.get("/articles/5/delete/")
     refused = alice.post("/articles/5/delete/", stale)
     assert refused.status == 403
-    assert "Not done: the article may have changed" in refused.text
+    assert "Nothing was done because the article may have changed" in refused.text
     assert bob.post("/articles/5/delete/", form).path == "/"
     assert demo.sql("SELECT 1 FROM newsroom_article WHERE id = 5") == []
     assert demo.holders() == {}
     gone = alice.post("/articles/5/edit/", stale, body="For nobody.")
     assert gone.status == 404
-    assert "This article is not here" in gone.text
+    assert "This article no longer exists" in gone.text
     assert gone.fields["typed-body"] == "For nobody."
 
 
@@ -232,7 +238,7 @@ def test_publishing_holds_the_lock_for_a_moment(demo, alice, bob):
     assert "Alice Moreau is editing this article" in refused.text
     assert "Try again</a>" not in refused.html
     own = alice.post("/articles/4/publish/", alice.get("/articles/4/"))
-    assert "Not published: you are editing it" in own.text
+    assert "The article was not published because you are editing it" in own.text
     assert demo.holders() == {4: "alice"}
     assert published() == [(None,)]
 
@@ -259,7 +265,7 @@ def test_a_job_holds_the_lock_while_it_runs(demo, alice, bob):
     )
     job.start()
     while job.is_alive() and not demo.holders():
-        pass
+        time.sleep(0.02)
     assert "The wire desk is editing" in bob.get("/articles/3/edit/").text
     job.join()
     assert "Added." in jobs[0].stdout
@@ -302,7 +308,13 @@ def test_pages_bring_what_keeps_and_watches_locks(demo, alice, bob):
     assert delete.fields["lock_token"] == demo.token(2)
     # Nothing is said of the lock before a script knows of it.
     for page in (form, delete):
-        for said in ("yours while", "connection", "signed out", "any more", "Copy"):
+        for said in (
+            "while this page is open",
+            "connection",
+            "signed out",
+            "no longer",
+            "Copy",
+        ):
             assert said not in page.text
 
     assert alice.get("/").html.count('data-now="mine"') == 2
@@ -485,7 +497,7 @@ def test_admin_void_token_is_refused_and_the_text_is_kept(demo, staff):
     form = staff["bob"].get(CHANGE.format(2))
     refused = staff["alice"].save(2, stale, body="Hers.")
     assert refused.status == 403
-    assert "Not saved" in refused.text
+    assert "Your changes were not saved" in refused.text
     assert "Bob Lindqvist is editing this" in refused.text
     assert refused.fields["body"] == "Hers."
     assert demo.body(2) == before
@@ -534,7 +546,7 @@ def test_admin_editor_in_chief_sees_and_releases_locks(demo, staff):
     chosen = {"action": "delete_selected", "_selected_action": str(key)}
     asked = staff["carol"].post(LOCKS, locks, **chosen)
     assert demo.holders() == {4: "alice"}
-    assert "Only the lock ends" in asked.text
+    assert "Only the lock is released" in asked.text
     released = staff["carol"].post(LOCKS, asked, **chosen, post="yes")
     assert "1 lock was released" in released.text
     assert demo.holders() == {}
@@ -548,7 +560,7 @@ def test_admin_publishes_all_but_what_others_are_editing(demo, staff):
     answer = staff["bob"].post(
         ARTICLES, listed, action="publish", _selected_action=keys
     )
-    assert "Left out, because somebody else is editing it" in answer.text
+    assert "This was skipped because somebody else is editing it" in answer.text
     assert re.search(r"\(Alice Moreau, since \d", answer.text)
     assert f"{len(keys) - 1} articles were published." in answer.text
     drafts = demo.sql("SELECT id FROM newsroom_article WHERE published_at IS NULL")

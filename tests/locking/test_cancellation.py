@@ -5,23 +5,15 @@ import threading
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, connection, connections
+from django.db import connection, connections
 
 from lock_tokens.exceptions import InvalidToken
-from lock_tokens.holding import afence, ahold_lock, fence, hold_lock
-from lock_tokens.managers import LockTokenManager
-from lock_tokens.models import LockToken
+from lock_tokens.holding import afence, ahold_lock, fence
 from tests.models import Article
-from tests.support.helpers import wait_until
+from tests.support.helpers import InThread
+from tests.support.objects import rename, title_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def article():
-    article = Article.objects.create(title="As it was")
-    article.is_locked()
-    return article
 
 
 def run(main):
@@ -57,30 +49,67 @@ async def occupy(release):
     return task
 
 
-async def cancelled(task):
-    """Return whether the task ended by being cancelled."""
+async def cancel(task):
+    """Cancel the task, and wait until it ends by that."""
+    task.cancel()
     (result,) = await asyncio.gather(task, return_exceptions=True)
-    return isinstance(result, asyncio.CancelledError)
+    assert isinstance(result, asyncio.CancelledError)
+
+
+async def cancel_while_busy(task, busy, release):
+    """Cancel the task while it waits for the ORM's thread, which is free soon after."""
+    await asyncio.sleep(0.01)
+    asyncio.get_running_loop().call_later(0.02, release.set)
+    await cancel(task)
+    await busy
+
+
+def cancelled_on_entering(context):
+    async def main():
+        async def enter():
+            async with context:
+                pytest.fail("the block ran")
+
+        release = threading.Event()
+        busy = await occupy(release)
+        await cancel_while_busy(asyncio.ensure_future(enter()), busy, release)
+
+    assert run(main) is False
+
+
+def cancelled_on_leaving(context, block):
+    async def main():
+        release, leaving = threading.Event(), asyncio.Event()
+
+        async def work():
+            async with context:
+                await block()
+                work.busy = await occupy(release)
+                leaving.set()
+
+        task = asyncio.ensure_future(work())
+        await leaving.wait()
+        await cancel_while_busy(task, work.busy, release)
+
+    assert run(main) is False
 
 
 def test_cancelled_while_the_fence_waits_for_its_turn(article):
     token = article.lock()["token"]
+    cancelled_on_entering(afence(article, token))
+    assert article.check_lock(token)
 
-    async def main():
-        async def save():
-            async with afence(article, token):
-                raise AssertionError("the block must not run")
 
-        release = threading.Event()
-        busy = await occupy(release)
-        task = asyncio.ensure_future(save())
-        await asyncio.sleep(0)
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.1, release.set)
-        assert await cancelled(task)
-        await busy
+def test_cancelled_while_the_lock_is_being_acquired(article):
+    cancelled_on_entering(ahold_lock(article))
+    assert not article.is_locked()
 
-    assert run(main) is False
+
+@pytest.mark.parametrize("context", [afence, ahold_lock])
+def test_cancelled_while_it_is_about_to_be_refused(article, context):
+    token = article.lock()["token"]
+    arguments = (article, "0" * 32) if context is afence else (article,)
+    cancelled_on_entering(context(*arguments))
     assert article.check_lock(token)
 
 
@@ -90,152 +119,66 @@ def test_cancelled_while_the_fence_waits_for_the_row(article):
     entered, leave = threading.Event(), threading.Event()
 
     def other():
-        try:
-            with fence(article, token):
-                entered.set()
-                leave.wait(30)
-        finally:
-            connections.close_all()
+        with fence(article, token):
+            entered.set()
+            leave.wait(30)
 
-    thread = threading.Thread(target=other)
-    thread.start()
+    holding = InThread(other)
     assert entered.wait(30)
 
     async def main():
         async def save():
             async with afence(article, token):
-                raise AssertionError("the block must not run")
+                pytest.fail("the block ran")
 
         task = asyncio.ensure_future(save())
         await asyncio.sleep(0.2)  # it gets to the row
-        task.cancel()
-        leave.set()
-        assert await cancelled(task)
+        asyncio.get_running_loop().call_later(0.02, leave.set)
+        await cancel(task)
 
     try:
         assert run(main) is False
     finally:
         leave.set()
-        thread.join()
+        holding()
 
 
 @pytest.mark.parametrize("context", [afence, ahold_lock])
-def test_cancelled_while_it_is_about_to_be_refused(article, context):
-    held = article.lock()
-    arguments = (article, "0" * 32) if context is afence else (article,)
-
-    async def main():
-        async def enter():
-            async with context(*arguments):
-                raise AssertionError("the block must not run")
-
-        release = threading.Event()
-        busy = await occupy(release)
-        task = asyncio.ensure_future(enter())
-        await asyncio.sleep(0)
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.1, release.set)
-        assert await cancelled(task)
-        await busy
-
-    assert run(main) is False
-    assert article.check_lock(held["token"])
-
-
-def test_ahold_lock_is_for_coroutines():
-    with pytest.raises(TypeError, match="use hold_lock"):
-
-        @ahold_lock(lambda: None)
-        def job():
-            pass
-
-
-def test_cancelled_in_the_block_undoes_it(article):
-    token = article.lock()["token"]
+def test_cancelled_in_the_block_undoes_it(article, context):
+    token = article.lock()["token"] if context is afence else None
+    entering = context(article, token, release=True) if token else context(article)
 
     async def main():
         written = asyncio.Event()
 
-        async def save():
-            async with afence(article, token, release=True):
+        async def work():
+            async with entering:
                 await Article.objects.aupdate(title="Half done")
                 written.set()
                 await asyncio.sleep(30)
 
-        task = asyncio.ensure_future(save())
+        task = asyncio.ensure_future(work())
         await written.wait()
-        task.cancel()
-        assert await cancelled(task)
+        assert await article.ais_locked()
+        await cancel(task)
 
     assert run(main) is False
-    assert Article.objects.get().title == "As it was"
-    assert article.check_lock(token)
+    if context is afence:
+        assert title_of(article) == "First"
+        assert article.check_lock(token)
+    else:
+        assert not article.is_locked()
 
 
 def test_cancelled_while_the_fence_is_left(article):
-    """The end of the block had been reached: the save stands, whole."""
+    """The end of the block had been reached: the save is kept, whole."""
     token = article.lock()["token"]
-
-    async def main():
-        release = threading.Event()
-        leaving = asyncio.Event()
-
-        async def save():
-            async with afence(article, token):
-                await Article.objects.aupdate(title="Saved")
-                save.busy = await occupy(release)
-                leaving.set()
-
-        task = asyncio.ensure_future(save())
-        await leaving.wait()
-        await asyncio.sleep(0.05)
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.1, release.set)
-        assert await cancelled(task)
-        await save.busy
-
-    assert run(main) is False
-    assert Article.objects.get().title == "Saved"
-
-
-def test_cancelled_while_the_lock_is_being_acquired(article):
-    async def main():
-        async def hold():
-            async with ahold_lock(article):
-                raise AssertionError("the block must not run")
-
-        release = threading.Event()
-        busy = await occupy(release)
-        task = asyncio.ensure_future(hold())
-        await asyncio.sleep(0)
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.1, release.set)
-        assert await cancelled(task)
-        await busy
-
-    run(main)
-    assert not article.is_locked()
+    cancelled_on_leaving(afence(article, token), lambda: sync_to_async(rename)(article))
+    assert title_of(article) == "Second"
 
 
 def test_cancelled_while_the_lock_is_being_released(article):
-    async def main():
-        release = threading.Event()
-        leaving = asyncio.Event()
-
-        async def hold():
-            async with ahold_lock(article):
-                hold.busy = await occupy(release)
-                leaving.set()
-
-        task = asyncio.ensure_future(hold())
-        await leaving.wait()
-        await asyncio.sleep(0.05)
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.1, release.set)
-        await asyncio.gather(task, return_exceptions=True)
-        await hold.busy
-
-    run(main)
+    cancelled_on_leaving(ahold_lock(article), lambda: asyncio.sleep(0))
     assert not article.is_locked()
 
 
@@ -260,35 +203,7 @@ def test_a_loop_that_ends_releases_what_its_jobs_hold(article):
 def test_a_refused_fence_raises_its_own_error_and_no_cancellation(article):
     async def main():
         async with afence(article, "0" * 32):
-            raise AssertionError("the block must not run")
+            pytest.fail("the block ran")
 
     with pytest.raises(InvalidToken):
         run(main)
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_connection_that_breaks_is_tried_again(article, monkeypatch, asynchronous):
-    """Django's InterfaceError is no DatabaseError."""
-    renew = LockTokenManager.renew
-    calls = []
-
-    def breaking(self, *args, **kwargs):
-        calls.append(1)
-        if len(calls) == 1:
-            raise InterfaceError("connection already closed")
-        return renew(self, *args, **kwargs)
-
-    monkeypatch.setattr(LockTokenManager, "renew", breaking)
-    if asynchronous:
-
-        async def main():
-            async with ahold_lock(article, timeout=0.3) as held:
-                await asyncio.to_thread(wait_until, lambda: len(calls) > 1, 15)
-                assert not held.lost
-
-        run(main)
-    else:
-        with hold_lock(article, timeout=0.3) as held:
-            wait_until(lambda: len(calls) > 1, 15)
-            assert not held.lost
-    assert not LockToken.objects.exists()

@@ -1,6 +1,5 @@
 """Saving without a token, while nobody has the object locked."""
 
-import threading
 from functools import partial
 
 import pytest
@@ -12,38 +11,23 @@ from lock_tokens.holding import fence, fence_unlocked
 from lock_tokens.locking.fields import to_utc
 from lock_tokens.models import LockToken
 from lock_tokens.signals import lock_acquired, lock_released, lock_replaced
-from tests.models import Article, Feature, Label, Page, Plain, Translation
-from tests.support.helpers import again_if_undone, expire, isolate, lock_row, race
+from tests.models import Article, Plain
+from tests.support.helpers import (
+    InThread,
+    again_if_undone,
+    expire,
+    isolate,
+    lock_row,
+    race,
+    wait_until_blocked_or_done,
+)
+from tests.support.objects import LOCKABLE, UNLOCKABLE, rename, title_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-KINDS = {
-    "an integer": lambda: Article.objects.create(),
-    "a UUID": lambda: Page.objects.create(),
-    "a text": lambda: Label.objects.create(name="It's 100% ünï/c++"),
-    "a one-to-one": lambda: Feature.objects.create(),
-    "a third party's": lambda: Plain.objects.create(),
-}
-UNLOCKABLE = {
-    "unsaved": lambda: Article(),
-    "unsaved with a key": lambda: Article(pk=5),
-    "too long": lambda: Label.objects.create(name="x" * 256),
-    "composite": lambda: Translation.objects.create(
-        article=Article.objects.create(), language="en"
-    ),
-}
 
 
 class Failure(Exception):
     pass
-
-
-def title_of(article):
-    return Article.objects.get(pk=article.pk).title
-
-
-def rename(article, title="Second"):
-    Article.objects.filter(pk=article.pk).update(title=title)
 
 
 def failing_save(obj):
@@ -52,16 +36,21 @@ def failing_save(obj):
         raise Failure
 
 
-def elsewhere(function):
-    """Return what the function gives on a connection of its own."""
-    return race(function)[0]
-
-
-def test_a_free_object_is_saved_and_free_again(article):
-    with fence_unlocked(article):
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_free_object_is_saved_and_free_again(article, by_key):
+    obj = LockToken.objects.key_of(article) if by_key else article
+    with fence_unlocked(obj) as fenced:
+        assert connection.in_atomic_block
+        assert LockToken.objects.info(article).locked_by is None
         rename(article)
-    assert title_of(article) == "Second"
+        assert article.check_lock(fenced.token)
+        rename(article, "Third")
+        assert article.check_lock(fenced.token)
+    assert not connection.in_atomic_block
+    assert title_of(article) == "Third"
     assert not lock_row(article).exists()
+    with pytest.raises(InvalidToken), fence(article, fenced.token):
+        pytest.fail("the block ran")
 
 
 def test_it_is_locked_meanwhile(article, alice):
@@ -74,30 +63,24 @@ def test_it_is_locked_meanwhile(article, alice):
         assert set(fenced.serialize()) == {"token", "expires", "expires_at"}
 
 
-def test_without_a_user_nobody_is_the_holder(article):
-    with fence_unlocked(article):
-        assert LockToken.objects.info(article).locked_by is None
-
-
 def test_an_unsaved_user_is_a_value_error(article, django_user_model):
     with pytest.raises(ValueError), fence_unlocked(article, user=django_user_model()):
         pytest.fail("the block ran")
     assert not lock_row(article).exists()
 
 
-def test_a_live_lock_is_refused_before_the_block(article, held, alice):
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_live_lock_is_refused_before_the_block(article, held, alice, own, by_key):
+    obj = LockToken.objects.key_of(article) if by_key else article
+    user = alice if own else None
     before = lock_row(article).values().get()
-    with pytest.raises(AlreadyLockedError) as caught, fence_unlocked(article):
+    with pytest.raises(AlreadyLockedError) as caught, fence_unlocked(obj, user=user):
         pytest.fail("the block ran")
     assert caught.value.locked_by == alice
     assert caught.value.expires_at == before["expires_at"]
     assert held["token"] not in f"{caught.value} {caught.value!r}"
     assert lock_row(article).values().get() == before
-
-
-def test_ones_own_live_lock_is_refused_too(article, held, alice):
-    with pytest.raises(AlreadyLockedError), fence_unlocked(article, user=alice):
-        pytest.fail("the block ran")
 
 
 def test_a_refusal_leaves_an_outer_transaction_usable(article, held):
@@ -117,13 +100,6 @@ def test_an_expired_lock_makes_way_and_its_token_is_void(article, held):
         assert lock_row(article).get().token_str == fenced.token
     assert not lock_row(article).exists()
     with pytest.raises(InvalidToken), fence(article, held["token"]):
-        pytest.fail("the block ran")
-
-
-def test_its_own_token_is_void_afterwards(article):
-    with fence_unlocked(article) as fenced:
-        pass
-    with pytest.raises(InvalidToken), fence(article, fenced.token):
         pytest.fail("the block ran")
 
 
@@ -152,15 +128,6 @@ def test_a_broken_transaction_is_undone_without_another_error(article):
     assert not lock_row(article).exists()
 
 
-def test_the_lock_is_given_up_at_the_end_alone(article):
-    with fence_unlocked(article) as fenced:
-        rename(article)
-        assert article.check_lock(fenced.token)
-        rename(article, "Third")
-        assert article.check_lock(fenced.token)
-    assert not lock_row(article).exists()
-
-
 def test_the_block_may_keep_the_lock(article):
     with fence_unlocked(article) as fenced:
         fenced.release = False
@@ -168,40 +135,33 @@ def test_the_block_may_keep_the_lock(article):
     assert article.is_locked()
 
 
-def test_the_object_may_be_deleted_in_the_block(article):
-    with fence_unlocked(article):
-        article.delete()
-    assert not Article.objects.exists()
-    assert not LockToken.objects.exists()
-
-
-def test_also_if_its_model_knows_nothing_of_locks():
-    obj = Plain.objects.create()
+@pytest.mark.parametrize("model", [Article, Plain])  # Plain knows nothing of locks
+def test_the_object_may_be_deleted_in_the_block(model):
+    obj = model.objects.create()
     with fence_unlocked(obj):
-        Plain.objects.filter(pk=obj.pk).delete()
-    assert not Plain.objects.exists()
+        model.objects.filter(pk=obj.pk).delete()
+    assert not model.objects.exists()
     assert not LockToken.objects.exists()
 
 
-def test_it_opens_a_transaction_and_ends_it(article):
-    assert not connection.in_atomic_block
-    with fence_unlocked(article):
-        assert connection.in_atomic_block
-    assert not connection.in_atomic_block
+@pytest.mark.parametrize("expired", [False, True])
+def test_it_joins_the_transaction_that_is_open(article, expired):
+    if expired:
+        article.lock()
+        expire(article)
+    before = list(lock_row(article).values())
 
-
-def test_it_joins_the_transaction_that_is_open(article):
+    @transaction.atomic
     def work():
-        with transaction.atomic():
-            with fence_unlocked(article):
-                rename(article)
-            assert not lock_row(article).exists()
-            raise Failure
+        with fence_unlocked(article):
+            rename(article)
+        assert not lock_row(article).exists()
+        raise Failure
 
     with pytest.raises(Failure):
         work()
     assert title_of(article) == "First"
-    assert not lock_row(article).exists()
+    assert list(lock_row(article).values()) == before
 
 
 def test_an_outer_transaction_survives_the_blocks_exception(article):
@@ -214,46 +174,16 @@ def test_an_outer_transaction_survives_the_blocks_exception(article):
     assert title_of(article) == "First"
 
 
-def test_an_expired_lock_stands_again_when_the_outer_transaction_fails(article, held):
-    expire(article)
-
-    def work():
-        with transaction.atomic():
-            with fence_unlocked(article):
-                pass
-            raise Failure
-
-    with pytest.raises(Failure):
-        work()
-    assert lock_row(article).get().token_str == held["token"]
-
-
-def test_a_place_does_instead_of_an_object(article):
-    lock_key = LockToken.objects.key_of(article)
-    with fence_unlocked(lock_key) as fenced:
-        rename(article)
-        assert article.check_lock(fenced.token)
-    assert title_of(article) == "Second"
-    assert not lock_row(article).exists()
-
-
-def test_a_place_that_is_locked_is_refused(article, held, alice):
-    lock_key = LockToken.objects.key_of(article)
-    with pytest.raises(AlreadyLockedError) as caught, fence_unlocked(lock_key):
-        pytest.fail("the block ran")
-    assert caught.value.locked_by == alice
-
-
-def test_a_place_whose_object_is_gone_leaves_nothing_behind():
+def test_a_key_whose_object_is_gone_leaves_nothing_behind():
     lock_key = LockToken.objects.key_of_pk(Article, 404)
     with fence_unlocked(lock_key):
         pass
     assert not LockToken.objects.exists()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LOCKABLE)
 def test_objects_with_any_key(kind):
-    obj = KINDS[kind]()
+    obj = LOCKABLE[kind]()
     with fence_unlocked(obj) as fenced:
         assert LockToken.objects.get_by_token(obj, fenced.token)
         with pytest.raises(AlreadyLockedError):
@@ -299,50 +229,38 @@ def test_a_database_that_fails_leaves_all_as_it_was(article, held):
 # Statements, pinned
 
 
-def statements(operation):
-    with CaptureQueriesContext(connection) as queries:
-        operation()
-    return [query["sql"].split()[0] for query in queries]
-
-
 @pytest.mark.parametrize("state", ["free", "expired"])
 def test_it_is_two_statements_and_on_mariadb_three(article, state):
     if state == "expired":
         article.lock()
         expire(article)
-
-    def save():
-        with fence_unlocked(article):
-            pass
-
-    kinds = [kind for kind in statements(save) if kind not in ("BEGIN", "COMMIT")]
+    with CaptureQueriesContext(connection) as queries, fence_unlocked(article):
+        pass
+    verbs = [query["sql"].split()[0] for query in queries]
+    verbs = [verb for verb in verbs if verb not in ("BEGIN", "COMMIT")]
     if connection.vendor == "mysql":
         # It looks before the transaction, lest it wait for a live row.
-        assert kinds == ["SELECT", "INSERT", "DELETE"]
+        assert verbs == ["SELECT", "INSERT", "DELETE"]
     else:
-        assert kinds == ["INSERT", "DELETE"]
+        assert verbs == ["INSERT", "DELETE"]
 
 
 # What others are told, and when they come at the same time
 
 
-def heard():
-    """Return the names of the signals that come from now on."""
-    names = []
-
-    def hear(signal, **kwargs):
-        names.append(signal)
-
-    for signal in (lock_acquired, lock_replaced, lock_released):
-        signal.connect(hear, weak=False)
-    return names, hear
-
-
 @pytest.fixture
 def signals():
-    names, hear = heard()
-    yield names
-    for signal in (lock_acquired, lock_replaced, lock_released):
+    """The signals that came, one after the other."""
+    came = []
+
+    def hear(signal, **kwargs):
+        came.append(signal)
+
+    all_signals = (lock_acquired, lock_replaced, lock_released)
+    for signal in all_signals:
+        signal.connect(hear)
+    yield came
+    for signal in all_signals:
         signal.disconnect(hear)
 
 
@@ -359,28 +277,22 @@ def test_signals_come_after_the_commit_and_not_after_a_failure(article, signals)
 def test_nobody_else_sees_the_lock_or_the_save_before_the_end(article):
     with fence_unlocked(article):
         rename(article)
-        assert elsewhere(lambda: lock_row(article).exists()) is False
-        assert elsewhere(lambda: title_of(article)) == "First"
-    assert elsewhere(lambda: title_of(article)) == "Second"
+        assert InThread(lock_row(article).exists)() is False
+        assert InThread(partial(title_of, article))() == "First"
+    assert InThread(partial(title_of, article))() == "Second"
 
 
 @pytest.mark.race
 def test_who_takes_the_lock_meanwhile_waits_and_sees_the_save(article):
-    fenced, asked = threading.Event(), threading.Event()
-
-    def save():
-        with fence_unlocked(article):
-            fenced.set()
-            assert not asked.wait(0.3)
-            rename(article)
-
     def take():
-        assert fenced.wait(30)
-        lock = LockToken.objects.take_over(article)
-        asked.set()
-        return lock.token_str, title_of(article)
+        return LockToken.objects.take_over(article).token_str, title_of(article)
 
-    _, (token, seen) = race(save, take)
+    with fence_unlocked(article):
+        taking = InThread(take)
+        wait_until_blocked_or_done(taking)
+        assert taking.is_running()
+        rename(article)
+    token, seen = taking()
     assert seen == "Second"
     assert article.check_lock(token)
 

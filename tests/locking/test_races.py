@@ -25,13 +25,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.race]
 RACERS = 16
 
 
-@pytest.fixture
-def article():
-    article = Article.objects.create(title="As it was")
-    article.is_locked()
-    return article
-
-
 def acquire(article):
     try:
         return LockToken.objects.acquire(article).token_str
@@ -45,35 +38,16 @@ def the_one(results):
     return won[0]
 
 
-def test_one_of_sixteen_acquires_a_free_object(article, level, dialect):
-    def racer():
-        isolate(level)
-        return acquire(article)
-
-    token = the_one(race(*[racer] * RACERS))
-    assert LockToken.objects.get().token_str == token
-
-
-def test_one_of_sixteen_acquires_inside_a_transaction(article, level, dialect):
-    def attempt():
-        with transaction.atomic():
-            token = acquire(article)
-            # Usable also after a refusal.
-            Article.objects.create(title=f"written with {token}")
-            return token
-
-    def racer():
-        isolate(level)
-        return again_if_undone(attempt)
-
-    token = the_one(race(*[racer] * RACERS))
-    assert LockToken.objects.get().token_str == token
-    assert Article.objects.filter(title="written with None").count() == RACERS - 1
-
-
-def test_one_of_sixteen_replaces_an_expired_lock(article, level, dialect):
-    old = article.lock()["token"]
+def lock_and_expire(article):
+    """Return the token of a lock that has expired."""
+    token = LockToken.objects.take_over(article).token_str
     expire(article)
+    return token
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_one_of_sixteen_acquires_a_free_object(article, level, dialect, expired):
+    old = lock_and_expire(article) if expired else None
 
     def racer():
         isolate(level)
@@ -83,22 +57,24 @@ def test_one_of_sixteen_replaces_an_expired_lock(article, level, dialect):
     assert LockToken.objects.get().token_str == token != old
 
 
-def test_one_of_sixteen_replaces_an_expired_lock_inside_a_transaction(
-    article, level, dialect
-):
-    article.lock()
-    expire(article)
+@pytest.mark.parametrize("expired", [False, True])
+def test_one_of_sixteen_acquires_inside_a_transaction(article, level, dialect, expired):
+    old = lock_and_expire(article) if expired else None
 
     def attempt():
         with transaction.atomic():
-            return acquire(article)
+            token = acquire(article)
+            # Usable after a refusal, too.
+            Article.objects.create(title=f"written with {token}")
+            return token
 
     def racer():
         isolate(level)
         return again_if_undone(attempt)
 
     token = the_one(race(*[racer] * RACERS))
-    assert LockToken.objects.get().token_str == token
+    assert LockToken.objects.get().token_str == token != old
+    assert Article.objects.filter(title="written with None").count() == RACERS - 1
 
 
 def test_never_two_holders_under_churn(article, dialect):
@@ -157,8 +133,7 @@ def expire_if_any(article):
 
 def test_a_renewal_and_a_replacement_never_both_succeed(article, dialect):
     for _ in range(10):
-        old = LockToken.objects.take_over(article).token_str
-        expire(article)
+        old = lock_and_expire(article)
 
         def renew(old=old):
             try:
@@ -173,8 +148,7 @@ def test_a_renewal_and_a_replacement_never_both_succeed(article, dialect):
 
 def test_a_release_and_a_replacement_leave_one_lock_or_none(article, dialect):
     for _ in range(10):
-        old = LockToken.objects.take_over(article).token_str
-        expire(article)
+        old = lock_and_expire(article)
 
         def release(old=old):
             try:
@@ -201,8 +175,7 @@ def save(article, token, title, **options):
 
 
 def test_a_stalled_holder_s_save_changes_nothing(article, dialect):
-    stalled = article.lock()["token"]
-    expire(article)
+    stalled = lock_and_expire(article)
     other = article.lock()["token"]
     save(article, other, "Another's work", release=True)
     with pytest.raises(InvalidToken):
@@ -217,8 +190,7 @@ def test_a_stalled_holder_s_save_changes_nothing(article, dialect):
 def test_a_stalled_holder_and_whoever_took_the_lock_never_both_save(article, level):
     """Both stand at the line with a token each; the void one must lose."""
     for _ in range(5):
-        stalled = LockToken.objects.take_over(article).token_str
-        expire(article)
+        stalled = lock_and_expire(article)
 
         def late_save(stalled=stalled):
             isolate(level)
@@ -242,8 +214,7 @@ def test_a_stalled_holder_and_whoever_took_the_lock_never_both_save(article, lev
 
 def test_nobody_takes_an_expired_lock_during_a_fenced_save(article, level, dialect):
     isolate(level)
-    token = article.lock()["token"]
-    expire(article)
+    token = lock_and_expire(article)
 
     def attempt():
         isolate(level)
@@ -306,8 +277,7 @@ def test_cleaning_up_beside_acquires_and_fences_removes_no_live_lock(article):
 
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
 def test_cleaning_up_leaves_a_row_that_is_being_fenced(article):
-    token = article.lock()["token"]
-    expire(article)
+    token = lock_and_expire(article)
     with fence(article, token):
         assert InThread(LockToken.objects.remove_expired)() == 0
     assert article.check_lock(token)

@@ -166,12 +166,6 @@ def basic(user, password="secret"):
     return Client(headers={"Authorization": f"Basic {sent}"})
 
 
-@pytest.fixture
-def client():
-    """Django's own: these tests sign in by themselves, or not at all."""
-    return Client()
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_throttled_yet():
     cache.clear()

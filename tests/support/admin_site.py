@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.sites import all_sites
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
@@ -26,6 +27,7 @@ from tests.models import (
     Shift,
     Story,
 )
+from tests.support.helpers import race
 
 
 def new_site(name="admin"):
@@ -44,6 +46,10 @@ def urls_of_site(site):
 
 
 site = new_site()
+
+LIST = "/admin/tests/story/"
+CHANGE = "tests.change_story"
+TAKE_OVER = "lock_tokens.take_over_locktoken"
 
 
 class CommentInline(admin.TabularInline):
@@ -109,14 +115,30 @@ urlpatterns = urls_of_site(site)
 class Person(Client):
     """Somebody signed in to the admin, with a browser of their own."""
 
-    def __init__(self, user):
+    def __init__(self, user, cookies=None):
         super().__init__()
         self.user = user
-        self.force_login(user)
+        if cookies is None:
+            self.force_login(user)
+        else:
+            self.cookies = cookies
 
     def elsewhere(self):
         """Return the same person at another browser."""
         return Person(self.user)
+
+    def other_tab(self):
+        """Return the same browser, for a thread of its own."""
+        return Person(self.user, self.cookies)
+
+    def open(self, obj, view="change", **query):
+        """Return the object's page."""
+        return self.get(url_of(obj, view, **query))
+
+    def send(self, page, *buttons, follow=False, **changes):
+        """Send the page's form to its address, as :func:`form_of` has it."""
+        url = page.wsgi_request.get_full_path()
+        return self.post(url, form_of(page, *buttons, **changes), follow=follow)
 
 
 def person(name, *permissions):
@@ -228,6 +250,15 @@ def state_of(response):
     return state
 
 
+def assert_refused(response, **typed):
+    """Check that the page says that nothing was saved, and gives the text back."""
+    assert response.status_code == 403
+    assert state_of(response) == "refused"
+    form = form_of(response)
+    for name, value in typed.items():
+        assert form[name.replace("__", "-")] == [value]
+
+
 def token_of(response):
     """Return the token in the page's hidden field."""
     (token,) = Controls(text_of(response)).fields["lock_token"]
@@ -253,3 +284,74 @@ def take_and_leave(obj):
     """Let another have the object's lock for a while, and leave."""
     lock = LockToken.objects.take_over(obj)
     LockToken.objects.release(obj, lock.token_str)
+
+
+def saved(story):
+    """Return the story as the database has it."""
+    return Story.objects.get(pk=story.pk)
+
+
+def nothing_was_written(story):
+    again = saved(story)
+    return (
+        (again.headline, again.body) == (story.headline, story.body)
+        and not Comment.objects.exists()
+        and not again.keywords.exists()
+        and not LogEntry.objects.exists()
+    )
+
+
+def everything_typed(page, keyword):
+    return form_of(
+        page,
+        headline="My headline",
+        body="My body\nin two lines",
+        is_urgent="on",
+        comment_set__0__text="My remark",
+        keywords=[keyword.pk],
+    )
+
+
+def asked(answer):
+    """Return what the page's take-over button sends."""
+    value = answer.context["lock_page"].take_over_value
+    assert value
+    return value
+
+
+def headlines():
+    return [story.headline for story in Story.objects.order_by("pk")]
+
+
+def bodies():
+    return [story.body for story in Story.objects.order_by("pk")]
+
+
+def act(somebody, action, objects, url=LIST, **more):
+    """Run an action on the objects, as the list's button does."""
+    data = {
+        "action": action,
+        "index": "0",
+        "select_across": "0",
+        "_selected_action": [str(obj.pk) for obj in objects],
+        **more,
+    }
+    return somebody.post(url, data, follow=True)
+
+
+def interrupted_by(somebody, story):
+    """Return an admin in which somebody else saves the story, once a list has been read."""
+    turns = []
+
+    def save():
+        page = form_of(somebody.open(story), headline="Theirs", body="Theirs")
+        return somebody.post(url_of(story), page).status_code
+
+    class Admin(StoryAdmin):
+        def get_changelist_instance(self, request):
+            changes = super().get_changelist_instance(request)
+            if request.method == "POST" and not turns:
+                turns.extend(race(save))
+            return changes
+
+    return Admin, turns

@@ -1,8 +1,13 @@
 """The JSON API in a URLconf, and how tests call it."""
 
 import json
+import time
+from datetime import datetime, timezone
 
 from django.urls import include, path, reverse
+from django.utils.http import http_date
+
+from tests.support.helpers import lock_row
 
 urlpatterns = [path("locks/", include("lock_tokens.urls"))]
 
@@ -45,3 +50,18 @@ def error_of(answer):
     assert body["detail"]
     assert "token" not in body
     return body["error"]
+
+
+def row_of(obj):
+    return lock_row(obj).get()
+
+
+def seconds_left(answer):
+    """Return how long the lock in the answer lives, by this host's clock."""
+    expires_at = datetime.fromisoformat(answer.json()["expires_at"])
+    return (expires_at - datetime.now(timezone.utc)).total_seconds()
+
+
+def since(seconds):
+    """Return the date that long from now, as HTTP writes it."""
+    return http_date(time.time() + seconds)

@@ -1,12 +1,37 @@
-"""Views for a schema, and what a schema says of an operation."""
+"""Making drf-spectacular's schema of views, and asking it."""
 
-from rest_framework.generics import ListCreateAPIView
+from django.urls import path
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from rest_framework.generics import (
+    ListCreateAPIView,
+)
+from rest_framework.routers import SimpleRouter
 
 from tests.models import Article
 from tests.support import drf_site
 from tests.support.drf_site import ArticleSerializer
 
+LOCK = "/api/articles/{id}/lock/"
 REFUSALS = {"400", "412", "423", "503"}
+
+
+def schema_and_warnings(patterns):
+    """Return the schema of addresses, and what drf-spectacular warns of."""
+    with GENERATOR_STATS.silence():
+        GENERATOR_STATS.reset()
+        schema = SchemaGenerator(patterns=patterns).get_schema(public=True)
+        found = {**GENERATOR_STATS._warn_cache, **GENERATOR_STATS._error_cache}
+    validate_schema(schema)
+    return schema, [key for key in found if "versioning" not in key]
+
+
+def urls_of_viewset(viewset):
+    """Return the addresses of one viewset at ``/articles/``, and of another view."""
+    router = SimpleRouter()
+    router.register("articles", viewset, "article")
+    return [*router.urls, path("other/", ListCreate.as_view())]
 
 
 class ListCreate(ListCreateAPIView):

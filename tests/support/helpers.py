@@ -122,6 +122,15 @@ class InThread:
         return self.results[0]
 
 
+def threads():
+    """Return the threads but asgiref's own, which end when they are collected."""
+    return {
+        thread
+        for thread in threading.enumerate()
+        if not thread.name.startswith("ThreadPoolExecutor")
+    }
+
+
 def wait_until(condition, seconds=15):
     """Ask until the condition holds; fail after ``seconds``."""
     deadline = time.monotonic() + seconds

@@ -139,21 +139,39 @@ def test_the_namespace_of_the_page_itself_is_looked_at(settings, client):
         assert script["data-lock-tokens-url"] == f"/{namespace}/"
 
 
+class Address:
+    def __str__(self):
+        return "/there/locks"
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("/there/locks/", "/there/locks/"),
+        ("/there/locks", "/there/locks/"),
+        (Address(), "/there/locks/"),
+        (reverse_lazy("lock_tokens:states-view", args=["a", "b"]), "/api/a/b/"),
+        ("", "/api/"),
+        (None, "/api/"),
+        *[
+            (nasty, nasty)
+            for nasty in (
+                '/"><script>alert(1)</script>/',
+                "/'onload='x/",
+                "/a&amp;b/",
+                "/</script>/",
+            )
+        ],
+    ],
+)
+def test_a_base_url_may_be_given(render, base, url):
+    assert render(WITH_BASE, base=base)["data-lock-tokens-url"] == url
+
+
 @pytest.mark.parametrize("base", ["/there/locks/", "/there/locks"])
-def test_a_base_url_may_be_given_with_a_slash_at_the_end_or_without(render, base):
-    assert render(WITH_BASE, base=base)["data-lock-tokens-url"] == "/there/locks/"
+def test_a_base_url_may_be_written_in_the_template(render, base):
     literal = f"{LOAD}{{% lock_tokens_api_client '{base}' %}}"
     assert render(literal)["data-lock-tokens-url"] == "/there/locks/"
-
-
-@pytest.mark.parametrize("base", ["", None])
-def test_a_base_url_of_nothing_is_none(render, base):
-    assert render(WITH_BASE, base=base)["data-lock-tokens-url"] == "/api/"
-
-
-def test_a_base_url_may_be_lazy(render):
-    base = reverse_lazy("lock_tokens:states-view", args=["a", "b"])
-    assert render(WITH_BASE, base=base)["data-lock-tokens-url"] == "/api/a/b/"
 
 
 def test_below_another_namespace_it_has_to_be_given(settings, render):
@@ -187,23 +205,6 @@ def script_name():
 
 def test_below_a_script_name(render, request_, script_name):
     assert render(request=request_)["data-lock-tokens-url"] == "/project/api/"
-
-
-@pytest.mark.parametrize(
-    "base",
-    ['/"><script>alert(1)</script>/', "/'onload='x/", "/a&amp;b/", "/</script>/"],
-)
-def test_a_nasty_base_url_stays_in_its_attribute(render, base):
-    assert render(WITH_BASE, base=base)["data-lock-tokens-url"] == base
-
-
-class Address:
-    def __str__(self):
-        return "/there/locks"
-
-
-def test_a_base_url_may_be_anything_with_a_text(render):
-    assert render(WITH_BASE, base=Address())["data-lock-tokens-url"] == "/there/locks/"
 
 
 def test_without_autoescape_too_everything_stays_in_its_attribute(settings, render):
@@ -327,19 +328,10 @@ def lock_from_the_page(client):
         {"CSRF_COOKIE_NAME": "a", "CSRF_HEADER_NAME": "HTTP_B_C"},
     ],
 )
-def test_what_a_page_says_is_enough_to_acquire(settings, names):
-    for name, value in names.items():
-        setattr(settings, name, value)
-    assert lock_from_the_page(Client(enforce_csrf_checks=True)).status_code == 201
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    "names", [{}, {"CSRF_USE_SESSIONS": True}, {"CSRF_COOKIE_HTTPONLY": True}]
-)
-def test_a_project_without_the_request_in_its_templates_gets_by_too(settings, names):
-    """The context processor is not obligatory; a RequestContext has the request."""
-    settings.TEMPLATES = [{**settings.TEMPLATES[0], "OPTIONS": {}}]
+@pytest.mark.parametrize("has_request", [True, False])
+def test_what_a_page_says_is_enough_to_acquire(settings, names, has_request):
+    if not has_request:  # the context processor is not obligatory
+        settings.TEMPLATES = [{**settings.TEMPLATES[0], "OPTIONS": {}}]
     for name, value in names.items():
         setattr(settings, name, value)
     assert lock_from_the_page(Client(enforce_csrf_checks=True)).status_code == 201
@@ -446,22 +438,10 @@ def test_without_a_token_the_page_shows_who_holds_it(
 
 
 @pytest.mark.django_db
-def test_a_holder_whom_nobody_knows_is_somebody_else(handler, article):
-    LockToken.objects.acquire(article)
-    page = handler(article)
-    assert config_of(page)["data-state"] == "locked"
-    assert "Somebody else" in page.text
-
-
-@pytest.mark.django_db
 def test_one_s_own_lock_elsewhere_is_told_to_be_that(handler, article, held):
     page = handler(article)
     assert config_of(page)["data-state"] == "elsewhere"
     assert token_in(page) == []
-
-
-@pytest.mark.django_db
-def test_a_lock_that_has_expired_has_no_holder(handler, article, held):
     expire(article)
     page = handler(article)
     assert config_of(page)["data-state"] == "locked"
@@ -474,7 +454,9 @@ def test_whoever_is_not_signed_in_is_nobody_s_own(handler, article, rf):
     request = rf.get("/page/")
     request.user = AnonymousUser()
     for asked in (request, rf.get("/page/")):
-        config = config_of(handler(article, request=asked))
+        shown = handler(article, request=asked)
+        assert "Somebody else" in shown.text
+        config = config_of(shown)
         assert config["data-state"] == "locked"
         assert config["data-user"] == ""
 
@@ -508,8 +490,12 @@ def test_an_object_that_does_not_exist_has_no_client(handler, key, token):
 
 
 @pytest.mark.django_db
-def test_without_the_api_there_is_no_client(settings, handler, article, held):
-    settings.ROOT_URLCONF = (path("page/", page),)
+@pytest.mark.parametrize("has_api", [False, True])
+def test_without_the_api_there_is_no_client(settings, handler, article, held, has_api):
+    if has_api:  # it does not know the model
+        settings.LOCK_TOKENS = {"API_MODELS": ["tests.Page"]}
+    else:
+        settings.ROOT_URLCONF = (path("page/", page),)
     shown = handler(article, held["token"])
     assert config_of(shown)["data-state"] == "held"
     assert token_in(shown) == [held["token"]]
@@ -517,18 +503,14 @@ def test_without_the_api_there_is_no_client(settings, handler, article, held):
 
 
 @pytest.mark.django_db
-def test_a_model_that_the_api_does_not_know_has_no_client(
-    settings, handler, article, held
-):
-    settings.LOCK_TOKENS = {"API_MODELS": ["tests.Page"]}
-    assert scripts_of(handler(article, held["token"])) == []
-
-
-@pytest.mark.django_db
 def test_model_and_key_may_be_spelled_otherwise(handler, article, held):
-    page = handler(article, held["token"], model="Article", key=str(article.pk))
+    """And a variable ``lock_page`` of the project's own is no page."""
+    page = handler(
+        article, held["token"], model="Article", key=str(article.pk), lock_page="page 5"
+    )
     assert config_of(page)["data-model"] == "article"
     assert config_of(page)["data-object-id"] == str(article.pk)
+    assert config_of(page)["data-token"] == held["token"]
     assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
 
 
@@ -554,12 +536,6 @@ def test_the_tag_twice_shows_it_once(rf, article, held):
         Template(f"{LOAD}{tag}{{% if 1 %}}{tag}{{% endif %}}").render(context)
     )
     assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
-
-
-@pytest.mark.django_db
-def test_another_s_variable_of_that_name_is_no_page(handler, article, held):
-    page = handler(article, held["token"], lock_page="page 5")
-    assert config_of(page)["data-token"] == held["token"]
 
 
 WITHOUT_ADMIN = """

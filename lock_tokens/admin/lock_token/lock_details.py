@@ -60,14 +60,14 @@ def url_of(
 def name_of_holder(key: Any, user: Any) -> str | None:
     """Return the name of a lock's holder; ``None`` for a lock without a user."""
     if user is None and key is not None:
-        return _("gone (key %(key)s)") % {"key": key}
+        return _("deleted (key %(key)s)") % {"key": key}
     return display_name(user)
 
 
 def name_of_object(lock: Any) -> str:
     """Return the name of a locked object; its key when there is no such object."""
     if lock.found is None:
-        return _("gone (key %(key)s)") % {"key": lock.locked_object_id}
+        return _("deleted (key %(key)s)") % {"key": lock.locked_object_id}
     return str(lock.found) or str(lock.locked_object_id)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from django.contrib.admin import SimpleListFilter
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from lock_tokens.locking.lock_token import LockToken
 
@@ -47,18 +46,21 @@ class LockFilter(SimpleListFilter):
 
 
 class StateFilter(LockFilter):
-    title = gettext_lazy("state")
+    title = pgettext_lazy("column: state of a lock", "state")
     parameter_name = "state"
     lookup = "is_live"
 
     def conditions(
         self, locks: models.QuerySet[LockToken]
     ) -> Iterable[tuple[str, Any, str]]:
-        return [("held", True, _("Held")), ("expired", False, _("Expired"))]
+        return [
+            ("held", True, pgettext("state of a lock", "Held")),
+            ("expired", False, pgettext("state of a lock", "Expired")),
+        ]
 
 
 class ModelFilter(LockFilter):
-    title = gettext_lazy("type")
+    title = pgettext_lazy("column: type of the locked object", "type")
     parameter_name = "model"
     lookup = "locked_object_content_type_id"
 
@@ -86,4 +88,4 @@ class HolderFilter(LockFilter):
             if key is not None:
                 yield str(key), key, names[key]
         if None in names:
-            yield "", None, _("unknown")
+            yield "", None, pgettext("holder of a lock", "unknown")

@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 
 from lock_tokens.exceptions import UnlockForbiddenError
 from lock_tokens.locking.lock_key import LockKey
@@ -34,7 +34,9 @@ from .lock_details import (
 from .lock_filters import HolderFilter, ModelFilter, StateFilter
 
 #: What the pages that ask first say below their question.
-ONLY_THE_LOCK = gettext_lazy("Only the lock ends. The object stays as it is.")
+ONLY_THE_LOCK = gettext_lazy(
+    "Only the lock is released. The object itself does not change."
+)
 
 
 class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
@@ -57,7 +59,8 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
     list_filter = (StateFilter, ModelFilter, HolderFilter)
     search_fields = ("locked_object_id",)
     search_help_text = gettext_lazy(
-        "Search by the key of the object, or the name or e-mail address of the holder."
+        "Search by the key of the object, or by the name or email address of the"
+        " holder."
     )
     ordering = ("-locked_at",)
     fields = (
@@ -89,17 +92,29 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
             return name_of_object(lock)
         return format_html('<a href="{}">{}</a>', lock.found_url, name_of_object(lock))
 
-    @display(description=gettext_lazy("type"), ordering="locked_object_content_type")
+    @display(
+        description=pgettext_lazy("column: type of the locked object", "type"),
+        ordering="locked_object_content_type",
+    )
     def locked_object_type(self, lock: LockToken) -> str:
         return capfirst(lock.locked_object_content_type.name)
 
     @display(description=gettext_lazy("locked by"))
     def holder(self, lock: LockToken) -> str:
-        return name_of_holder(lock.locked_by_id, lock.locked_by) or _("unknown")
+        return name_of_holder(lock.locked_by_id, lock.locked_by) or pgettext(
+            "holder of a lock", "unknown"
+        )
 
-    @display(description=gettext_lazy("state"), ordering="expires_at")
+    @display(
+        description=pgettext_lazy("column: state of a lock", "state"),
+        ordering="expires_at",
+    )
     def state(self, lock: Any) -> str:
-        return _("Held") if lock.is_live else _("Expired")
+        return (
+            pgettext("state of a lock", "Held")
+            if lock.is_live
+            else pgettext("state of a lock", "Expired")
+        )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[LockToken]:
         """Return the locks. Each has ``is_live``, by the database's clock."""
@@ -186,10 +201,11 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
         left = set(request.POST.getlist(ACTION_CHECKBOX_NAME)) - released
         if left:
             text = ngettext(
-                "%(count)d selected lock had ended or changed meanwhile. Whatever lock"
-                " took its place was left alone.",
-                "%(count)d selected locks had ended or changed meanwhile. Whatever"
-                " locks took their places were left alone.",
+                "%(count)d selected lock was not released because it had already ended"
+                " or changed. If there is a new lock in its place, it is still active.",
+                "%(count)d selected locks were not released because they had already"
+                " ended or changed. If there are new locks in their place, they are"
+                " still active.",
                 len(left),
             )
             self.message_user(request, text % {"count": len(left)}, messages.WARNING)
@@ -201,7 +217,7 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
         """Return Django's page that asks first, in our words."""
         page: Any = ask_to_delete(self, request, queryset)
         if page.context_data["perms_lacking"]:
-            page.context_data["title"] = _("Cannot release these locks")
+            page.context_data["title"] = _("You cannot release these locks")
         else:
             page.context_data["title"] = _("Release the selected locks?")
             page.context_data["subtitle"] = ONLY_THE_LOCK
@@ -270,7 +286,10 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
     def _it_has_ended(self, request: HttpRequest) -> HttpResponse:
         self.message_user(
             request,
-            _("This lock has ended: it was released, or another has taken its place."),
+            _(
+                "This lock no longer exists. It was released, or a new lock has"
+                " replaced it."
+            ),
             messages.WARNING,
         )
         return self.response_post_save_change(request, None)

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.admin import SimpleListFilter
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from lock_tokens.querysets import live_lock
 
@@ -26,7 +26,7 @@ class LockStateFilter(SimpleListFilter):
         return [
             ("locked", _("Being edited")),
             ("mine", _("Being edited by me")),
-            ("free", _("Free")),
+            ("free", pgettext("state of an object", "Free")),
         ]
 
     def queryset(self, request: Any, queryset: Any) -> Any:

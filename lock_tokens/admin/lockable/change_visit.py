@@ -220,7 +220,7 @@ class ChangeVisit(Visit):
             # Most often a second click on Save: the first one has saved all this.
             model_admin.message_user(
                 request,
-                _("There was nothing to save: all this is saved already."),
+                _("There was nothing to save. All of this is already saved."),
                 messages.INFO,
             )
             # Django's own answers, because a project's hooks may write.

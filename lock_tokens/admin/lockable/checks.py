@@ -37,8 +37,8 @@ def _check_timeout(admin_obj: Any) -> list[CheckMessage]:
         return _check_timeout_is_renewed(admin_obj, timeout)
     return [
         Error(
-            "The value of 'lock_timeout' must be None or a number of seconds above 0 and"
-            f" up to {MAX_TIMEOUT}.",
+            "The value of 'lock_timeout' must be None or a number of seconds greater"
+            f" than 0 and at most {MAX_TIMEOUT}.",
             obj=admin_obj.__class__,
             id="lock_tokens.E008",
         )
@@ -51,9 +51,9 @@ def _check_timeout_is_renewed(admin_obj: Any, timeout: float) -> list[CheckMessa
         return []
     return [
         Warning(
-            f"The value of 'lock_timeout' is above LOCK_TOKENS['TIMEOUT'], {most} seconds:"
-            " the first renewal of a page makes its lock shorter.",
-            hint="Make TIMEOUT as long, or lock_timeout shorter.",
+            "The value of 'lock_timeout' is greater than LOCK_TOKENS['TIMEOUT']"
+            f" ({most} seconds). The first renewal of a page will shorten its lock.",
+            hint="Increase TIMEOUT or decrease lock_timeout.",
             obj=admin_obj.__class__,
             id="lock_tokens.W005",
         )
@@ -80,8 +80,8 @@ def _check_exempt_actions(admin_obj: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            "The value of 'lock_exempt_actions' must be a list or tuple of names of"
-            " actions.",
+            "The value of 'lock_exempt_actions' must be a list or tuple of action"
+            " names.",
             obj=admin_obj.__class__,
             id="lock_tokens.E010",
         )
@@ -98,11 +98,11 @@ def _check_client(admin_obj: Any) -> list[CheckMessage]:
         return []  # E006
     return [
         Warning(
-            "Its pages cannot renew their locks: the lock API does not know"
-            f" {admin_obj.model._meta.label}.",
-            hint="Include lock_tokens.urls in the URLconf, and name the model in"
-            " LOCK_TOKENS['API_MODELS'] if that is set; or set lock_renew = False, which"
-            " leaves the lock to end by its timeout.",
+            "The pages of this admin cannot renew their locks because the lock API"
+            f" does not include {admin_obj.model._meta.label}.",
+            hint="Include lock_tokens.urls in the URLconf. If LOCK_TOKENS['API_MODELS']"
+            " is set, add the model to it. If you do not want locks to be renewed,"
+            " set lock_renew = False.",
             obj=admin_obj.__class__,
             id="lock_tokens.W004",
         )

@@ -42,13 +42,15 @@ class DeleteVisit(Visit):
             self.set_page(HELD, token=self.lock())
             return self.ask_django()
         except AlreadyLockedError as error:
-            message = _("Not deleted: %(what)s.") % {"what": described(self.obj, error)}
+            message = _("This was not deleted: %(what)s.") % {
+                "what": described(self.obj, error)
+            }
         except InvalidToken as error:
             if error.obj is not self.obj:
                 raise  # from the deletion itself
             message = _(
-                "Not deleted: others may have changed it since you were asked. Look at"
-                " it again."
+                "This was not deleted. Somebody else may have changed it before you"
+                " confirmed. Check it and try again."
             )
         self.model_admin.message_user(request, message, messages.WARNING)
         return HttpResponseRedirect(self.way_back())

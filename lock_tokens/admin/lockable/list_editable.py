@@ -102,13 +102,13 @@ def lock_rows(formset: Any, request: HttpRequest, model_admin: Any) -> None:
         if obj in locks.skipped:
             reason = described(obj, locks.skipped[obj])
         elif obj.pk not in current or is_outdated(form, shown, current[obj.pk]):
-            reason = _("“%(object)s” (somebody else has changed it since)") % {
-                "object": current.get(obj.pk, obj)
-            }
+            reason = _(
+                "“%(object)s” (somebody else changed it after you opened this page)"
+            ) % {"object": current.get(obj.pk, obj)}
         else:
             continue
         values = {"what": reason, "entered": entered(form, shown)}
-        message = _("Not saved: %(what)s. You entered %(entered)s.") % values
+        message = _("This was not saved: %(what)s. You entered %(entered)s.") % values
         model_admin.message_user(request, message, messages.WARNING)
         pass_over(form)
 

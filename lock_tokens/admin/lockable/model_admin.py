@@ -299,8 +299,8 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             return None
         if not LockToken.objects.can_be_locked(obj):
             message = _(
-                "This cannot be locked: its key is too long. Others may be editing"
-                " it at the same time."
+                "This cannot be locked because its key is too long. Other people may"
+                " be editing it at the same time."
             )
             self.message_user(request, message, messages.WARNING)
             return None

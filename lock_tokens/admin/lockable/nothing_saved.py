@@ -70,8 +70,8 @@ def nothing_saved(
     """Return the page that gives back what was typed; ``reason`` says why."""
     titles = {
         SIGNED_OUT: _("You are signed out"),
-        DELETED: _("This is no longer here"),
-        FORBIDDEN: _("You may no longer change this"),
+        DELETED: _("This is no longer available"),
+        FORBIDDEN: _("You are no longer allowed to change this"),
     }
     request.current_app = admin_site.name
     context = {

@@ -171,7 +171,7 @@ def skipped_message(skipped: dict[models.Model, Any]) -> str:
             "%(named)s and %(count)d more", "%(named)s and %(count)d more", more
         ) % {"named": named, "count": more}
     return ngettext(
-        "Left out, because somebody else is editing it: %(named)s.",
-        "Left out, because others are editing them: %(named)s.",
+        "This was skipped because somebody else is editing it: %(named)s.",
+        "These were skipped because other people are editing them: %(named)s.",
         len(pairs),
     ) % {"named": named}

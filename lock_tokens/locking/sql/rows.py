@@ -61,7 +61,7 @@ def user_key(user: Any) -> Any:
     if user is None or getattr(user, "is_anonymous", False):
         return None
     if not isinstance(user, get_user_model()):
-        raise ValueError(f"{user!r} is not a user, who could hold a lock.")
+        raise ValueError(f"{user!r} is not a user, so it cannot hold a lock.")
     if user.pk is None:
         raise ValueError("An unsaved user cannot hold a lock.")
     return user._meta.pk.to_python(user.pk)

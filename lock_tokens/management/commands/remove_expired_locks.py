@@ -10,8 +10,9 @@ from lock_tokens.models import LockToken
 
 class Command(BaseCommand):
     help = (
-        "Removes locks that have expired. A lock that expired and that nobody took is"
-        " still good for its holder's save: give people time with --older-than."
+        "Removes expired locks. The holder of an expired lock can still save until"
+        " somebody else locks the object. Use --older-than to give people time for"
+        " that."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -20,31 +21,31 @@ class Command(BaseCommand):
             type=float,
             default=0,
             metavar="SECONDS",
-            help="Only locks that expired this long ago (default: 0).",
+            help="Remove only locks that expired at least this long ago (default: 0).",
         )
         parser.add_argument(
             "--batch-size",
             type=int,
             default=1000,
             metavar="N",
-            help="How many rows one statement removes (default: 1000).",
+            help="The number of rows that one statement removes (default: 1000).",
         )
         parser.add_argument(
             "--time-limit",
             type=float,
             metavar="SECONDS",
-            help="Begin no other batch after this time (default: none).",
+            help="Do not start another batch after this time (default: no limit).",
         )
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="Say how many there are and remove none.",
+            help="Show how many expired locks there are, but do not remove them.",
         )
         parser.add_argument(
             "--database",
             default=DEFAULT_DB_ALIAS,
             choices=tuple(connections),
-            help="The database that has the locks (default: %(default)s).",
+            help="The database that contains the locks (default: %(default)s).",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -5,17 +5,20 @@ from ...samples import ACCOUNTS, CHIEFS, load_samples
 
 
 class Command(BaseCommand):
-    help = "Set the newsroom up, with sample articles and accounts, and serve it."
+    help = "Set up the newsroom with sample articles and accounts, then serve it."
 
     def add_arguments(self, parser):
         parser.add_argument(
             "address",
             nargs="?",
             default="8000",
-            help="Port, or address and port, as 192.168.1.20:8000. Default: 8000.",
+            help="The port, or the address and the port, for example 192.168.1.20:8000."
+            " Default: 8000.",
         )
         parser.add_argument(
-            "--no-serve", action="store_true", help="Set up only; do not serve."
+            "--no-serve",
+            action="store_true",
+            help="Set up the newsroom, but do not serve it.",
         )
 
     def handle(self, *, address, no_serve, verbosity, **options):
@@ -27,7 +30,7 @@ class Command(BaseCommand):
             )
         call_command("migrate", verbosity=max(verbosity - 1, 0))
         if load_samples():
-            self.stdout.write("New newsroom, with sample articles.")
+            self.stdout.write("The newsroom is new and has sample articles.")
         else:
             self.stdout.write("The newsroom is as you left it.")
         self.stdout.write("")

@@ -16,13 +16,14 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("article", type=int, help="Number of the article.")
-        parser.add_argument("paragraph", help="What to add.")
+        parser.add_argument("article", type=int, help="The number of the article.")
+        parser.add_argument("paragraph", help="The text to add.")
         parser.add_argument(
             "--seconds",
             type=float,
             default=0,
-            help="How long the wire takes to answer, so that people can watch.",
+            help="The number of seconds that the job waits before it writes, so that"
+            " you can watch.",
         )
 
     def handle(self, *, article, paragraph, seconds, **options):
@@ -38,7 +39,7 @@ class Command(BaseCommand):
         try:
             # The lock is renewed while the block runs, and released at its end.
             with hold_lock(article, user=wire) as held:
-                self.stdout.write(f"Holding “{article}”.")
+                self.stdout.write(f"The job has locked “{article}”.")
                 time.sleep(seconds)  # as slow as a service elsewhere can be
                 # Save only if the lock still stands, in one transaction with the check.
                 with fence(article, held.token):
@@ -49,7 +50,7 @@ class Command(BaseCommand):
         except AlreadyLockedError as error:
             holder = error.locked_by.get_full_name() if error.locked_by else "Somebody"
             raise CommandError(
-                f"{holder} is editing “{article}”. Try later."
+                f"{holder} is editing “{article}”. Try again later."
             ) from error
         except InvalidToken as error:
             raise CommandError(f"The lock on “{article}” was lost.") from error

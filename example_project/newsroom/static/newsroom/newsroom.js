@@ -139,14 +139,14 @@
 
   async function copy(form) {
     const { headline, body } = form.elements;
-    let said = "Copied: headline and text.";
+    let said = "The headline and the text are copied.";
     try {
       await navigator.clipboard.writeText(`${headline.value}\n\n${body.value}`);
     } catch {
       // The browser does not allow it, or has no clipboard: it needs HTTPS.
       body.select();
       body.focus();
-      said = "The text is selected. Copy it with Ctrl+C.";
+      said = "Your text is selected. Copy it with Ctrl+C.";
     }
     form.querySelector(".copied").textContent = said;
   }

@@ -1,0 +1,818 @@
+"""The admin of the locks: what it shows, what it keeps to itself, and releasing."""
+
+import re
+from datetime import datetime, timezone
+from types import SimpleNamespace
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.test import Client
+from django.urls import path
+
+from lock_tokens.admin import LockTokenAdmin
+from lock_tokens.admin.lock_token.lock_details import is_called
+from lock_tokens.exceptions import NoLockWarning, UnlockForbiddenError
+from lock_tokens.models import LockableModel, LockToken
+from lock_tokens.signals import lock_released
+from tests.models import Article, Draft, Label, Page, Plain, Story
+from tests.support.helpers import age, expire, lock_row
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+
+class PageAdmin(ModelAdmin):
+    """An admin with a list alone."""
+
+    def get_urls(self):
+        return super().get_urls()[:1]
+
+
+site = admin.AdminSite(name="newsroom")
+site.register(LockToken, LockTokenAdmin)
+site.register(Story)
+site.register(Draft)
+site.register(Label)
+site.register(Page, PageAdmin)
+urlpatterns = [path("admin/", site.urls)]
+
+LIST = "/admin/lock_tokens/locktoken/"
+
+
+def lock(obj, **options):
+    LockableModel.lock(obj, **options)
+    return LockToken.objects.get_for_object(obj)
+
+
+def url(lock, view="change"):
+    return f"{LIST}{lock.pk}/{view}/"
+
+
+def rows(response):
+    """Return the locks of a list, in its order."""
+    assert response.status_code == 200
+    return list(response.context["cl"].result_list)
+
+
+def cells(response, name):
+    """Return the cells of a column of a list, as HTML."""
+    html = response.content.decode()
+    return re.findall(rf'<t[dh] class="field-{name}[^"]*">(.*?)</t[dh]>', html)
+
+
+def said(response):
+    return [str(message) for message in response.context["messages"]]
+
+
+@pytest.fixture
+def story():
+    return Story.objects.create(headline="Flood")
+
+
+@pytest.fixture
+def held(story, alice):
+    return lock(story, user=alice)
+
+
+@pytest.fixture
+def staff(django_user_model):
+    """Make a client of somebody with these permissions on lock tokens or stories."""
+
+    def staff(*codenames):
+        user = django_user_model.objects.create(username="staff", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return staff
+
+
+@pytest.fixture
+def chief(django_user_model):
+    client = Client()
+    chief = django_user_model.objects.create_superuser("chief")
+    client.force_login(chief)
+    return client
+
+
+# What is shown
+
+
+def test_the_list_says_who_holds_what_since_when_and_until_when(chief, held, settings):
+    settings.TIME_ZONE = "UTC"
+    LockToken.objects.update(
+        locked_at=datetime(2030, 5, 6, 7, 8, tzinfo=timezone.utc),
+        expires_at=datetime(2030, 5, 6, 8, 8, tzinfo=timezone.utc),
+    )
+    response = chief.get(LIST)
+    assert cells(response, "locked_at") == ["May 6, 2030, 7:08 a.m."]
+    assert cells(response, "expires_at") == ["May 6, 2030, 8:08 a.m."]
+    assert cells(response, "locked_object_type") == ["Story"]
+    assert cells(response, "holder") == ["Alice Liddell"]
+    assert cells(response, "state") == [f'<a href="{url(held)}">Held</a>']
+
+
+def test_times_are_shown_as_the_site_shows_them(chief, held, settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+    settings.LANGUAGE_CODE = "de"
+    LockToken.objects.update(locked_at=datetime(2030, 5, 6, 7, 8, tzinfo=timezone.utc))
+    assert cells(chief.get(LIST), "locked_at") == ["6. Mai 2030 09:08"]
+    assert "6. Mai 2030 09:08" in chief.get(url(held)).content.decode()
+
+
+def test_the_state_is_told_by_the_database_s_clock(chief, held, monkeypatch):
+    monkeypatch.setattr(LockToken, "has_expired", lambda lock: 1 / 0)
+    assert "Held" in cells(chief.get(LIST), "state")[0]
+    expire(Story.objects.get())
+    assert "Expired" in cells(chief.get(LIST), "state")[0]
+    assert "Expired" in chief.get(url(held)).content.decode()
+
+
+def test_the_newest_lock_comes_first(chief):
+    stories = [Story.objects.create(headline=str(number)) for number in range(3)]
+    for seconds, story in zip((20, 30, 10), stories, strict=True):
+        lock(story)
+        age(story, seconds)
+    newest = ["2", "0", "1"]
+    assert [row.found.headline for row in rows(chief.get(LIST))] == newest
+    for column in ("expires_at", "state"):
+        order = LockTokenAdmin.list_display.index(column) + 1
+        found = rows(chief.get(LIST, {"o": order}))
+        assert [row.found.headline for row in found] == newest[::-1]
+
+
+def test_the_detail_page_shows_the_same_and_offers_no_field(chief, held):
+    page = chief.get(url(held)).content.decode()
+    for text in ("Flood", "Story", "Alice Liddell", "Held"):
+        assert text in page
+    form = page[page.index('id="locktoken_form"') :]
+    assert not re.search(r'<(input|textarea|select)(?![^>]*"csrf)', form)
+    assert "_save" not in form
+    assert url(held, "delete") in form
+
+
+def test_nobody_adds_or_changes_a_lock(chief, held):
+    assert chief.get(f"{LIST}add/").status_code == 403
+    assert chief.post(f"{LIST}add/", {}).status_code == 403
+    assert chief.post(url(held), {"locked_object_id": "9"}).status_code == 403
+    assert f"{LIST}add/" not in chief.get(LIST).content.decode()
+    assert LockToken.objects.get().locked_object_id == held.locked_object_id
+
+
+def test_to_see_the_locks_needs_a_permission(staff, held):
+    client = staff("view_locktoken")
+    assert client.get(LIST).status_code == 200
+    assert client.get(url(held)).status_code == 200
+    client.logout()
+    assert client.get(LIST).status_code == 302
+
+
+def test_who_may_only_edit_stories_sees_no_locks(staff, held):
+    client = staff("change_story")
+    assert client.get(LIST).status_code == 403
+    assert client.get(url(held)).status_code == 403
+
+
+def test_a_lock_without_a_user_and_one_whose_user_is_gone(
+    chief, story, alice, django_user_model
+):
+    lock(story)
+    assert cells(chief.get(LIST), "holder") == ["unknown"]
+    lock_row(story).update(locked_by=999)
+    assert cells(chief.get(LIST), "holder") == ["deleted (key 999)"]
+
+
+# The link
+
+
+@pytest.mark.parametrize("permission", ["view_story", "change_story"])
+def test_the_object_is_a_link_for_who_may_see_it(staff, held, story, permission):
+    client = staff("view_locktoken", permission)
+    link = f'<a href="/admin/tests/story/{story.pk}/change/">Flood</a>'
+    assert cells(client.get(LIST), "locked_object_link") == [link]
+    assert link in client.get(url(held)).content.decode()
+
+
+def test_the_object_is_no_link_for_who_may_not(staff, held):
+    client = staff("view_locktoken")
+    assert cells(client.get(LIST), "locked_object_link") == ["Flood"]
+
+
+def test_the_object_is_no_link_where_the_admin_has_no_page_of_it(chief):
+    lock(Article.objects.create(pk=1))  # not registered
+    lock(Page.objects.create())  # registered without a change page
+    shown = cells(chief.get(LIST), "locked_object_link")
+    assert sorted(map(str, shown))[0] == "Article object (1)"
+    assert not any("<a" in cell for cell in shown)
+
+
+def test_a_key_with_characters_of_urls_makes_a_working_link(chief):
+    label = Label.objects.create(name="a/b_c?")
+    lock(label)
+    (cell,) = cells(chief.get(LIST), "locked_object_link")
+    link = re.search('href="(.*?)"', cell).group(1)
+    assert chief.get(link).context["original"] == label
+
+
+def test_an_object_is_called_by_its_key_when_its_own_name_is_empty(chief):
+    story = Story.objects.create(headline="")
+    lock(story)
+    assert f">{story.pk}</a>" in cells(chief.get(LIST), "locked_object_link")[0]
+
+
+def test_an_object_that_its_default_manager_hides_is_not_gone(chief):
+    draft = Draft.objects.create(draft=False)
+    lock(draft)
+    assert str(draft) in cells(chief.get(LIST), "locked_object_link")[0]
+
+
+def test_names_are_escaped(chief, alice):
+    alice.first_name = "<i>Alice"
+    alice.save()
+    held = lock(Story.objects.create(headline="<script>"), user=alice)
+    pages = [chief.get(LIST), chief.get(url(held)), chief.get(url(held, "delete"))]
+    pages.append(chief.post(LIST, of_action([held])))
+    for response in pages:
+        page = response.content.decode()
+        assert "&lt;script&gt;" in page
+        assert "&lt;i&gt;Alice" in page
+        assert "<script>" not in page
+        assert "<i>Alice" not in page
+
+
+def broken_locks():
+    """Make locks whose objects cannot be had; return what the list says of each."""
+    story = Story.objects.create(headline="Here")
+    lock(story)
+    gone = Story.objects.create(headline="Gone")
+    lock(gone)
+    key = gone.pk
+    gone.delete()
+    stories = ContentType.objects.get_for_model(Story)
+    stale = ContentType.objects.create(app_label="former", model="thing")
+    for content_type, text in (
+        (stories, "no number"),
+        (stories, "1" * 30),
+        (stale, "7"),
+        (ContentType.objects.get(model="translation"), "1,en"),
+    ):
+        LockToken.objects.create(
+            locked_object_content_type=content_type, locked_object_id=text
+        )
+    return [
+        f"deleted (key {text})" for text in (key, "no number", "1" * 30, "7", "1,en")
+    ] + [f'<a href="/admin/tests/story/{story.pk}/change/">Here</a>']
+
+
+def test_locks_of_what_is_gone_are_shown_with_its_key(chief):
+    expected = broken_locks()
+    response = chief.get(LIST)
+    assert sorted(cells(response, "locked_object_link")) == sorted(expected)
+    assert sorted(set(cells(response, "locked_object_type"))) == [
+        "Story",
+        "Thing",
+        "Translation",
+    ]
+    for row in rows(response):
+        assert chief.get(url(row)).status_code == 200
+        assert chief.get(url(row, "history")).status_code == 200
+
+
+def test_locks_of_what_is_gone_can_be_released(chief):
+    broken_locks()
+    locks = list(LockToken.objects.all())
+    first = locks.pop()
+    assert chief.get(url(first, "delete")).status_code == 200
+    assert chief.post(url(first, "delete"), {"post": "yes"}).status_code == 302
+    assert chief.post(LIST, of_action(locks)).status_code == 200
+    assert chief.post(LIST, of_action(locks, post="yes")).status_code == 302
+    assert not LockToken.objects.exists()
+
+
+def test_a_lock_without_a_content_type_is_shown_and_released(chief, released):
+    with connection.constraint_checks_disabled():
+        broken = LockToken(locked_object_content_type_id=9999, locked_object_id="5")
+        broken.save_base(force_insert=True)
+    response = chief.get(LIST)
+    assert cells(response, "locked_object_type") == ["Unknown type (key 9999)"]
+    assert cells(response, "locked_object_link") == ["deleted (key 5)"]
+    assert chief.get(url(broken)).status_code == 200
+    assert chief.get(url(broken, "delete")).status_code == 200
+    answer, heard = released(lambda: chief.post(url(broken, "delete"), {"post": "yes"}))
+    assert answer.status_code == 302
+    assert heard == [(None, "5")]
+    assert not LockToken.objects.exists()
+
+
+# What is found
+
+
+@pytest.mark.parametrize("term", ["alice", "ALICE", "lidd", "Liddell Alice", "wonder"])
+def test_search_finds_the_holder(chief, held, alice, term):
+    alice.email = "a@wonderland.example"
+    alice.save()
+    lock(Story.objects.create(headline="alice"))  # another's
+    assert rows(chief.get(LIST, {"q": term})) == [held]
+
+
+def test_search_finds_the_key(chief, alice):
+    label = Label.objects.create(name="floods-2030")
+    held = lock(label, user=alice)
+    lock(Label.objects.create(name="fires"), user=alice)
+    assert rows(chief.get(LIST, {"q": "2030"})) == [held]
+    assert rows(chief.get(LIST, {"q": "2030 alice"})) == [held]
+    assert rows(chief.get(LIST, {"q": "2030 bob"})) == []
+
+
+def test_search_passes_over_users_who_are_gone(chief, held, story):
+    lock_row(story).update(locked_by=999)
+    assert rows(chief.get(LIST, {"q": "alice"})) == []
+    assert rows(chief.get(LIST, {"q": str(story.pk)})) == [held]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        SimpleNamespace(USERNAME_FIELD="badge", badge=17),
+        SimpleNamespace(USERNAME_FIELD="mail", mail="17@example.com", email=None),
+        SimpleNamespace(
+            USERNAME_FIELD="nick", nick="", EMAIL_FIELD="mail", mail="b17@example.com"
+        ),
+        SimpleNamespace(USERNAME_FIELD="nick", nick="x", email="b17@example.com"),
+    ],
+)
+def test_search_knows_users_of_any_model(user):
+    assert is_called(user, "17")
+    assert not is_called(user, "18")
+
+
+def test_filters_by_state(chief, held, story):
+    expired = lock(Story.objects.create(headline="Fire"))
+    expire(expired.locked_object)
+    assert rows(chief.get(LIST, {"state": "held"})) == [held]
+    assert rows(chief.get(LIST, {"state": "expired"})) == [expired]
+    assert rows(chief.get(LIST, {"state": "nonsense"})) == []
+
+
+def test_filters_by_model(chief, held):
+    of_label = lock(Label.objects.create(name="a"))
+    of_story, of_others = (
+        str(ContentType.objects.get_for_model(model).pk) for model in (Story, Plain)
+    )
+    assert rows(chief.get(LIST, {"model": of_story})) == [held]
+    assert rows(chief.get(LIST, {"model": of_others})) == []
+    page = chief.get(LIST).content.decode()
+    assert f"?model={of_story}" in page
+    assert f"?model={of_others}" not in page
+    assert len(rows(chief.get(LIST))) == 2
+    of_label.delete()
+
+
+def test_filters_by_holder(chief, held, alice, django_user_model):
+    unknown = lock(Story.objects.create(headline="Fire"))
+    gone = Story.objects.create(headline="Storm")
+    lost = lock(gone)
+    lock_row(gone).update(locked_by=999)
+    assert rows(chief.get(LIST, {"holder": alice.pk})) == [held]
+    assert rows(chief.get(LIST, {"holder": ""})) == [unknown]
+    assert rows(chief.get(LIST, {"holder": 999})) == [lost]
+    nobody = django_user_model.objects.create(username="bob")
+    assert rows(chief.get(LIST, {"holder": nobody.pk})) == []
+    assert rows(chief.get(LIST, {"holder": "nonsense"})) == []
+    holders = chief.get(LIST).context["cl"].filter_specs[2].lookup_choices
+    assert [name for value, name in holders] == [
+        "Alice Liddell",
+        "deleted (key 999)",
+        "unknown",
+    ]
+
+
+def test_filters_work_together_and_count(chief, held, alice):
+    expired = Label.objects.create(name="a")
+    lock(expired, user=alice)
+    expire(expired)
+    response = chief.get(LIST, {"state": "held", "holder": alice.pk, "q": "alice"})
+    assert rows(response) == [held]
+    page = chief.get(f"{LIST}?_facets=True").content.decode()
+    assert "Held (1)" in page
+    assert "Expired (1)" in page
+    assert "Alice Liddell (2)" in page
+
+
+def test_without_locks_there_is_nothing_to_filter_by(chief, alice):
+    names = [spec.title for spec in chief.get(LIST).context["cl"].filter_specs]
+    assert names == ["state"]
+    assert rows(chief.get(LIST, {"holder": alice.pk})) == []
+
+
+class UsersElsewhere:
+    label = "auth.User"
+
+    def db_for_read(self, model, **hints):
+        return "other" if model._meta.label == self.label else None
+
+    db_for_write = db_for_read
+
+
+class LocksElsewhere(UsersElsewhere):
+    label = "lock_tokens.LockToken"
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_the_users_may_be_in_another_database(settings, django_user_model):
+    settings.DATABASE_ROUTERS = [UsersElsewhere()]
+    bob = django_user_model.objects.create(username="bob", is_staff=True)
+    chief = django_user_model.objects.create_superuser("chief")
+    assert bob._state.db == "other"
+    client = Client()
+    client.force_login(chief)
+    held = lock(Story.objects.create(headline="Flood"), user=bob)
+    assert cells(client.get(LIST), "holder") == ["bob"]
+    assert rows(client.get(LIST, {"q": "bob", "holder": bob.pk})) == [held]
+    assert "bob" in client.get(url(held)).content.decode()
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_the_locks_may_be_in_another_database(settings, chief, alice):
+    settings.DATABASE_ROUTERS = [LocksElsewhere()]
+    held = lock(Story.objects.create(headline="Flood"), user=alice)
+    assert held._state.db == "other"
+    response = chief.get(LIST, {"q": "alice", "state": "held"})
+    assert rows(response) == [held]
+    assert "Flood" in cells(response, "locked_object_link")[0]
+    chief.post(url(held, "delete"), {"post": "yes"})
+    assert not LockToken.objects.exists()
+    assert len(log()) == 2
+
+
+# Tokens
+
+
+def test_no_page_shows_a_token(chief, held):
+    token = held.token_str
+    pages = [
+        chief.get(LIST),
+        chief.get(LIST, {"q": token[:8]}),
+        chief.get(url(held)),
+        chief.get(url(held, "history")),
+        chief.get(url(held, "delete")),
+        chief.post(LIST, of_action([held])),
+        chief.post(LIST, of_action([held], post="yes"), follow=True),
+    ]
+    for response in pages:
+        assert response.status_code == 200
+        assert token not in response.content.decode()
+    for entry in LogEntry.objects.all():
+        assert token not in f"{entry.object_repr} {entry.change_message}"
+
+
+def test_search_finds_no_token(chief, held):
+    assert rows(chief.get(LIST, {"q": held.token_str})) == []
+    assert rows(chief.get(LIST, {"q": held.token_str[:8]})) == []
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        "token_str",
+        "token_str__exact",
+        "token_str__startswith",
+        "token_str__regex",
+        "token_str__in",
+        "locked_object_content_type__locktoken__token_str__startswith",
+        "locked_by__password__startswith",
+    ],
+)
+def test_no_url_asks_for_a_token(chief, held, lookup, caplog):
+    assert chief.get(LIST, {lookup: held.token_str}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "page", [LIST, "{LIST}{token}/change/", "{LIST}{token}/delete/"]
+)
+def test_no_token_is_a_key(chief, held, page):
+    address = page.format(LIST=LIST, token=held.token_str)
+    assert chief.get(address, {"_to_field": "token_str"}).status_code == 400
+
+
+def test_no_column_sorts_by_token(chief, held):
+    """Else a lock of one's own, whose token one knows, would find another's."""
+    orders = [f"{sign}{column}" for sign in ("", "-") for column in range(12)]
+    for order in orders:
+        response = chief.get(LIST, {"o": order})
+        assert "token_str" not in str(response.context["cl"].queryset.query.order_by)
+
+
+def test_a_url_may_ask_for_what_is_shown(chief, held):
+    found = chief.get(LIST, {"locked_object_id": held.locked_object_id})
+    assert rows(found) == [held]
+
+
+# Releasing
+
+
+def of_action(locks, **more):
+    """Return what the list posts, and with ``post`` the page that asks first."""
+    chosen = {"action": "delete_selected", "_selected_action": [o.pk for o in locks]}
+    return {**chosen, **more} if more else {**chosen, "index": 0}
+
+
+@pytest.fixture
+def released(django_capture_on_commit_callbacks):
+    """Return what ``lock_released`` tells while a function runs."""
+
+    def released(function):
+        heard = []
+
+        def hear(**kwargs):
+            heard.append((kwargs["sender"], kwargs["object_id"]))
+
+        lock_released.connect(hear)
+        with django_capture_on_commit_callbacks(execute=True):
+            response = function()
+        lock_released.disconnect(hear)
+        return response, heard
+
+    return released
+
+
+def log():
+    return [
+        (entry.content_type.model, entry.object_id, entry.action_flag)
+        for entry in LogEntry.objects.order_by("pk")
+    ]
+
+
+def test_the_detail_page_releases_after_asking(chief, held, story, released):
+    page = chief.get(url(held, "delete")).content.decode()
+    assert "Release the lock?" in page
+    assert "Only the lock is released. The object itself does not change." in page
+    assert "The lock of Alice Liddell on story “Flood”" in page
+    assert LockableModel.is_locked(story)
+    response, heard = released(
+        lambda: chief.post(url(held, "delete"), {"post": "yes"}, follow=True)
+    )
+    assert response.redirect_chain == [(LIST, 302)]
+    assert said(response) == [f"The lock on “{held}” was released."]
+    assert not LockableModel.is_locked(story)
+    assert heard == [(Story, str(story.pk))]
+    assert log() == [
+        ("locktoken", str(held.pk), DELETION),
+        ("story", str(story.pk), CHANGE),
+    ]
+    history = chief.get(f"/admin/tests/story/{story.pk}/history/").content.decode()
+    assert "Released the lock of Alice Liddell." in history
+    assert "chief" in history
+
+
+def test_the_list_releases_after_asking(chief, held, story, released):
+    other = Label.objects.create(name="a")
+    also = lock(other)
+    page = chief.post(LIST, of_action([held, also])).content.decode()
+    assert "Release the selected locks?" in page
+    assert "Only the lock is released. The object itself does not change." in page
+    assert "The lock of Alice Liddell on story “Flood”" in page
+    assert "The lock of somebody on label “Label object (a)”" in page
+    lost = Story.objects.create(headline="Storm")
+    key = lost.pk
+    orphan = lock(lost)
+    lock_row(lost).update(locked_by=999)
+    lost.delete()
+    page = chief.post(LIST, of_action([orphan])).content.decode()
+    assert f"The lock of somebody on story “{key}”" in page
+    orphan.delete()
+    assert LockToken.objects.count() == 2
+    response, heard = released(
+        lambda: chief.post(LIST, of_action([held, also], post="yes"), follow=True)
+    )
+    assert said(response) == ["2 locks were released."]
+    assert not LockToken.objects.exists()
+    assert sorted(heard, key=str) == [(Label, "a"), (Story, str(story.pk))]
+    assert set(log()) == {
+        ("label", "a", CHANGE),
+        ("locktoken", str(held.pk), DELETION),
+        ("locktoken", str(also.pk), DELETION),
+        ("story", str(story.pk), CHANGE),
+    }
+    assert LogEntry.objects.count() == 4
+    entry = LogEntry.objects.get(content_type__model="label")
+    assert entry.change_message == "Released the lock of somebody."
+
+
+def test_the_list_offers_to_release(chief, held):
+    page = chief.get(LIST).content.decode()
+    assert "Release selected locks" in page
+    assert "Delete selected" not in page
+
+
+def test_to_release_needs_a_permission(staff, held):
+    client = staff("view_locktoken", "change_locktoken", "change_story")
+    assert url(held, "delete") not in client.get(url(held)).content.decode()
+    assert "delete_selected" not in client.get(LIST).content.decode()
+    assert client.get(url(held, "delete")).status_code == 403
+    assert client.post(url(held, "delete"), {"post": "yes"}).status_code == 403
+    client.post(LIST, of_action([held], post="yes"))
+    assert LockToken.objects.get() == held
+    assert log() == []
+
+
+def test_the_permission_suffices(staff, held):
+    client = staff("view_locktoken", "delete_locktoken")
+    client.post(url(held, "delete"), {"post": "yes"})
+    assert not LockToken.objects.exists()
+
+
+def test_a_released_token_saves_nothing_any_more(chief, held, story):
+    chief.post(url(held, "delete"), {"post": "yes"})
+    with pytest.warns(NoLockWarning):
+        assert not LockableModel.check_lock(story, held.token_str)
+
+
+def test_a_lock_that_ended_before_the_click_is_not_found(chief, held, story, alice):
+    successor = LockToken.objects.take_over(story, user=alice)
+    assert successor.pk != held.pk
+    for view in ("change", "delete", "history"):
+        response = chief.get(url(held, view), follow=True)
+        assert response.redirect_chain == [(LIST, 302)]
+        (text,) = said(response)
+        assert text.startswith("This lock no longer exists")
+    chief.post(url(held, "delete"), {"post": "yes"})
+    assert LockToken.objects.get() == successor
+
+
+@pytest.fixture
+def taken_meanwhile(held, alice, monkeypatch):
+    """Let the lock be taken over after the request has read it."""
+    is_permitted = LockTokenAdmin.has_delete_permission
+
+    def ask_and_take_over(self, request, obj=None):
+        if obj and obj.pk == held.pk:
+            assert "post" in request.POST
+            LockToken.objects.take_over(held.locked_object, user=alice)
+        return is_permitted(self, request, obj)
+
+    monkeypatch.setattr(LockTokenAdmin, "has_delete_permission", ask_and_take_over)
+
+
+def test_a_lock_that_was_taken_meanwhile_stays(chief, held, taken_meanwhile):
+    response = chief.post(url(held, "delete"), {"post": "yes"}, follow=True)
+    assert response.redirect_chain == [(LIST, 302)]
+    (text,) = said(response)
+    assert text.startswith("This lock no longer exists")
+    assert LockToken.objects.count() == 1
+    assert log() == []
+
+
+def test_the_action_leaves_locks_alone_that_were_taken_meanwhile(
+    chief, held, taken_meanwhile
+):
+    free = lock(Story.objects.create(headline="Fire"))
+    chosen = of_action([held, free], post="yes")
+    gone = lock(Story.objects.create(headline="Storm"))
+    chosen["_selected_action"].append(gone.pk)
+    gone.delete()
+    response = chief.post(LIST, chosen, follow=True)
+    done, left = said(response)
+    assert done == "1 lock was released."
+    assert left.startswith(
+        "2 selected locks were not released because they had already ended or changed."
+    )
+    successor = LockToken.objects.get()
+    assert successor.locked_object == held.locked_object
+    assert successor.token_str != held.token_str
+    assert log() == [
+        ("locktoken", str(free.pk), DELETION),
+        ("story", free.locked_object_id, CHANGE),
+    ]
+
+
+def test_a_lock_that_left_the_filtered_list_is_not_released(chief, held, story):
+    """Who releases what has expired does not mean what was revived meanwhile."""
+    expire(story)
+    page = f"{LIST}?state=expired"
+    assert "Flood" in chief.post(page, of_action([held])).content.decode()
+    held.renew()
+    response = chief.post(page, of_action([held], post="yes"), follow=True)
+    (text,) = said(response)
+    assert text.startswith(
+        "1 selected lock was not released because it had already ended or changed."
+    )
+    assert LockableModel.is_locked(story)
+
+
+class OwnLocksAdmin(LockTokenAdmin):
+    """Lets everybody release what is theirs."""
+
+    def has_delete_permission(self, request, obj=None):
+        return obj is None or obj.locked_by == request.user
+
+
+def test_a_project_may_permit_by_lock(chief, held, django_user_model, rf):
+    request = rf.post("/", of_action([held], post="yes"))
+    request.user = django_user_model.objects.get(username="chief")
+    locks = OwnLocksAdmin(LockToken, site)
+    queryset = locks.get_queryset(request)
+    with pytest.raises(PermissionDenied):
+        locks.delete_selected(request, queryset)
+    assert LockToken.objects.get() == held
+    request = rf.post("/", of_action([held]))
+    request.user = django_user_model.objects.get(username="chief")
+    response = locks.delete_selected(request, queryset)
+    assert response.context_data["perms_lacking"] == {"lock token"}
+    assert response.context_data["title"] == "You cannot release these locks"
+
+
+def test_other_actions_release_through_the_manager(
+    chief, held, story, django_user_model, rf, released
+):
+    request = rf.post("/")
+    request.user = django_user_model.objects.get(username="chief")
+    locks = LockTokenAdmin(LockToken, site)
+    queryset = locks.get_queryset(request)
+    ended = lock(Story.objects.create(headline="Storm"))
+    assert len(queryset) == 2  # reads them
+    ended.delete()
+    _, heard = released(lambda: locks.delete_queryset(request, queryset))
+    assert heard == [(Story, str(story.pk))]
+    assert not LockToken.objects.exists()
+
+
+def test_a_row_from_elsewhere_is_released_as_well(held, story, django_user_model, rf):
+    request = rf.post("/")
+    request.user = django_user_model.objects.create(username="chief")
+    locks = LockTokenAdmin(LockToken, site)
+    locks.delete_model(request, LockToken.objects.get())
+    assert log() == [("story", str(story.pk), CHANGE)]
+    with pytest.raises(UnlockForbiddenError):
+        locks.delete_model(request, held)
+
+
+# Queries
+
+
+def locks_of_many(count):
+    """Lock so many objects of three models by as many users."""
+    for number in range(count):
+        user = User.objects.create(username=f"user{number}")
+        make = [
+            lambda n: Story.objects.create(headline=str(n)),
+            lambda n: Label.objects.create(name=str(n)),
+            lambda n: Article.objects.create(title=str(n)),
+        ][number % 3]
+        lock(make(number), user=user)
+    ContentType.objects.clear_cache()
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_the_list_makes_as_many_queries_for_any_number_of_rows(
+    chief, django_assert_num_queries, count
+):
+    locks_of_many(count)
+    # Session and user; models and holders (2) to filter by; how many are found, and
+    # how many there are; locks, holders and models; objects of three models.
+    with django_assert_num_queries(13):
+        response = chief.get(LIST)
+    assert len(rows(response)) == count
+    with django_assert_num_queries(15):  # and whom to search among (2)
+        response = chief.get(LIST, {"q": "user"})
+    assert len(rows(response)) == count
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_a_reader_s_list_too(staff, django_assert_num_queries, count):
+    client = staff("view_locktoken", "view_story")
+    locks_of_many(count)
+    with django_assert_num_queries(15):  # and permissions: the user's, the groups'
+        response = client.get(LIST)
+    assert len(rows(response)) == count
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_to_ask_about_many_takes_as_many_queries_as_about_few(
+    chief, django_assert_num_queries, count
+):
+    locks_of_many(count)
+    chosen = of_action(LockToken.objects.all())
+    # As the list; then the filters' once more, and the chosen with their details.
+    with django_assert_num_queries(22):
+        response = chief.post(LIST, chosen)
+    assert response.content.decode().count("The lock of user") == count
+
+
+def test_the_detail_page_makes_few_queries(chief, held, django_assert_num_queries):
+    chief.get(url(held))  # warms Django's cache of content types
+    # Session and user; lock, holder, model, object.
+    with django_assert_num_queries(6):
+        assert chief.get(url(held)).status_code == 200
+    with django_assert_num_queries(6):
+        assert chief.get(url(held, "delete")).status_code == 200
+
+
+def test_the_checks_of_the_admin_pass():
+    assert LockTokenAdmin(LockToken, site).check() == []

@@ -1,0 +1,640 @@
+"""Writes under the lock, whatever the key of the object and its database."""
+
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from urllib.parse import quote
+
+import pytest
+from django.db import connection
+from django.urls import path
+from rest_framework.decorators import action
+from rest_framework.response import Response
+from rest_framework.serializers import ModelSerializer
+from rest_framework.viewsets import ModelViewSet
+
+from lock_tokens.models import LockToken
+from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStateField
+from tests.models import (
+    Article,
+    ArticleProxy,
+    Comment,
+    Day,
+    Desk,
+    Feature,
+    Label,
+    Moment,
+    OldPage,
+    Page,
+    Plain,
+    Price,
+    Story,
+    Translation,
+    Weight,
+)
+from tests.support.drf_site import with_token
+from tests.support.drf_writes import VOID
+from tests.support.helpers import lock_row
+
+pytestmark = [
+    pytest.mark.urls("tests.support.drf_site"),
+    pytest.mark.django_db(databases=["default", "other"]),
+]
+#: For tests with views of their own.
+here = pytest.mark.urls(__name__)
+
+# Characters that mean something in an address, in SQL or to a pattern.
+ODD = [
+    "two words",
+    "c++",
+    "100%",
+    "50%25",
+    "it's",
+    'a "quotation"',
+    "a;b,c&d=e?f#g",
+    "back\\slash",
+    "ünï",
+    "日本語",
+    "\N{PILE OF POO}",
+    "a_b",
+    "-",
+    "a" * 255,
+]
+#: A text whose other spellings some databases take for the same.
+SPELLINGS = ["News", "news", "NEWS", "News ", "Néws"]
+
+
+class KeyViewSet(LockableViewSetMixin, ModelViewSet):
+    """Writes what has no fields to write to, and counts how often it did."""
+
+    written: list[object] = []
+
+    @action(detail=True, methods=["post"])
+    def touch(self, request, **kwargs):
+        obj = self.get_object()
+        self.written.append(obj.pk)
+        return Response({"key": str(obj.pk)})
+
+
+@pytest.fixture
+def written():
+    KeyViewSet.written.clear()
+    return KeyViewSet.written
+
+
+def viewset_of(model, *bases, **attributes):
+    """Return a viewset of the model, found by its key unless said otherwise."""
+
+    class Serializer(ModelSerializer):
+        lock = LockStateField()
+
+        class Meta:
+            fields = "__all__"
+
+    Serializer.Meta.model = model
+    attributes = {
+        "queryset": model._default_manager.all(),
+        "serializer_class": Serializer,
+        **attributes,
+    }
+    return type(f"{model.__name__}Keys", bases or (KeyViewSet,), attributes)
+
+
+def routes(prefix, viewset, key="<path:pk>"):
+    """Return the addresses that a router makes, for keys with slashes too."""
+    detail = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+    made = [path(f"{prefix}/{key}/", viewset.as_view(detail, detail=True))]
+    if issubclass(viewset, KeyViewSet):
+        lock = viewset.lock
+        touch = viewset.as_view({"post": "touch"}, detail=True)
+        locking = viewset.as_view(dict(lock.mapping), detail=True, **lock.kwargs)
+        made = [
+            path(f"{prefix}/{key}/touch/", touch),
+            path(f"{prefix}/{key}/lock/", locking),
+            *made,
+        ]
+    return made
+
+
+class OnOther(KeyViewSet):
+    """Everything of it is in another database."""
+
+    queryset = Article.objects.using("other").order_by("pk")
+
+
+BY_KEY = {
+    model._meta.model_name: viewset_of(model)
+    for model in (
+        ArticleProxy,
+        Day,
+        Feature,
+        Label,
+        Moment,
+        OldPage,
+        Page,
+        Plain,
+        Price,
+        Weight,
+    )
+}
+TRANSLATIONS = viewset_of(Translation, lookup_field="language")
+OWN_NAMES = {
+    "id": viewset_of(Article, lookup_field="id"),
+    "number": viewset_of(Article, lookup_url_kwarg="number"),
+    "article_ptr": viewset_of(Feature, lookup_field="article_ptr"),
+    "title": viewset_of(Article, lookup_field="title"),
+    "article_ptr__title": viewset_of(
+        Feature, lookup_field="article_ptr__title", lookup_url_kwarg="title"
+    ),
+}
+urlpatterns = [
+    *(url for name, view in BY_KEY.items() for url in routes(name, view)),
+    *routes("other", viewset_of(Article, OnOther, queryset=OnOther.queryset)),
+    *routes("articles", viewset_of(Article)),
+    *routes("strict", viewset_of(Label, lock_required=True)),
+    *routes("releasing", viewset_of(Label, release_on_write=True)),
+    *routes("translations", TRANSLATIONS, "<language>"),
+    *routes(
+        "permitted-translations",
+        viewset_of(
+            Translation,
+            ModelViewSet,
+            lookup_field="language",
+            permission_classes=[HoldsLock],
+        ),
+        "<language>",
+    ),
+    *(
+        url
+        for name, view in OWN_NAMES.items()
+        for url in routes(
+            f"by-{name}", view, f"<path:{view.lookup_url_kwarg or view.lookup_field}>"
+        )
+    ),
+]
+
+
+def shown(client, url, model, key, written):
+    """Show that the lock that is taken at the address is the one that writes need."""
+    answer = client.post(f"{url}lock/")
+    assert answer.status_code == 201
+    token = answer.json()["token"]
+    obj = model._base_manager.get(pk=key)
+    assert LockToken.objects.get_by_token(obj, token)
+    touch = f"{url}touch/"
+    refusal = client.post(touch)
+    assert (refusal.status_code, refusal.json()["error"]) == (423, "locked")
+    assert refusal.json()["locked_by"] == "Alice Liddell"
+    assert client.post(touch, **with_token(VOID)).status_code == 412
+    assert client.delete(url).status_code == 423
+    assert written == []
+    answer = client.post(touch, **with_token(token))
+    assert answer.status_code == 200
+    assert written == [obj.pk]
+    lock = LockToken.objects.get_by_token(obj, token)
+    assert answer["Lock-Expires-At"] == lock.serialize()["expires_at"]
+    assert client.delete(url, **with_token(token)).status_code == 204
+    assert not model._base_manager.filter(pk=key).exists()
+    assert not LockToken.objects.exists()
+
+
+# By the primary key
+
+
+@here
+@pytest.mark.parametrize(
+    ("make", "spelling"),
+    [
+        (lambda: Plain.objects.create(), "{}"),
+        (lambda: Feature.objects.create(), "{}"),
+        (lambda: Page.objects.create(), "{}"),
+        (lambda: OldPage.objects.create(), "{}"),
+        (lambda: Price.objects.create(amount=Decimal("1.50")), "1.5"),
+        (lambda: Price.objects.create(amount=Decimal("1.50")), "1.500"),
+        (lambda: Day.objects.create(date=date(2026, 2, 3)), "2026-02-03"),
+        (lambda: Day.objects.create(date=date(2026, 2, 3)), "2026-2-3"),
+        (lambda: Weight.objects.create(kilos=1e16), "1e16"),
+        (
+            lambda: Moment.objects.create(
+                at=datetime(2026, 2, 3, 12, tzinfo=timezone.utc)
+            ),
+            "2026-02-03T13:00:00+01:00",
+        ),
+    ],
+)
+def test_any_key_is_locked(client, written, make, spelling):
+    obj = make()
+    obj = type(obj)._base_manager.get(pk=obj.pk)  # as the database has it
+    url = f"/{obj._meta.model_name}/{quote(spelling.format(obj.pk))}/"
+    shown(client, url, type(obj), obj.pk, written)
+
+
+@here
+@pytest.mark.parametrize("name", ODD)
+def test_a_text_with_odd_characters_is_locked(client, written, name):
+    Label.objects.create(name=name)
+    shown(client, f"/label/{quote(name, safe='')}/", Label, name, written)
+
+
+@here
+@pytest.mark.parametrize("name", ["a/b", "a/lock/b", "a//b", "../a", "/"])
+def test_a_text_with_slashes_is_locked(client, written, name):
+    Label.objects.create(name=name)
+    shown(client, f"/label/{quote(name)}/", Label, name, written)
+
+
+@pytest.mark.parametrize("spelling", ["{}", "0{}", "%20{}", "{}%0A", "%2B{}"])
+def test_an_integer_in_any_spelling_is_the_same_object(client, article, spelling):
+    token = article.lock()["token"]
+    url = f"/api/articles/{spelling.format(article.pk)}/"
+    assert client.patch(url, {"title": "Lost"}).status_code == 423
+    assert client.patch(url, {"title": "Lost"}, **with_token(VOID)).status_code == 412
+    answer = client.patch(url, {"title": "Second"}, **with_token(token))
+    assert answer.status_code == 200
+
+
+def test_digits_of_any_script_are_digits(client, article):
+    digits = "".join(chr(0x660 + int(digit)) for digit in str(article.pk))
+    article.lock()
+    url = f"/api/articles/{quote(digits)}/"
+    assert client.patch(url, {"title": "Lost"}).status_code == 423
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{}", "{.hex}", "urn:uuid:{}", "%7B{}%7D", "upper"]
+)
+def test_a_uuid_in_any_spelling_is_the_same_object(client, spelling):
+    page = Page.objects.create(title="First")
+    token = page.lock()["token"]
+    key = str(page.pk).upper() if spelling == "upper" else spelling.format(page.pk)
+    url = f"/api/pages/{key}/"
+    assert client.patch(url, {"title": "Lost"}).status_code == 423
+    answer = client.patch(url, {"title": "Second"}, **with_token(token))
+    assert answer.status_code == 200
+    assert Page.objects.get().title == "Second"
+
+
+@here
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_text_is_the_same_object_where_the_database_says_so(
+    client, written, spelling
+):
+    token = Label.objects.create(name="News").lock()["token"]
+    found = Label.objects.filter(pk=spelling).exists()
+    assert found is (spelling == "News" or connection.vendor == "mysql")
+    url = f"/label/{quote(spelling)}/touch/"
+    assert client.post(url).status_code == (423 if found else 404)
+    answer = client.post(url, **with_token(VOID))
+    assert answer.status_code == (412 if found else 404)
+    answer = client.post(url, **with_token(token))
+    assert answer.status_code == (200 if found else 404)
+    assert written == (["News"] if found else [])
+
+
+@pytest.mark.only_on("sqlite", "postgresql", reason="MariaDB takes the two for one key")
+@here
+def test_texts_that_differ_in_case_have_locks_of_their_own(client, written):
+    Label.objects.create(name="News").lock()
+    Label.objects.create(name="news")
+    assert client.post("/label/News/touch/").status_code == 423
+    assert client.post("/label/news/touch/").status_code == 200
+    assert written == ["news"]
+
+
+@here
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/articles/nonsense/",
+        "/articles/0/",
+        "/articles/-1/",
+        "/articles/1.5/",
+        f"/articles/{10**40}/",
+        f"/articles/{'9' * 300}/",
+        f"/articles/{'9' * 5000}/",
+        "/page/nonsense/",
+        "/label/nonsense/",
+        f"/label/{'x' * 300}/",
+        "/price/nonsense/",
+        "/day/2026-02-30/",
+        "/weight/nonsense/",
+        "/moment/nonsense/",
+    ],
+)
+def test_a_key_of_no_object_is_not_found(client, article, url):
+    article.lock()
+    before = LockToken.objects.count()
+    for headers in ({}, with_token(VOID), {"headers": {"If": f"(<{VOID}>)"}}):
+        for answer in (
+            client.patch(url, {"title": "x"}, **headers),
+            client.delete(url, **headers),
+            client.post(f"{url}touch/", **headers),
+        ):
+            assert answer.status_code == 404
+            assert set(answer.json()) == {"detail"}
+    assert LockToken.objects.count() == before
+
+
+@here
+def test_a_key_of_255_characters_is_locked_and_a_longer_one_cannot_be(client, written):
+    longest = "x" * 255
+    too_long = "x" * 256
+    Label.objects.create(name=longest)
+    Label.objects.create(name=too_long)
+    shown(client, f"/label/{longest}/", Label, longest, written)
+    url = f"/label/{too_long}/"
+    assert client.post(f"{url}lock/").status_code == 404
+    answer = client.post(f"{url}touch/", **with_token(VOID))
+    assert (answer.status_code, answer.json()["error"]) == (412, "not_locked")
+    assert written == [longest]
+    answer = client.post(f"{url}touch/")
+    assert answer.status_code == 200
+    assert "Lock-Expires-At" not in answer
+    assert written == [longest, too_long]
+    assert client.get(url).json()["lock"]["locked"] is False
+    answer = client.post(f"/strict/{too_long}/touch/")
+    assert (answer.status_code, answer.json()["error"]) == (428, "lock_required")
+
+
+@here
+@pytest.mark.parametrize("prefix", ["label", "releasing"])
+@pytest.mark.parametrize("with_a_lock", [False, True])
+def test_a_write_that_changes_the_key_leaves_no_lock_at_the_new_one(
+    client, prefix, with_a_lock
+):
+    old = Label.objects.create(name="Old")
+    headers = with_token(old.lock()["token"]) if with_a_lock else {}
+    answer = client.patch(f"/{prefix}/Old/", {"name": "New"}, **headers)
+    assert answer.status_code == 200
+    assert answer.json()["lock"]["locked"] is False
+    stays = with_a_lock and prefix == "label"
+    assert lock_row(old).exists() is stays
+    assert not lock_row(Label.objects.get(name="New")).exists()
+
+
+# By other names and fields
+
+
+@here
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_the_address_may_name_the_key_as_it_likes(client, written, name):
+    view = OWN_NAMES[name]
+    model = view.queryset.model
+    obj = model.objects.create(title="First")
+    key = "First" if name.endswith("title") else obj.pk
+    shown(client, f"/by-{name}/{key}/", model, obj.pk, written)
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_a_slug_in_an_address_that_names_it_apart(client, method):
+    desk = Desk.objects.create(name="news", telephone="1")
+    url = "/api/desks/news/"
+    body = {"name": "news", "telephone": "2"}
+    token = client.post(f"{url}lock/").json()["token"]
+    write = getattr(client, method)
+    assert write(url, body).status_code == 423
+    assert write(url, body, **with_token(VOID)).status_code == 412
+    assert Desk.objects.get().telephone == "1"
+    answer = write(url, body, **with_token(token))
+    assert answer.status_code == (204 if method == "delete" else 200)
+    assert lock_row(desk).exists() is (method != "delete")
+
+
+def test_a_slug_in_another_case_is_the_same_object_where_the_database_says_so(client):
+    token = LockToken.objects.acquire(Desk.objects.create(name="news")).token_str
+    found = connection.vendor == "mysql"
+    body = {"telephone": "2"}
+    answer = client.patch("/api/desks/NEWS/", body)
+    assert answer.status_code == (423 if found else 404)
+    answer = client.patch("/api/desks/NEWS/", body, **with_token(token))
+    assert answer.status_code == (200 if found else 404)
+
+
+def test_a_write_may_change_the_slug(client):
+    desk = Desk.objects.create(name="news")
+    token = LockToken.objects.acquire(desk).token_str
+    answer = client.patch("/api/desks/news/", {"name": "sport"}, **with_token(token))
+    assert answer.status_code == 200
+    assert LockToken.objects.get_by_token(desk, token)
+    assert client.patch("/api/desks/sport/", {"name": "x"}).status_code == 423
+
+
+def test_a_slug_that_went_to_another_object_meanwhile_is_that_ones(client, monkeypatch):
+    """The object is looked up before the lock is had, and again after."""
+    first = Desk.objects.create(name="news")
+    token = LockToken.objects.acquire(first).token_str
+    fence = LockToken.objects.fence
+
+    def swap(*args, **options):
+        expires_at = fence(*args, **options)
+        Desk.objects.filter(pk=first.pk).update(name="old")
+        Desk.objects.create(name="news", telephone="as it was")
+        return expires_at
+
+    monkeypatch.setattr(LockToken.objects, "fence", swap)
+    answer = client.patch(
+        "/api/desks/news/", {"telephone": "mine"}, **with_token(token)
+    )
+    assert (answer.status_code, answer.json()["error"]) == (412, "not_locked")
+    assert not Desk.objects.filter(telephone="mine").exists()
+
+
+# Keys that no lock can have
+
+
+@here
+@pytest.mark.parametrize("prefix", ["translations", "permitted-translations"])
+def test_a_composite_key_is_a_mistake_of_the_projects(client, article, prefix):
+    Translation.objects.create(article=article, language="en")
+    url = f"/{prefix}/en/"
+    for headers in ({}, with_token(VOID)):
+        with pytest.raises(ValueError, match="composite"):
+            client.delete(url, **headers)
+    assert Translation.objects.exists()
+
+
+@here
+def test_an_object_with_a_composite_key_has_no_lock_to_take(client, article):
+    Translation.objects.create(article=article, language="en")
+    answer = client.post("/translations/en/lock/")
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+# Under other objects, by drf-nested-routers
+
+
+@pytest.fixture
+def nested(settings):
+    pytest.importorskip(
+        "rest_framework_nested", reason="drf-nested-routers is not installed"
+    )
+    settings.ROOT_URLCONF = "tests.support.drf_nested"
+
+
+@pytest.fixture
+def story():
+    # Before it another, so that the story's key is not that of its comment.
+    Story.objects.create(headline="Without comments")
+    return Story.objects.create(headline="Storm")
+
+
+@pytest.fixture
+def comment(story):
+    return story.comment_set.create(text="First")
+
+
+@pytest.mark.usefixtures("nested")
+def test_a_nested_object_has_its_own_lock(client, story, comment):
+    url = f"/stories/{story.pk}/comments/{comment.pk}/"
+    assert client.post(f"{url}lock/").json()["token"]
+    token = lock_row(comment).get().token_str
+    assert client.get(f"{url}lock/").json()["locked"] is True
+    assert not LockToken.objects.is_locked(story)
+    for method in ("put", "patch", "delete"):
+        write = getattr(client, method)
+        assert write(url, {"text": "Lost"}).status_code == 423
+        assert write(url, {"text": "Lost"}, **with_token(VOID)).status_code == 412
+    assert Comment.objects.get().text == "First"
+    answer = client.patch(url, {"text": "Second"}, **with_token(token))
+    assert answer.status_code == 200
+    assert "Lock-Expires-At" in answer
+    assert client.delete(url, **with_token(token)).status_code == 204
+    assert not LockToken.objects.exists()
+
+
+@pytest.mark.usefixtures("nested")
+def test_the_lock_of_what_it_is_under_does_not_matter(client, story, comment):
+    LockToken.objects.acquire(story)
+    url = f"/stories/{story.pk}/comments/{comment.pk}/"
+    answer = client.patch(url, {"text": "Second"})
+    assert answer.status_code == 200
+    assert client.patch(f"/stories/{story.pk}/", {"headline": "x"}).status_code == 423
+
+
+@pytest.mark.usefixtures("nested")
+@pytest.mark.parametrize("state", ["free", "locked"])
+def test_under_another_object_it_is_not_found(client, story, comment, state):
+    other = Story.objects.exclude(pk=story.pk).get()
+    headers = [{}, with_token(VOID)]
+    if state == "locked":
+        token = LockToken.objects.acquire(comment).token_str
+        headers.append(with_token(token))
+    before = list(LockToken.objects.values())
+    url = f"/stories/{other.pk}/comments/{comment.pk}/"
+    for sent in headers:
+        answer = client.patch(url, {"text": "Lost"}, **sent)
+        assert answer.status_code == 404
+        assert set(answer.json()) == {"detail"}
+        assert client.delete(url, **sent).status_code == 404
+    # Not even the expiry has changed.
+    assert list(LockToken.objects.values()) == before
+
+
+# Models that inherit, and of third parties
+
+
+@here
+@pytest.mark.parametrize("prefix", ["feature", "by-article_ptr"])
+def test_a_model_that_inherits_over_its_own_table(client, prefix):
+    feature = Feature.objects.create(title="First", lead="First")
+    token = LockToken.objects.acquire(feature).token_str
+    url = f"/{prefix}/{feature.pk}/"
+    assert client.patch(url, {"title": "Lost"}).status_code == 423
+    answer = client.patch(url, {"title": "x", "lead": "y"}, **with_token(token))
+    assert answer.status_code == 200
+    feature.refresh_from_db()
+    assert (feature.title, feature.lead) == ("x", "y")
+
+
+@here
+def test_a_proxy_has_the_lock_of_its_model(client, article, held):
+    url = f"/articleproxy/{article.pk}/"
+    assert client.patch(url, {"title": "Lost"}).status_code == 423
+    answer = client.patch(url, {"title": "Second"}, **with_token(held["token"]))
+    assert answer.status_code == 200
+    assert ArticleProxy.objects.get().title == "Second"
+
+
+@here
+@pytest.mark.parametrize("sent", ["nothing", "token", "void"])
+def test_a_model_that_knows_nothing_of_locks_leaves_none_behind(client, sent):
+    obj = Plain.objects.create(title="First")
+    url = f"/plain/{obj.pk}/"
+    headers = {}
+    if sent != "nothing":
+        token = LockToken.objects.acquire(obj).token_str
+        headers = with_token(token if sent == "token" else VOID)
+    answer = client.delete(url, **headers)
+    assert answer.status_code == (412 if sent == "void" else 204)
+    assert Plain.objects.exists() is (sent == "void")
+    assert LockToken.objects.exists() is (sent == "void")
+
+
+# Other databases
+
+
+@here
+def test_an_object_of_another_database_has_its_lock_there(client):
+    article = Article.objects.using("other").create(title="First")
+    # Its namesake is another object.
+    twin = Article.objects.create(pk=article.pk, title="Twin")
+    twin.lock()
+    url = f"/other/{article.pk}/"
+    assert client.patch(url, {"title": "Second"}).status_code == 200
+    token = client.post(f"{url}lock/").json()["token"]
+    assert LockToken.objects.using("other").get().token_str == token
+    assert client.patch(url, {"title": "Lost"}).status_code == 423
+    assert client.patch(url, {"title": "Lost"}, **with_token(VOID)).status_code == 412
+    assert client.patch(url, {"title": "x"}, **with_token(token)).status_code == 200
+    assert Article.objects.using("other").get().title == "x"
+    assert client.delete(url, **with_token(token)).status_code == 204
+    assert not Article.objects.using("other").exists()
+    assert not LockToken.objects.using("other").exists()
+    assert lock_row(twin).exists()
+
+
+class ReadsElsewhere:
+    """A router that reads articles from a copy."""
+
+    def db_for_read(self, model, **hints):
+        return "other" if model is Article else None
+
+    def db_for_write(self, model, **hints):
+        return "default" if model in (Article, LockToken) else None
+
+
+class LocksElsewhere:
+    """A router that keeps the locks in a database of their own."""
+
+    def db_for_read(self, model, **hints):
+        return "other" if model is LockToken else None
+
+    db_for_write = db_for_read
+
+
+def test_what_is_read_from_a_copy_is_locked_where_it_is_written(
+    client, article, settings
+):
+    Article.objects.using("other").create(pk=article.pk, title="First")
+    token = article.lock()["token"]
+    settings.DATABASE_ROUTERS = [ReadsElsewhere()]
+    url = f"/api/articles/{article.pk}/"
+    assert client.patch(url, {"title": "Lost"}).status_code == 423
+    assert client.patch(url, {"title": "Lost"}, **with_token(VOID)).status_code == 412
+    answer = client.patch(url, {"title": "Second"}, **with_token(token))
+    assert answer.status_code == 200
+    assert Article.objects.using("default").get().title == "Second"
+    assert not LockToken.objects.using("other").exists()
+
+
+def test_locks_may_be_kept_in_another_database(client, article, settings):
+    settings.DATABASE_ROUTERS = [LocksElsewhere()]
+    url = f"/api/articles/{article.pk}/"
+    token = client.post(f"{url}lock/").json()["token"]
+    assert not LockToken.objects.using("default").exists()
+    assert client.patch(url, {"title": "Lost"}).status_code == 423
+    answer = client.patch(url, {"title": "Second"}, **with_token(token))
+    assert answer.status_code == 200
+    answer = client.patch(url, {"title": "x" * 500}, **with_token(token))
+    assert answer.status_code == 400
+    assert client.delete(url, **with_token(token)).status_code == 204
+    assert not LockToken.objects.using("other").exists()

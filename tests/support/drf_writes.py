@@ -1,0 +1,133 @@
+"""Views with the mixin or with the permission, made by a test, and what they refuse."""
+
+import pytest
+from rest_framework.generics import (
+    GenericAPIView,
+)
+from rest_framework.response import Response
+from rest_framework.serializers import ModelSerializer
+
+from lock_tokens.models import LockToken
+from lock_tokens.rest_framework import (
+    HoldsLock,
+    LockableViewSetMixin,
+    LockStateField,
+)
+from tests.models import Article, Comment, Desk, Feature, Keyword, Story
+from tests.support.drf_site import ArticleSerializer, with_token
+from tests.support.helpers import lock_row
+
+VOID = "0" * 32
+BOTH = pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param((True, False), id="mixin"),
+        pytest.param((False, True), id="permission"),
+    ],
+)
+#: With the token of the object's lock, and without one while it is free.
+TOKEN = pytest.mark.parametrize("with_a_lock", [True, False])
+
+
+def serializer_of(model_, *names):
+    class Serializer(ModelSerializer):
+        lock = LockStateField()
+
+        class Meta:
+            model = model_
+            fields = [*names, "lock"]
+
+    return Serializer
+
+
+def made(kind, base, **attributes):
+    """Return a view with the mixin, with the permission, or with neither."""
+    has_mixin, has_permission = kind
+    if has_permission:
+        own = attributes.get("permission_classes", [])
+        attributes["permission_classes"] = [*own, HoldsLock]
+    if issubclass(base, GenericAPIView):
+        attributes.setdefault("queryset", Article.objects.all())
+        attributes.setdefault("serializer_class", ArticleSerializer)
+    return type(
+        "Made", (LockableViewSetMixin, base) if has_mixin else (base,), attributes
+    )
+
+
+class Routes:
+    """A URLconf of a test's own."""
+
+    def __init__(self, urlpatterns):
+        self.urlpatterns = urlpatterns
+
+
+def database():
+    """Return all that a refused request might have changed."""
+    names = (LockToken, Article, Feature, Story, Comment, Desk, Keyword)
+    return [list(model.objects.order_by("pk").values()) for model in names]
+
+
+def request(client, method, url, body=None):
+    """Return a function that sends the same request, with the headers it is given."""
+    body = {"title": "Second"} if body is None else body
+    return lambda **headers: getattr(client, method)(url, body, **headers)
+
+
+def refused_without_its_lock(send, obj):
+    """Lock the object, and return its token: nothing else is let through."""
+    token = LockToken.objects.acquire(obj).token_str
+    before = database()
+    for headers, status, error in (
+        ({}, 423, "locked"),
+        (with_token(VOID), 412, "wrong_token"),
+    ):
+        answer = send(**headers)
+        assert answer.status_code == status
+        assert answer.json()["error"] == error
+        assert "Lock-Expires-At" not in answer
+    assert database() == before
+    return token
+
+
+def needs_the_lock(send, obj):
+    """Lock the object, and let nothing but its token through; then without a lock."""
+    token = refused_without_its_lock(send, obj)
+    answer = send(**with_token(token))
+    assert answer.status_code == 200
+    assert "Lock-Expires-At" in answer
+    assert lock_row(obj).get().token_str == token
+    lock_row(obj).delete()
+    before = database()
+    answer = send(**with_token(token))
+    assert (answer.status_code, answer.json()["error"]) == (412, "not_locked")
+    assert database() == before
+    assert send().status_code == 200
+    assert not LockToken.objects.exists()
+
+
+def title(article):
+    return Article.objects.get(pk=article.pk).title
+
+
+def rename(obj, request):
+    obj.title = request.data.get("title", "Renamed")
+    obj.save()
+    return Response({"title": obj.title})
+
+
+class Finds:
+    """Handlers for every unsafe method that write to what ``find()`` gives."""
+
+    def post(self, request, **kwargs):
+        return rename(self.find(), request)
+
+    put = patch = delete = post
+
+
+class LocksElsewhere:
+    """A router that keeps the locks in a database of their own."""
+
+    def db_for_read(self, model, **hints):
+        return "other" if model is LockToken else None
+
+    db_for_write = db_for_read

@@ -1,0 +1,389 @@
+"""Lock, check and unlock with the token that a session has."""
+
+import warnings
+
+import pytest
+from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import Client
+
+from lock_tokens.exceptions import (
+    AlreadyLockedError,
+    InvalidToken,
+    LockExpiredWarning,
+    NoLockWarning,
+    UnlockForbiddenError,
+)
+from lock_tokens.holding import fence
+from lock_tokens.models import LockToken
+from lock_tokens.sessions import (
+    check_for_session,
+    get_session_key,
+    get_session_token,
+    infos_of_others,
+    lock_for_session,
+    remember,
+    take_over_for_session,
+    unlock_for_session,
+)
+from tests.models import Article, ArticleProxy, Label, Page, Plain
+from tests.support.helpers import age, expire, lock_row, new_session, same_session
+from tests.support.objects import rename, title_of
+from tests.support.views import take_and_leave
+
+pytestmark = pytest.mark.django_db
+
+both = pytest.mark.parametrize("lock", [lock_for_session, take_over_for_session])
+
+
+def logged_in(user):
+    client = Client()
+    client.force_login(user)
+    return client.session
+
+
+def with_void_token(obj, session):
+    """Let another take the session's lock and leave; return the void token."""
+    token = lock_for_session(obj, session)["token"]
+    take_and_leave(obj)
+    return token
+
+
+def life_of(obj):
+    lock = lock_row(obj).get()
+    return (lock.expires_at - lock.locked_at).total_seconds()
+
+
+# Lock
+
+
+@both
+def test_the_token_lies_in_the_session_and_its_dict_is_returned(article, session, lock):
+    given = lock(article, session)
+    row = LockToken.objects.get_for_object(article)
+    assert given == row.serialize()
+    assert session[get_session_key(article)] == row.token_str
+    assert get_session_token(article, session) == row.token_str
+    assert check_for_session(article, session)
+    assert article.is_locked()
+
+
+def test_asking_again_renews_the_same_lock(article, session):
+    first = lock_for_session(article, session)
+    age(article, 60)
+    second = lock_for_session(article, session)
+    assert second["token"] == first["token"]
+    assert lock_row(article).get().expires_at.isoformat() == second["expires_at"]
+    assert second["expires_at"] >= first["expires_at"]
+    assert LockToken.objects.count() == 1
+
+
+@pytest.mark.parametrize("force_new", [False, True])
+def test_another_session_is_refused_and_told_who_has_it(
+    article, session, alice, force_new
+):
+    lock_for_session(article, logged_in(alice))
+    before = lock_row(article).values().get()
+    with pytest.raises(AlreadyLockedError) as caught:
+        lock_for_session(article, session, force_new=force_new)
+    assert caught.value.obj == article
+    assert caught.value.locked_by == alice
+    assert get_session_token(article, session) is None
+    assert lock_row(article).values().get() == before
+
+
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize("force_new", [False, True])
+def test_two_tabs_share_the_lock(article, session, expired, force_new):
+    first = lock_for_session(article, session)
+    identity = lock_row(article).get().pk
+    session.save()
+    if expired:
+        expire(article)
+    second = lock_for_session(article, same_session(session), force_new=force_new)
+    assert second["token"] == first["token"]
+    assert lock_row(article).get().pk == identity
+    assert article.is_locked()
+    # The first tab still works.
+    assert check_for_session(article, session)
+
+
+@pytest.mark.parametrize("locked_by_another", [False, True])
+def test_a_void_token_is_refused_and_stays_to_be_refused_again(
+    article, session, locked_by_another
+):
+    void = with_void_token(article, session)
+    if locked_by_another:
+        article.lock()
+    for _ in range(2):
+        with pytest.raises(InvalidToken):
+            lock_for_session(article, session)
+        with pytest.raises(UnlockForbiddenError):
+            unlock_for_session(article, session)
+        assert get_session_token(article, session) == void
+    assert LockToken.objects.count() == locked_by_another
+
+
+def test_force_new_forgets_a_void_token_and_acquires_anew(article, session):
+    void = with_void_token(article, session)
+    given = lock_for_session(article, session, force_new=True)
+    assert given["token"] != void
+    assert get_session_token(article, session) == given["token"]
+    assert article.check_lock(given["token"])
+
+
+def test_a_released_token_never_works_again(article, session):
+    token = lock_for_session(article, session)["token"]
+    unlock_for_session(article, session)
+    remember(article, session, token)
+    with pytest.raises(InvalidToken):
+        lock_for_session(article, session)
+    with pytest.raises(UnlockForbiddenError):
+        unlock_for_session(article, session)
+    assert LockToken.objects.count() == 0
+
+
+@both
+def test_timeout_is_that_of_the_new_lock(article, session, lock):
+    lock(article, session, timeout=60)
+    assert life_of(article) == pytest.approx(60, abs=1)
+
+
+def test_timeout_is_that_of_the_renewal(article, session):
+    lock_for_session(article, session, timeout=60)
+    lock_for_session(article, session, timeout=600)
+    assert 599 < life_of(article) < 660
+
+
+@both
+@pytest.mark.parametrize("timeout", [0, -1, "60", True])
+def test_a_bad_timeout_is_a_value_error(article, session, lock, timeout):
+    with pytest.raises(ValueError, match="number of seconds"):
+        lock(article, session, timeout=timeout)
+    assert not LockToken.objects.exists()
+    lock_for_session(article, session)
+    with pytest.raises(ValueError, match="number of seconds"):
+        lock(article, session, timeout=timeout)
+
+
+def test_a_proxy_shares_the_lock_in_the_session(article, session):
+    proxy = ArticleProxy.objects.get(pk=article.pk)
+    token = lock_for_session(article, session)["token"]
+    assert get_session_key(proxy) == get_session_key(article)
+    assert lock_for_session(proxy, session)["token"] == token
+
+
+@pytest.mark.django_db(transaction=True)
+def test_statements(article, session, django_assert_num_queries):
+    session["loaded"] = True
+    with django_assert_num_queries(1):
+        lock_for_session(article, session)
+    with django_assert_num_queries(1):
+        lock_for_session(article, session)
+    with django_assert_num_queries(1):
+        check_for_session(article, session)
+    with django_assert_num_queries(1):
+        unlock_for_session(article, session)
+    with_void_token(article, session)
+    with django_assert_num_queries(1), pytest.raises(InvalidToken):
+        lock_for_session(article, session)
+    with django_assert_num_queries(2):
+        lock_for_session(article, session, force_new=True)
+    other = new_session()
+    other["loaded"] = True
+    with django_assert_num_queries(2), pytest.raises(AlreadyLockedError):
+        lock_for_session(article, other)
+
+
+# Holder
+
+
+@both
+def test_the_holder_is_the_user_who_is_logged_in(article, alice, lock):
+    session = logged_in(alice)
+    lock(article, session)
+    assert article.lock_info().locked_by == alice
+    # The session holds nothing that JSON cannot.
+    session.save()
+    again = same_session(session)
+    assert dict(again.items()) == dict(session.items())
+    assert again[BACKEND_SESSION_KEY]
+
+
+@both
+def test_user_comes_before_the_one_who_is_logged_in(article, alice, lock):
+    bob = User.objects.create(username="bob")
+    lock(article, logged_in(alice), user=bob)
+    assert article.lock_info().locked_by == bob
+
+
+@pytest.mark.parametrize("options", [{}, {"user": AnonymousUser()}])
+def test_the_holder_of_an_anonymous_session_is_unknown(article, session, options):
+    lock_for_session(article, session, **options)
+    assert article.lock_info().locked_by is None
+
+
+def test_an_unsaved_user_is_a_value_error(article, session):
+    with pytest.raises(ValueError, match="unsaved user"):
+        lock_for_session(article, session, user=User(username="nobody"))
+    assert not article.is_locked()
+
+
+@pytest.mark.parametrize("garbage", ["", "no number", "1.5", None])
+def test_garbage_instead_of_a_user_is_no_holder(article, session, garbage):
+    session[SESSION_KEY] = garbage
+    lock_for_session(article, session)
+    assert article.is_locked()
+    assert article.lock_info().locked_by is None
+
+
+def test_a_user_who_is_gone_is_no_holder(article, alice):
+    session = logged_in(alice)
+    alice.delete()
+    lock_for_session(article, session)
+    assert article.lock_info().locked_by is None
+
+
+def test_renewing_keeps_the_holder(article, alice):
+    session = logged_in(alice)
+    lock_for_session(article, session)
+    del session[SESSION_KEY]
+    lock_for_session(article, session)
+    assert article.lock_info().locked_by == alice
+
+
+# Unlock and check
+
+
+def test_unlock_frees_the_object_and_forgets_the_token(article, session):
+    another = Article.objects.create()
+    anothers = lock_for_session(another, session)["token"]
+    lock_for_session(article, session)
+    unlock_for_session(article, session)
+    assert not article.is_locked()
+    assert not lock_row(article).exists()
+    assert get_session_token(article, session) is None
+    assert get_session_key(article) not in session
+    assert get_session_token(another, session) == anothers
+    assert another.is_locked()
+
+
+def test_unlocking_without_a_token_is_forbidden(article, session):
+    article.lock()
+    with pytest.raises(UnlockForbiddenError) as caught:
+        unlock_for_session(article, session)
+    assert caught.value.obj is article
+    assert article.is_locked()
+
+
+def test_check_is_true_only_for_the_session_that_holds_the_lock(article, session):
+    assert check_for_session(article, session) is False
+    lock_for_session(article, session)
+    assert check_for_session(article, session) is True
+    assert check_for_session(article, new_session()) is False
+    expire(article)
+    with pytest.warns(LockExpiredWarning):
+        assert check_for_session(article, session) is True
+
+
+def test_check_of_a_void_token_warns_while_there_is_no_lock(article, session):
+    with_void_token(article, session)
+    with pytest.warns(NoLockWarning):
+        assert check_for_session(article, session) is False
+    article.lock()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_for_session(article, session) is False
+
+
+def test_check_without_a_token_asks_nothing(
+    article, session, django_assert_num_queries
+):
+    session.load()
+    with django_assert_num_queries(0), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_for_session(article, session) is False
+
+
+def test_the_session_s_token_is_good_for_a_fence(article, session):
+    lock_for_session(article, session)
+    with fence(article, get_session_token(article, session)):
+        rename(article)
+    assert title_of(article) == "Second"
+
+
+# Taking over
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_taking_over_ends_the_lock(article, session, alice, own):
+    ended = session if own else new_session()
+    first = lock_for_session(article, ended)["token"]
+    held = take_over_for_session(article, session, user=alice)
+    assert held["token"] != first
+    assert get_session_token(article, session) == held["token"]
+    assert LockToken.objects.get().token_str == held["token"]
+    assert LockToken.objects.info(article).locked_by == alice
+    assert check_for_session(article, session)
+    with pytest.raises(InvalidToken):
+        LockToken.objects.renew(article, first)
+
+
+def test_another_request_of_the_session_shares_what_was_taken_over(article, session):
+    """Even one that came in before the token was stored."""
+    parallel = same_session(session)
+    held = take_over_for_session(article, session)
+    assert lock_for_session(article, parallel)["token"] == held["token"]
+
+
+def test_taking_over_an_unsaved_object_is_refused(session):
+    with pytest.raises(ValueError, match="unsaved"):
+        take_over_for_session(Article(), session)
+
+
+# The locks of others
+
+
+def test_others_are_who_holds_what_this_session_does_not(session, alice):
+    mine, theirs, free, expired, lost = [
+        Article.objects.create(title=title) for title in "abcde"
+    ]
+    lock_for_session(mine, session)
+    for locked in (theirs, expired, lost):
+        locked.lock(user=alice)
+    expire(expired)
+    remember(lost, session, "0" * 32)
+    infos = infos_of_others(iter([lost, free, theirs, mine, expired]), session)
+    holders = [info and info.locked_by for info in infos]
+    assert holders == [alice, None, alice, None, None]
+
+
+def test_others_are_known_of_objects_of_several_models(session, alice):
+    objects = [
+        Page.objects.create(),
+        Plain.objects.create(),
+        Label.objects.create(name="a/b"),
+    ]
+    for obj in objects:
+        LockToken.objects.acquire(obj, user=alice)
+    infos = infos_of_others(objects, session)
+    assert [info.locked_by for info in infos] == [alice] * 3
+    assert infos_of_others([], session) == []
+
+
+def test_others_cost_one_query_and_one_for_each_token_of_the_session(
+    session, alice, django_assert_num_queries
+):
+    articles = [Article.objects.create() for _ in range(6)]
+    for article in articles[:2]:
+        lock_for_session(article, session)
+    for article in articles[2:5]:
+        article.lock(user=alice)
+    with django_assert_num_queries(3):
+        infos = infos_of_others(articles, session)
+    assert [bool(info) for info in infos] == [False] * 2 + [True] * 3 + [False]
+
+
+def test_others_of_a_key_that_no_lock_can_have_are_refused(session):
+    with pytest.raises(ValueError, match="256 characters"):
+        infos_of_others([Label.objects.create(name="x" * 256)], session)
