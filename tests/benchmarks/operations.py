@@ -65,12 +65,13 @@ def driver_operations(obj, token, count):
     """
     from lock_tokens.locking.sql import for_database
     from lock_tokens.locking.sql.rows import NewLock
+    from lock_tokens.models import LockToken
 
     raw = connection.connection
-    statements = for_database(connection.alias)
-    lock_key = (ContentType.objects.get_for_model(obj).pk, str(obj.pk))
+    statements = for_database(LockToken, connection.alias)
+    columns = (ContentType.objects.get_for_model(obj).pk, str(obj.pk))
     mine = secrets.token_hex(16)
-    new_lock = NewLock(*lock_key, mine, secrets.token_hex(16), 3600.0, None)
+    new_lock = NewLock(*columns, mine, secrets.token_hex(16), 3600.0, None)
 
     def prepared(method, *arguments):
         """Return a function that executes what ``method`` would, and gives the row.
@@ -87,10 +88,10 @@ def driver_operations(obj, token, count):
         return execute
 
     acquire = prepared(statements.acquire, new_lock)
-    release = prepared(statements.release, *lock_key, mine)
-    renew = prepared(statements.renew, *lock_key, token, 3600.0)
-    current_token = prepared(statements.current_token, *lock_key)
-    is_locked = prepared(statements.is_locked, *lock_key)
+    release = prepared(statements.release, *columns, mine)
+    renew = prepared(statements.renew, *columns, token, 3600.0)
+    current_token = prepared(statements.current_token, *columns)
+    is_locked = prepared(statements.is_locked, *columns)
 
     def acquired():
         row = acquire()

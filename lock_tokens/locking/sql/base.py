@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -83,7 +84,7 @@ def quoted_names(model: type[models.Model], connection: BaseDatabaseWrapper) -> 
     )
 
 
-class Statements:
+class Statements(ABC):
     """The statements that are plain SQL, and what the dialects fill in."""
 
     #: SQL of the clock, and of the clock plus a number of seconds given as a parameter.
@@ -120,9 +121,9 @@ class Statements:
         self.release_sql = f"DELETE FROM {n.table} WHERE {self.its_token}"
         self.remove_sql = f"DELETE FROM {n.table} WHERE {self.its_key}"
 
+    @abstractmethod
     def _renewal(self, expiry: str, condition: str = "") -> str:
         """Write an UPDATE of the expiry. ``condition`` comes after that of the token."""
-        raise NotImplementedError
 
     def _prepare_live_lock(self, connection: BaseDatabaseWrapper) -> None:
         """Write the statement that reads a live lock together with its holder.
