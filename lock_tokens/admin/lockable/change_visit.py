@@ -55,14 +55,14 @@ from .helpers import (
     TAKE_OVER,
     NeverSaving,
     ReadOnly,
-    context_of,
     copy_with,
     formsets_of,
     has_gone_rows,
-    is_plain_save,
+    is_torn,
     with_gone_rows_as_new,
 )
 from .nothing_saved import DELETED, FORBIDDEN, is_form, nothing_saved
+from .sent import is_plain_save, other_fields, unknown_names
 from .visit import Visit, is_prefetch
 
 NO_BUTTONS = {
@@ -175,6 +175,8 @@ class ChangeVisit(Visit):
             self.fenced = True
             response = self.ask_django()
             self.fenced = False
+            if self.shown and is_torn(self.context):
+                response = self.ask_without_saving()
             if self.is_gone:
                 return self.say_deleted()
             # A page that is not ours is a question: some packages ask before they save.
@@ -212,11 +214,7 @@ class ChangeVisit(Visit):
             holder=infos_of_others([self.obj], request.session)[0],
         )
         response = self.show_sent(**NO_BUTTONS)
-        if (
-            is_plain_save(request)
-            and self.shown
-            and not (page.differences or page.files or context_of(response)["errors"])
-        ):
+        if is_plain_save(request) and page.is_saved and not self.context["errors"]:
             # Most often a second click on Save: the first one has saved all this.
             model_admin.message_user(
                 request,
@@ -284,16 +282,19 @@ class ChangeVisit(Visit):
         response = self.ask_without_saving(**context)
         if self.is_gone:
             return self.say_deleted()
-        if self.shown and has_gone_rows(formsets_of(response)):
-            rows = with_gone_rows_as_new(request.POST, formsets_of(response))
+        while self.shown and has_gone_rows(formsets_of(self.context)):
+            rows = with_gone_rows_as_new(request.POST, formsets_of(self.context))
             request.POST = rows  # type: ignore[assignment]
             response = self.ask_without_saving(**context)
         if self.shown:
-            form = context_of(response)["adminform"].form
+            form, formsets = self.context["adminform"].form, formsets_of(self.context)
             with suppress(ObjectDoesNotExist):  # deleted this very moment
                 reread(self.obj)
+            unknown = unknown_names(request, form, formsets)
             page.files = files_of(request, form)
-            page.differences = differences(self.obj, form, formsets_of(response))
+            page.differences = differences(self.obj, form, formsets)
+            page.others = other_fields(request, form, unknown)
+            page.is_saved = not (page.differences or page.files or unknown)
             page.last_change = last_change_of(self.obj)
         return response
 

@@ -29,19 +29,18 @@ def differences(current: models.Model, form: Any, formsets: Any) -> list[Differe
 
     ``current`` is the object as it is saved; ``form`` and ``formsets`` are bound.
     """
-    found = [
-        Difference(
-            str(form[name].label),
-            saved_value(current, name, form),
-            form[name].id_for_label,
-        )
-        for name in form.changed_data
-        if not is_same_text(
+    found = []
+    for name in form.changed_data:
+        if name not in form.fields:  # Django allows a form to add names of its own
+            found.append(Difference(name))
+        elif not is_same_text(
             form.get_initial_for_field(form.fields[name], name), form[name]
-        )
-    ]
+        ):
+            saved = saved_value(current, name, form)
+            label, field_id = str(form[name].label), form[name].id_for_label
+            found.append(Difference(label, saved, field_id))
     return found + [
-        Difference(str(formset.model._meta.verbose_name_plural), "")
+        Difference(str(formset.model._meta.verbose_name_plural), is_rows=True)
         for formset in formsets
         if formset.has_changed()
     ]

@@ -202,4 +202,5 @@ def entered(form: Any, shown: dict[str, Any] | None) -> str:
         _("%(label)s: “%(value)s”")
         % {"label": form[name].label, "value": form[name].data}
         for name in entered_fields(form, shown)
+        if name in form.fields
     )

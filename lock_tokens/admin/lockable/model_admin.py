@@ -131,8 +131,9 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         if visit is None:
             return response
         visit.shown = True
+        visit.context = context
         if visit.page.bound:
-            for formset in formsets_of(response):
+            for formset in formsets_of(context):
                 show_all_rows(formset)
         if visit.page.state in (LOCKED, ELSEWHERE):
             context_of(response).update(save_as=False, action_form=None)

@@ -34,6 +34,8 @@ class Visit:
     saved: bool = field(default=False, init=False)
     #: Whether Django has shown the page, and so has not saved.
     shown: bool = field(default=False, init=False)
+    #: What it has shown the change page with.
+    context: dict[str, Any] = field(default_factory=dict, init=False)
     #: Whether Django did not find the object.
     is_gone: bool = field(default=False, init=False)
 
