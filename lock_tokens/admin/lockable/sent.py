@@ -10,7 +10,7 @@ from django.utils.html import conditional_escape
 
 from lock_tokens.refusals import TOKEN_FIELD
 
-from .helpers import HIDDEN_FIELDS, SAVE_BUTTONS
+from .helpers import HIDDEN_FIELDS, SAVE_BUTTONS, with_nested
 from .nothing_saved import typed_fields
 
 #: A field of ours carries on what the form cannot show, as ``name=value``.
@@ -32,7 +32,7 @@ def unknown_names(request: HttpRequest, form: Any, formsets: list[Any]) -> set[s
     its buttons.
     """
     accounted = OWN_NAMES | HIDDEN_FIELDS | SAVE_BUTTONS
-    fields = list(_fields(form, formsets))
+    fields = [*form, *_fields(formsets)]
     for each in fields:
         accounted |= {each.html_name, each.html_initial_name}
     return {
@@ -66,12 +66,13 @@ def other_fields(
     return list(dict.fromkeys([*typed, *((name, value) for name, _, value in carried)]))
 
 
-def _fields(form: Any, formsets: list[Any]) -> Iterator[Any]:
-    yield from form
+def _fields(formsets: list[Any]) -> Iterator[Any]:
     for formset in formsets:
         yield from formset.management_form
         for row in formset.forms:
             yield from row
+        # Of the row to copy; the packages for nested inlines have them here.
+        yield from _fields(with_nested(getattr(formset, "nested_formsets", ())))
 
 
 def _is_input_of(bound_field: Any, name: str) -> bool:

@@ -169,8 +169,9 @@ NESTED = (
     "{% admin_lock_handler 'tests' 'story' original.pk lock_page.token %}"
     "{% for each in inline_admin_formsets %}{{ each.formset }}"
     "{% for row in each.formset.forms %}"
-    "{% for nested in row.nested_formsets %}{{ nested }}{% endfor %}"
-    "{% endfor %}{% endfor %}"
+    "{% for nested in row.nested_formsets %}{{ nested }}{% endfor %}{% endfor %}"
+    "{% for nested in each.formset.nested_formsets %}{{ nested }}{% endfor %}"
+    "{% endfor %}"
     "<button name=_save>Save</button></form>"
 )
 TWO_ROWS = inlineformset_factory(Comment, Reply, fields=["text"], extra=1)
@@ -196,6 +197,8 @@ def nested(serve, templates):
                 if sent:
                     formsets.append(rows)
                     inlines.append(inlines[0])
+            to_copy = TWO_ROWS(prefix=f"{formsets[0].prefix}-empty-replies")
+            formsets[0].nested_formsets = [to_copy]
             return formsets, inlines
 
         def get_inline_formsets(self, request, formsets, inlines, obj=None):
