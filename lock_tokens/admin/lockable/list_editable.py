@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.forms import FileField, HiddenInput
@@ -77,19 +77,25 @@ class LockAwareFormSet:
 
     def is_valid(self: Any) -> bool:
         valid: bool = super().is_valid()  # type: ignore[misc]
-        if valid and not self._is_locked:
+        locks = getattr(self._lock_request, "_request_locks", None)
+        # Without them this is not our list: save_model() locks each row by itself.
+        if valid and locks is not None and not self._is_locked:
             self._is_locked = True
-            lock_rows(self, self._lock_request, self._lock_admin)
+            lock_rows(self, locks, self._lock_admin)
         return valid
 
 
-def lock_rows(formset: Any, request: HttpRequest, model_admin: Any) -> None:
-    """Lock the rows that were changed, and pass over those that must not be saved."""
-    locks: RequestLocks = request._request_locks  # type: ignore[attr-defined]
+def lock_rows(formset: Any, locks: RequestLocks, model_admin: Any) -> None:
+    """Lock the rows that were changed, and pass over those that must not be saved.
+
+    Raises ``BadRequest`` for a row to add, which no list sends.
+    """
     changed = {}
     for form in formset.forms:
         if not form.has_changed():
             continue
+        if form.instance._state.adding:
+            raise BadRequest("list_editable does not allow adding.")
         shown = shown_row(form)
         if shown is None or entered_fields(form, shown):
             changed[form.instance] = form, shown
@@ -109,7 +115,7 @@ def lock_rows(formset: Any, request: HttpRequest, model_admin: Any) -> None:
             continue
         values = {"what": reason, "entered": entered(form, shown)}
         message = _("This was not saved: %(what)s. You entered %(entered)s.") % values
-        model_admin.message_user(request, message, messages.WARNING)
+        model_admin.message_user(formset._lock_request, message, messages.WARNING)
         pass_over(form)
 
 
