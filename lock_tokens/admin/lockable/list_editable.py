@@ -37,8 +37,12 @@ class ShownRow(HiddenInput):
         self.form = form
 
     def format_value(self, value: Any) -> str:
-        """Return what the form shows, as JSON. ``value``, the key, is not used."""
-        return as_json(self.form)
+        """Return what the form shows, as JSON. ``value``, the key, is not used.
+
+        A form that is shown again, with errors, goes on from what it showed first.
+        """
+        sent = shown_row(self.form) if self.form.is_bound else None
+        return as_json(self.form) if sent is None else json.dumps(sent)
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         """Return ``None``: Django would take this for the old key, and look it up."""

@@ -387,3 +387,20 @@ def test_a_list_form_may_say_that_more_has_changed_than_its_fields(
     answer = bob.send(page, form__0__body="Mine", form__1__body="Mine", follow=True)
     assert bodies() == ["Once", "Mine", "Once"]
     assert "You entered Body: “Mine”." in messages_of(answer)[0]
+
+
+def test_a_list_with_an_error_goes_on_from_what_it_showed_first(
+    alice, bob, serve, stories
+):
+    @serve
+    class Admin(StoryAdmin):
+        list_display = ["pk", "headline", "body"]
+        list_editable = ["headline", "body"]
+
+    page = bob.get(LIST)
+    alice.send(alice.open(stories[0]), body="Theirs")
+    wrong = bob.send(page, form__1__headline="")
+    assert wrong.status_code == 200
+    bob.send(wrong, form__1__headline="New")
+    assert headlines() == ["first", "New", "third"]
+    assert bodies() == ["Theirs", "Once", "Once"]
