@@ -61,8 +61,11 @@ from .helpers import (
     is_torn,
     with_gone_rows_as_new,
 )
+from .inline_rows import RowsRefused
 from .nothing_saved import DELETED, FORBIDDEN, is_form, nothing_saved
+from .request_locks import request_locks
 from .sent import is_plain_save, other_fields, unknown_names
+from .shown_rows import has_entered
 from .visit import Visit, is_prefetch
 
 NO_BUTTONS = {
@@ -99,6 +102,7 @@ class ChangeVisit(Visit):
     def ask_django(self, part: type | None = None, **context: Any) -> HttpResponseBase:
         """Return Django's answer; with ``part``, that of a ModelAdmin that may do less."""
         model_admin = copy_with(part, self.model_admin) if part else self.model_admin
+        self.formsets = []
         extra = self.extra_context
         if context:
             extra = {**(extra or {}), **context}
@@ -172,23 +176,33 @@ class ChangeVisit(Visit):
             except InvalidToken:
                 return self.refuse()
             self.set_page(HELD, token=fenced.token)
-            self.fenced = True
-            response = self.ask_django()
-            self.fenced = False
-            if self.shown and is_torn(self.context):
-                response = self.ask_without_saving()
-            if self.is_gone:
-                return self.say_deleted()
-            # A page that is not ours is a question: some packages ask before they save.
-            status = response.status_code
-            saved = status < 400 and (self.saved or status >= 300)
-            fenced.release = saved
+            with request_locks(request) as row_locks:
+                response = self.save_fenced()
+                if self.is_gone:
+                    return self.say_deleted()
+                # A page that is not ours is a question: some packages ask before they
+                # save.
+                status = response.status_code
+                saved = status < 400 and (self.saved or status >= 300)
+                fenced.release = row_locks.written = saved
             if saved and "_continue" in request.POST:
                 self.lock_anew(fenced)
         if not saved:
             remember(obj, request.session, fenced.token)
         else:
             forget_token(request, lock_key, fenced.token)
+        return response
+
+    def save_fenced(self) -> HttpResponseBase:
+        """Return Django's answer to a save; to one with errors, a page that is whole."""
+        self.fenced = True
+        try:
+            response = self.ask_django()
+        except RowsRefused:
+            response = None
+        self.fenced = False
+        if response is None or (self.shown and is_torn(self.context)):
+            return self.ask_without_saving()
         return response
 
     def lock_anew(self, fenced: FencedLock) -> None:
@@ -292,7 +306,9 @@ class ChangeVisit(Visit):
                 reread(self.obj)
             unknown = unknown_names(request, form, formsets)
             page.files = files_of(request, form)
-            page.differences = differences(self.obj, form, formsets)
+            page.differences = differences(
+                self.obj, form, [each for each in formsets if has_entered(each)]
+            )
             page.others = other_fields(request, form, unknown)
             page.is_saved = not (page.differences or page.files or unknown)
             page.last_change = last_change_of(self.obj)
