@@ -131,14 +131,14 @@ def reason_against(
 ) -> str:
     """Return why a row must not be written, for people to read; empty if it may be."""
     row = form.instance
+    saved = current.get((type(row), row.pk))
     if row in locks.skipped:
-        return not_saved(described(row, locks.skipped[row]))
+        return not_saved(described(saved or row, locks.skipped[row]))
     is_deleted = formset.can_delete and formset._should_delete_form(form)
     if is_deleted:
         using = router.db_for_write(type(row))
         for edited in edited_by_others([row], visit.request, using):
             return not_saved(edited)
-    saved = current.get((type(row), row.pk))
     if saved is None:
         return ""
     shown = shown_row(form)
@@ -158,8 +158,8 @@ def reason_against(
         )
     return (
         _(
-            "Nothing was saved: %(what)s. The saved version has %(saved)s. To replace it, save"
-            " again."
+            "Nothing was saved: %(what)s. The saved version has %(saved)s. To replace it,"
+            " save again."
         )
         % values
     )
