@@ -67,7 +67,8 @@ def fence(
     Yields a :class:`FencedLock`.
 
     Raises ``InvalidToken``, before the block runs, when the token is void or the object
-    has no lock; ``ValueError`` for an unsaved object or a bad timeout.
+    has no lock; ``ValueError`` for an unsaved object or a bad timeout; ``TypeError`` for a
+    token that is no ``str``.
     """
 
     def verify() -> FencedLock:
