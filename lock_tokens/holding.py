@@ -155,6 +155,11 @@ class _Hold:
         timeout: float | None = None,
         user: Any = None,
     ) -> None:
+        if not isinstance(obj, models.Model) and not callable(obj):
+            raise TypeError(
+                "The lock is held on a saved object. A decorator also takes a function"
+                f" that returns the object. This is neither: {obj!r}."
+            )
         self.obj = obj
         self.timeout = timeout
         self.user = user
