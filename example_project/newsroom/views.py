@@ -135,7 +135,7 @@ def publish(request, pk):
             " leave it first.",
         )
         return redirect(article)
-    return publish_unless_locked(request, pk)
+    return publish_unless_locked(request, pk=pk)
 
 
 # force_new: this saves nothing that a page has shown, so an old lock is no hindrance.
