@@ -185,6 +185,8 @@ def release_session_locks(session: SessionBase) -> None:
             continue
         label, _, key = rest.partition(":")
         token = session.pop(name)
+        if not isinstance(token, str):
+            continue
         locks = LockToken.objects.db_manager(database or None)
         try:
             lock_key = locks.key_of_pk(apps.get_model(label), key)
@@ -229,7 +231,7 @@ def _token_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> str | 
     token = (
         session.get("_".join(lock_key.about)) if lock_key.object_key.isdigit() else None
     )
-    return token if is_well_formed(token) else None
+    return token if isinstance(token, str) and is_well_formed(token) else None
 
 
 def _forget_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> None:

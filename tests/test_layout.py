@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "holding": MODELS,
     "sessions": MODELS,
     "refusals": MODELS,
-    "checks": [*GROUND, "permissions"],
+    "checks": [*MODELS, "permissions"],
     "web": PAGES,
     "api": [*MODELS, "permissions"],
     "urls": ["api"],

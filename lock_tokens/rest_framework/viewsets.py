@@ -20,10 +20,16 @@ from ..api.operations import Answer, acquire, get_by_token, get_state, release, 
 from ..api.requests import requested_timeout
 from ..locking.lock_token import LockToken
 from .refusals import refusals
-from .requests import body_fields, request_token, required_token
+from .requests import (
+    LOCK_ACTIONS,
+    body_fields,
+    is_about_lock,
+    request_token,
+    required_token,
+)
 from .serializers import LockTimeoutSerializer
 from .targets import get_object_to_lock
-from .writes import LOCK_ACTIONS, guard, is_about_lock
+from .writes import guard
 
 #: What the browsable API says above the route.
 DESCRIPTION = (

@@ -158,8 +158,8 @@ def reason_against(
         )
     return (
         _(
-            "Nothing was saved: %(what)s. The saved version has %(saved)s. To replace it, save"
-            " again."
+            "Nothing was saved: %(what)s. The saved version has %(saved)s. To replace it,"
+            " save again."
         )
         % values
     )
