@@ -272,8 +272,8 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
         using = router.db_for_write(LockToken, instance=lock)
         try:
             with transaction.atomic(using=using):
-                self.log_deletions(request, [lock])  # type: ignore[arg-type]
                 self.delete_model(request, lock)
+                self.log_deletions(request, [lock])  # type: ignore[arg-type]
         except UnlockForbiddenError:
             return False
         return True

@@ -48,7 +48,11 @@ class RequestLocks:
 
     def acquire(self, objects: Sequence[models.Model], timeout: float | None) -> None:
         """Lock what is free or the session's own, and note the rest in ``skipped``."""
-        objects = [obj for obj in objects if LockToken.objects.can_be_locked(obj)]
+        locks = LockToken.objects
+        objects = sorted(
+            (obj for obj in objects if locks.can_be_locked(obj)),
+            key=lambda obj: locks.key_of(obj).order,
+        )
         infos = infos_of_others(objects, self.session)
         for obj, info in zip(objects, infos, strict=True):
             try:
