@@ -7,7 +7,7 @@ from random import uniform
 from time import sleep
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connections, models, transaction
+from django.db import Error, OperationalError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 M = TypeVar("M", bound=models.Model)
@@ -70,6 +70,22 @@ def retry_on_conflict(using: str, operation: Callable[[], T]) -> T:
                 raise
         # A random pause, so that the same two do not meet again.
         sleep(uniform(0, PAUSE * attempt))  # noqa: S311
+    return operation()
+
+
+def on_live_connection(using: str, operation: Callable[[], T]) -> T:
+    """Run an operation. If the connection turns out to be dead, run it on a new one.
+
+    This is for what ends a long piece of work. Its connection may be older than an outage
+    of the database, and Django would replace it only after the request.
+    """
+    connection = connections[using]
+    try:
+        return operation()
+    except Error:
+        if in_transaction(connection) or connection.is_usable():
+            raise
+    connection.close()
     return operation()
 
 
