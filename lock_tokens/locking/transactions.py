@@ -7,7 +7,7 @@ from random import uniform
 from time import sleep
 from typing import Any, TypeVar
 
-from django.db import Error, OperationalError, connections, models, transaction
+from django.db import Error, OperationalError, connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 M = TypeVar("M", bound=models.Model)
@@ -28,7 +28,8 @@ def current_rows(objects: models.QuerySet[M]) -> models.QuerySet[M]:
 
 def reread(obj: models.Model) -> None:
     """Read the object as it is now. Raise ``DoesNotExist`` when it is gone."""
-    objects = type(obj)._base_manager.using(obj._state.db)
+    using = router.db_for_write(type(obj), instance=obj)
+    objects = type(obj)._base_manager.using(using)
     obj.refresh_from_db(from_queryset=current_rows(objects))
 
 
