@@ -38,6 +38,7 @@ from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
 from .holding import fence
 from .locking.lock_token import LockToken
 from .locking.object_keys import find_object, key_field
+from .locking.primary import reading_from_primary
 from .locking.renewal import HeldLock, in_thread, renewing
 from .refusals import DEFAULT_TEMPLATE, refuse, submitted_fields
 from .sessions import forget
@@ -321,7 +322,7 @@ def _decorator(
         def run(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             visit = _Visit(options, request, args, kwargs)
             try:
-                with guard(visit):
+                with reading_from_primary(), guard(visit):
                     visit.answer = view(request, *args, **kwargs)
             except _Refused as refused:
                 return refused.answer

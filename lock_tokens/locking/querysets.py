@@ -44,7 +44,7 @@ class LockTokenQuerySet(models.QuerySet[Any]):
     def live_with_holder(self) -> LockTokenQuerySet:
         """Return the live locks, with their users where those are in this database."""
         locks = self.filter(self.live())
-        if router.db_for_read(get_user_model()) == self.db:
+        if router.db_for_write(get_user_model()) == self.db:
             return locks.select_related("locked_by")
         return locks
 
