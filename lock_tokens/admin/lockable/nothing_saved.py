@@ -139,7 +139,7 @@ def nothing_saved(
         FORBIDDEN: _("You are no longer allowed to change this"),
     }
     site = model_admin.admin_site
-    request.current_app = site.name  # type: ignore[attr-defined]
+    request.current_app = site.name
     fields = posted_fields(request, model_admin)
     list_url = reverse("admin:index", current_app=site.name)
     goes_on = {LOCK_AGAIN, TAKE_OVER} & {*request.POST}

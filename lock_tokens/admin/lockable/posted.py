@@ -25,7 +25,7 @@ from lock_tokens.refusals import TOKEN_FIELD, is_secret
 HIDDEN = "hidden"  # not at all: it only sends the value again
 TEXT = "text"
 CHOICE = "choice"  # by the name of what was chosen
-SECRET = "again"  # an empty field, to be filled in again
+AGAIN = "again"  # an empty field, to be filled in again
 FILE = "file"  # the same, because no page can choose a file
 
 ROW = re.compile(r"(.+?)-(\d+)-(.+)")
@@ -84,7 +84,7 @@ def posted_field(
         return PostedField(name, values, HIDDEN)
     place = Place(model_admin, name)
     if is_secret(request, name):
-        return PostedField(name, [], SECRET, place.label)
+        return PostedField(name, [], AGAIN, place.label)
     if place.is_key:
         return PostedField(name, values, HIDDEN)
     chosen = place.chosen(request, values)
@@ -137,7 +137,7 @@ class Place:
     @property
     def is_key(self) -> bool:
         """Whether the field only says which row this is, or of which object."""
-        related = getattr(self.model_field, "related_model", None)
+        related: Any = getattr(self.model_field, "related_model", None)
         is_parent = self.parent is not None and related is not None
         return (bool(self.row) and getattr(self.model_field, "primary_key", False)) or (
             is_parent and issubclass(self.parent, related)
@@ -149,9 +149,9 @@ class Place:
             names = related_names(request, self.site, self.model_field, values)
             return names or _("Your choice is kept.")
         choices = getattr(self.model_field, "flatchoices", ())
-        names = {str(value): str(label) for value, label in choices}
-        if names:
-            return ", ".join(names.get(value, value) for value in values)
+        labels = {str(value): str(label) for value, label in choices}
+        if labels:
+            return ", ".join(labels.get(value, value) for value in values)
         if values == ["on"] and (
             isinstance(self.model_field, models.BooleanField) or self.name == "DELETE"
         ):
