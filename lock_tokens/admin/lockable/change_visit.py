@@ -16,7 +16,7 @@ from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import router, transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
@@ -46,6 +46,7 @@ from lock_tokens.web.lock_page import (
     is_same_lock,
     someone,
 )
+from lock_tokens.web.opening import answer_without_lock
 from lock_tokens.web.request_tokens import forget_token
 
 from .differences import differences, files_of, last_change_of
@@ -59,11 +60,13 @@ from .helpers import (
     copy_with,
     formsets_of,
     has_gone_rows,
+    has_inputs,
     is_plain_save,
     with_gone_rows_as_new,
 )
 from .nothing_saved import DELETED, FORBIDDEN, is_form, nothing_saved
-from .visit import Visit, is_prefetch
+from .request_locks import request_locks, skipped_message
+from .visit import Visit
 
 NO_BUTTONS = {
     "show_save": False,
@@ -88,6 +91,10 @@ class ChangeVisit(Visit):
             return self.go_without_lock()
         if SAVE_AS_NEW in request.POST:
             return self.save_as_new()
+        if TOKEN_FIELD not in request.POST and not has_inputs(
+            self.model_admin, request, self.obj
+        ):
+            return self.show_without_inputs()
         if request.method == "GET":
             return self.open()
         if request.method != "POST":
@@ -125,6 +132,23 @@ class ChangeVisit(Visit):
                 raise
             return nothing_saved(request, model_admin, FORBIDDEN)
 
+    def show_without_inputs(self) -> HttpResponseBase:
+        """Let Django answer for a page on which nothing can be changed.
+
+        Showing it locks nothing. A POST is from a button of the project's own. It gets
+        the lock for itself, unless somebody else is editing the object.
+        """
+        with request_locks(self.request) as locks:
+            if self.request.method == "POST":
+                locks.acquire([self.obj], self.model_admin.lock_timeout)
+            if locks.skipped:
+                message = skipped_message(locks.skipped)
+                self.model_admin.message_user(self.request, message, messages.WARNING)
+                return HttpResponseRedirect(self.request.get_full_path())
+            response = self.ask_django()
+            locks.written = True
+        return response
+
     def save_as_new(self) -> HttpResponseBase:
         """Let Django add another object, and release the lock of the one it copies."""
         token = self.request.POST.get(TOKEN_FIELD, "")
@@ -142,8 +166,9 @@ class ChangeVisit(Visit):
     # Opening the page
 
     def open(self) -> HttpResponseBase:
-        if is_prefetch(self.request):
-            return HttpResponse(status=503)
+        answer = answer_without_lock(self.request)
+        if answer is not None:
+            return answer
         try:
             token = self.lock()
         except AlreadyLockedError as error:
