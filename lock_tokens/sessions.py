@@ -215,7 +215,7 @@ def release_on_logout(sender: Any, request: Any, **kwargs: Any) -> None:
         release_session_locks(session)
 
 
-def remember(obj: models.Model, session: SessionBase, token: str) -> None:
+def remember(obj: models.Model | LockKey, session: SessionBase, token: str) -> None:
     """Keep the token of ``obj`` in the session."""
     key = get_session_key(obj)
     if session.get(key) != token:

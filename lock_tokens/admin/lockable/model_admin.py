@@ -87,7 +87,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         forms = {f"{own}_{page}" for page in ("add", "change", "changelist")}
         for pattern in urls:
             if pattern.name in forms:
-                pattern.callback = keeping_input(pattern.callback, self.admin_site)
+                pattern.callback = keeping_input(pattern.callback, self)
         return urls
 
     @method_decorator(csrf_protect)
