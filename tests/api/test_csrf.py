@@ -45,11 +45,7 @@ def sign_in_again(request):
     return HttpResponse()
 
 
-urlpatterns = [
-    *api.urlpatterns,
-    path("page/", page),
-    path("rotate/", sign_in_again),
-]
+urlpatterns = [*api.urlpatterns, path("page/", page), path("rotate/", sign_in_again)]
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 
 

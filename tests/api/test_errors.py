@@ -15,16 +15,7 @@ from django.urls import reverse
 
 from lock_tokens.locking.object_keys import find_object, find_objects, key_value
 from lock_tokens.models import LockToken
-from tests.models import (
-    Article,
-    Day,
-    Label,
-    Moment,
-    OldPage,
-    Page,
-    Price,
-    Weight,
-)
+from tests.models import Article, Day, Label, Moment, OldPage, Page, Price, Weight
 from tests.support.api import address, error_of, send, states_of
 from tests.support.helpers import expire, lock_row
 

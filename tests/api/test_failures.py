@@ -12,13 +12,7 @@ from django.test import AsyncClient, Client
 from lock_tokens.models import LockToken
 from lock_tokens.permissions import is_staff
 from tests.models import Article
-from tests.support.api import (
-    address,
-    error_of,
-    row_of,
-    send,
-    since,
-)
+from tests.support.api import address, error_of, row_of, send, since
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
 

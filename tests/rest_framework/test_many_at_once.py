@@ -10,11 +10,7 @@ from rest_framework.test import APIClient
 from lock_tokens.models import LockToken
 from tests.models import Article, Desk
 from tests.support.drf_racing import acquire, call, title_of
-from tests.support.helpers import (
-    expire,
-    lock_row,
-    race,
-)
+from tests.support.helpers import expire, lock_row, race
 
 pytestmark = [
     pytest.mark.urls("tests.support.drf_racing"),

@@ -52,9 +52,7 @@ def stop_at(monkeypatch):
 
     monkeypatch.setattr(LockTokenManager, "fence", late_fence)
     monkeypatch.setattr(
-        LockTokenManager,
-        "get_or_acquire",
-        late(LockTokenManager.get_or_acquire),
+        LockTokenManager, "get_or_acquire", late(LockTokenManager.get_or_acquire)
     )
     yield stop_at
     for stop in stops:

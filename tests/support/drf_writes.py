@@ -1,18 +1,12 @@
 """Views with the mixin or with the permission, made by a test, and what they refuse."""
 
 import pytest
-from rest_framework.generics import (
-    GenericAPIView,
-)
+from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
 from rest_framework.serializers import ModelSerializer
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import (
-    HoldsLock,
-    LockableViewSetMixin,
-    LockStateField,
-)
+from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStateField
 from tests.models import Article, Comment, Desk, Feature, Keyword, Story
 from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.helpers import lock_row

@@ -1,15 +1,11 @@
 """Writes to a row that is of a child of the view's model."""
 
 import pytest
-from django.db import (
-    models,
-)
+from django.db import models
 from django.db.models.query import ModelIterable
 from rest_framework.decorators import action
 from rest_framework.filters import BaseFilterBackend
-from rest_framework.viewsets import (
-    ModelViewSet,
-)
+from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, Feature

@@ -1,20 +1,13 @@
 """What a DELETE leaves of the lock."""
 
 import pytest
-from django.db import (
-    connection,
-)
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.decorators import action
-from rest_framework.generics import (
-    GenericAPIView,
-    get_object_or_404,
-)
+from rest_framework.generics import GenericAPIView, get_object_or_404
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import (
-    ModelViewSet,
-)
+from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, Comment, Story

@@ -1,26 +1,16 @@
 """Writes to an object that the handler finds by itself, or that is remembered."""
 
 import pytest
-from django.db import (
-    connections,
-)
+from django.db import connections
 from rest_framework import permissions
 from rest_framework.decorators import action
-from rest_framework.generics import (
-    GenericAPIView,
-    ListCreateAPIView,
-    get_object_or_404,
-)
+from rest_framework.generics import GenericAPIView, ListCreateAPIView, get_object_or_404
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import (
-    ModelViewSet,
-)
+from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import (
-    HoldsLock,
-)
+from lock_tokens.rest_framework import HoldsLock
 from tests.models import Article, Comment, Story
 from tests.support.drf_site import with_token
 from tests.support.drf_writes import (
@@ -82,13 +72,7 @@ class Twice(ByAnotherName):
 
 FINDS = pytest.mark.parametrize(
     "finds",
-    [
-        ByAnotherName,
-        ByGetObject,
-        ByGetObjectThatChecks,
-        ByKeywordsOfItsOwn,
-        Twice,
-    ],
+    [ByAnotherName, ByGetObject, ByGetObjectThatChecks, ByKeywordsOfItsOwn, Twice],
 )
 
 

@@ -100,10 +100,7 @@ def test_an_error_after_the_write_undoes_it_and_leaves_the_lock_as_it_was(
 
     serve(
         made(
-            kind,
-            perform_update=write,
-            perform_destroy=write,
-            release_on_write=releases,
+            kind, perform_update=write, perform_destroy=write, release_on_write=releases
         )
     )
     headers = {}

@@ -7,28 +7,15 @@ import re
 import pytest
 from rest_framework import permissions
 from rest_framework.decorators import action
-from rest_framework.generics import (
-    GenericAPIView,
-)
+from rest_framework.generics import GenericAPIView
 from rest_framework.views import APIView
-from rest_framework.viewsets import (
-    ModelViewSet,
-    ViewSet,
-)
+from rest_framework.viewsets import ModelViewSet, ViewSet
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import (
-    LockableViewSetMixin,
-)
+from lock_tokens.rest_framework import LockableViewSetMixin
 from tests.models import Article, Keyword
 from tests.support.drf_site import ArticleSerializer, with_token
-from tests.support.drf_writes import (
-    made,
-    needs_the_lock,
-    rename,
-    request,
-    title,
-)
+from tests.support.drf_writes import made, needs_the_lock, rename, request, title
 from tests.support.helpers import lock_row
 
 pytestmark = [pytest.mark.urls("tests.support.drf_site"), pytest.mark.django_db]

@@ -3,22 +3,13 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.decorators import action
-from rest_framework.generics import (
-    GenericAPIView,
-    get_object_or_404,
-)
+from rest_framework.generics import GenericAPIView, get_object_or_404
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import (
-    GenericViewSet,
-    ModelViewSet,
-    ViewSet,
-)
+from rest_framework.viewsets import GenericViewSet, ModelViewSet, ViewSet
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import (
-    LockRefused,
-)
+from lock_tokens.rest_framework import LockRefused
 from tests.models import Article
 from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.drf_writes import (

@@ -1,21 +1,14 @@
 """Writes to a second object, or to many."""
 
 import pytest
-from django.db import (
-    models,
-)
+from django.db import models
 from django.urls import path
 from rest_framework import permissions
 from rest_framework.decorators import action
-from rest_framework.generics import (
-    GenericAPIView,
-    ListCreateAPIView,
-)
+from rest_framework.generics import GenericAPIView, ListCreateAPIView
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import (
-    ModelViewSet,
-)
+from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, ArticleProxy, Desk, Keyword

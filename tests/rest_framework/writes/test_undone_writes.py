@@ -12,9 +12,7 @@ from django.db import (
 )
 from django.db.transaction import TransactionManagementError
 from rest_framework.response import Response
-from rest_framework.viewsets import (
-    ModelViewSet,
-)
+from rest_framework.viewsets import ModelViewSet
 
 from tests.models import Article, Desk
 from tests.support.drf_site import with_token

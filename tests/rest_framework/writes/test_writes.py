@@ -497,10 +497,7 @@ def test_a_write_costs_the_fence_and_nothing_more(article, client, serve):
             ["UPDATE", "SELECT", "UPDATE", *ends],
         )
         lock_row(article).delete()
-        assert patch() == (
-            200,
-            [*looks_first, "INSERT", "SELECT", "UPDATE", "DELETE"],
-        )
+        assert patch() == (200, [*looks_first, "INSERT", "SELECT", "UPDATE", "DELETE"])
     article.lock()
     # Who holds it, and whether the object may be known.
     status, kinds = patch()
@@ -534,10 +531,7 @@ def test_the_browsable_api_shows_its_pages(article, client, kind):
     for answer, status in (
         (client.get(url, headers=html), 200),
         (client.patch(url, {"title": "x"}, headers=html), 423),
-        (
-            client.patch(url, {"title": "x"}, headers={**html, "Lock-Token": token}),
-            200,
-        ),
+        (client.patch(url, {"title": "x"}, headers={**html, "Lock-Token": token}), 200),
         (client.options(url, headers=html), 200),
     ):
         assert answer.status_code == status
@@ -563,11 +557,9 @@ def codes(error, context):
 def test_other_exception_handlers_can_read_a_refusal(article, client, serve):
     view = ArticleViewSet
     serve(
-        type(
-            "Custom",
-            (view,),
-            {"get_exception_handler": lambda self: codes},
-        ).as_view({"patch": "partial_update"})
+        type("Custom", (view,), {"get_exception_handler": lambda self: codes}).as_view(
+            {"patch": "partial_update"}
+        )
     )
     article.lock()
     answer = client.patch(f"/{article.pk}/", {"title": "x"})
