@@ -12,10 +12,7 @@ from tests.models import Article, Desk
 from tests.settings import DATABASE
 from tests.support.drf_racing import Stop, acquire, call, edit, stalled, title_of
 from tests.support.drf_writes import assert_refused
-from tests.support.helpers import (
-    expire,
-    lock_row,
-)
+from tests.support.helpers import InThread, expire, lock_row, wait_until_blocked_or_done
 
 pytestmark = [
     pytest.mark.urls("tests.support.drf_racing"),
