@@ -16,7 +16,7 @@ from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import router, transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
@@ -46,6 +46,7 @@ from lock_tokens.web.lock_page import (
     is_same_lock,
     someone,
 )
+from lock_tokens.web.opening import answer_without_lock
 from lock_tokens.web.request_tokens import forget_token
 
 from .differences import differences, files_of, last_change_of
@@ -58,15 +59,16 @@ from .helpers import (
     copy_with,
     formsets_of,
     has_gone_rows,
+    has_inputs,
     is_torn,
     with_gone_rows_as_new,
 )
 from .inline_rows import RowsRefused
 from .nothing_saved import DELETED, FORBIDDEN, is_form, nothing_saved
-from .request_locks import request_locks
+from .request_locks import request_locks, skipped_message
 from .sent import is_plain_save, other_fields, unknown_names
 from .shown_rows import has_entered
-from .visit import Visit, is_prefetch
+from .visit import Visit
 
 NO_BUTTONS = {
     "show_save": False,
@@ -91,6 +93,10 @@ class ChangeVisit(Visit):
             return self.go_without_lock()
         if SAVE_AS_NEW in request.POST:
             return self.save_as_new()
+        if TOKEN_FIELD not in request.POST and not has_inputs(
+            self.model_admin, request, self.obj
+        ):
+            return self.show_without_inputs()
         if request.method == "GET":
             return self.open()
         if request.method != "POST":
@@ -121,13 +127,30 @@ class ChangeVisit(Visit):
             and model_admin.has_change_permission(request)
             and model_admin.get_object(request, unquote(self.object_id)) is None
         ):
-            return nothing_saved(request, model_admin.admin_site, DELETED, status=404)
+            return nothing_saved(request, model_admin, DELETED, status=404)
         try:
             return self.ask_django()
         except PermissionDenied:
             if not is_form(request) or TOKEN_FIELD not in request.POST:
                 raise
-            return nothing_saved(request, model_admin.admin_site, FORBIDDEN, status=403)
+            return nothing_saved(request, model_admin, FORBIDDEN)
+
+    def show_without_inputs(self) -> HttpResponseBase:
+        """Let Django answer for a page on which nothing can be changed.
+
+        Showing it locks nothing. A POST is from a button of the project's own. It gets
+        the lock for itself, unless somebody else is editing the object.
+        """
+        with request_locks(self.request) as locks:
+            if self.request.method == "POST":
+                locks.acquire([self.obj], self.model_admin.lock_timeout)
+            if locks.skipped:
+                message = skipped_message(locks.skipped)
+                self.model_admin.message_user(self.request, message, messages.WARNING)
+                return HttpResponseRedirect(self.request.get_full_path())
+            response = self.ask_django()
+            locks.written = True
+        return response
 
     def save_as_new(self) -> HttpResponseBase:
         """Let Django add another object, and release the lock of the one it copies."""
@@ -146,8 +169,9 @@ class ChangeVisit(Visit):
     # Opening the page
 
     def open(self) -> HttpResponseBase:
-        if is_prefetch(self.request):
-            return HttpResponse(status=503)
+        answer = answer_without_lock(self.request)
+        if answer is not None:
+            return answer
         try:
             token = self.lock()
         except AlreadyLockedError as error:
@@ -213,9 +237,7 @@ class ChangeVisit(Visit):
         self.lock()
 
     def say_deleted(self) -> HttpResponseBase:
-        return nothing_saved(
-            self.request, self.model_admin.admin_site, DELETED, status=404
-        )
+        return nothing_saved(self.request, self.model_admin, DELETED, status=404)
 
     # Refusing a save, and the way on
 

@@ -81,6 +81,29 @@ class NeverValid:
         return self.errors is None
 
 
+def has_inputs(model_admin: Any, request: HttpRequest, obj: Any) -> bool:
+    """Say whether the user can change anything on the change page of the object."""
+    form = model_admin.get_form(request, obj, change=True)
+    # A form may add fields for its object only.
+    if has_enabled(form.base_fields) or has_enabled(form(instance=obj).fields):
+        return True
+    for inline in model_admin.get_inline_instances(request, obj):
+        formset = inline.get_formset(request, obj)
+        fields = dict(formset.form.base_fields)
+        if hasattr(formset, "fk"):
+            fields.pop(formset.fk.name, None)  # it is this object
+        may_add = formset.max_num != 0 and inline.has_add_permission(request, obj)
+        may_change = may_add or inline.has_change_permission(request, obj)
+        if formset.can_delete or (may_change and has_enabled(fields)):
+            return True
+    return False
+
+
+def has_enabled(fields: dict[str, Any]) -> bool:
+    """Say whether one of these form fields takes input."""
+    return any(not field.disabled for field in fields.values())
+
+
 # Responses
 
 

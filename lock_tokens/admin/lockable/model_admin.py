@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from typing import Any
 
 from django.contrib import messages
@@ -22,6 +23,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from lock_tokens.locking.info import LockInfo
 from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.locking.transactions import reread
 from lock_tokens.settings import get_timeout
 from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, someone
@@ -85,10 +87,11 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         forms = {f"{own}_{page}" for page in ("add", "change", "changelist")}
         for pattern in urls:
             if pattern.name in forms:
-                pattern.callback = keeping_input(pattern.callback, self.admin_site)
+                pattern.callback = keeping_input(pattern.callback, self)
         return urls
 
     @method_decorator(csrf_protect)
+    @reading_from_primary()
     def changeform_view(
         self,
         request: HttpRequest,
@@ -158,6 +161,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     # Deletion
 
     @method_decorator(csrf_protect)
+    @reading_from_primary()
     def delete_view(
         self,
         request: HttpRequest,
@@ -255,7 +259,9 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        with request_locks(request) as locks:
+        writes = request.method == "POST"
+        reading = reading_from_primary() if writes else nullcontext()
+        with reading, request_locks(request) as locks:
             response = super().changelist_view(request, extra_context)
             locks.written = True
         return response

@@ -108,11 +108,3 @@ class Visit:
 def visit_of(request: HttpRequest) -> Visit | None:
     """Return the visit whose page this request shows; ``None`` without a lock."""
     return getattr(request, "_lock_visit", None)
-
-
-def is_prefetch(request: HttpRequest) -> bool:
-    """Say whether a browser loads the page before anybody looks at it.
-
-    If the answer is an error, the browser asks again when somebody does.
-    """
-    return "prefetch" in request.headers.get("Sec-Purpose", "")
