@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, models, transaction
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.crypto import salted_hmac
 
-from .exceptions import InvalidToken, UnlockForbiddenError
+from .exceptions import AlreadyLockedError, InvalidToken, UnlockForbiddenError
 from .locking.info import LockInfo
 from .locking.lock_key import LockKey
 from .locking.tokens import is_well_formed
@@ -27,6 +27,7 @@ PREFIX = "lock_tokens"
 logger = logging.getLogger("lock_tokens")
 
 OWNER_KEY = "lock_tokens_owner"
+FORMER_OWNER_KEY = "lock_tokens_former_owner"  # before the last login
 
 
 def get_session_key(obj: models.Model | LockKey) -> str:
@@ -89,12 +90,22 @@ def lock_for_session(
         else:
             remember(obj, session, token)
             return held
-    lock = LockToken.objects.acquire(
-        obj,
-        timeout=timeout,
-        user=user or _user_of(session),
-        owner=_owner(session),
-    )
+    try:
+        lock = LockToken.objects.acquire(
+            obj,
+            timeout=timeout,
+            user=user or _user_of(session),
+            owner=_owner(session),
+        )
+    except AlreadyLockedError:
+        # It may be the lock of a page that was opened before the login.
+        former = session.get(FORMER_OWNER_KEY)
+        if former is None:
+            raise
+        own = LockToken.objects.renew_owned(obj, str(former), timeout=timeout)
+        if own is None:
+            raise
+        lock = own
     remember(obj, session, lock.token_str)
     return lock.serialize()
 
@@ -202,6 +213,18 @@ def release_on_logout(sender: Any, request: Any, **kwargs: Any) -> None:
     session = getattr(request, "session", None)
     if session is not None:
         release_session_locks(session)
+
+
+def rotate_on_login(sender: Any, request: Any, **kwargs: Any) -> None:
+    """Receiver of ``user_logged_in``: give the session a new owner's secret.
+
+    Somebody else may know the session as it was before. The former secret finds only
+    the locks that the session acquired with it.
+    """
+    session = getattr(request, "session", None)
+    if session is not None and OWNER_KEY in session:
+        session[FORMER_OWNER_KEY] = session[OWNER_KEY]
+        session[OWNER_KEY] = secrets.token_hex(20)
 
 
 def remember(obj: models.Model, session: SessionBase, token: str) -> None:
