@@ -21,7 +21,7 @@ from lock_tokens.sessions import forget, infos_of_others
 from lock_tokens.web.lock_page import HELD
 from lock_tokens.web.opening import answer_without_lock, look_without_lock
 
-from .request_locks import described, has_request_lock
+from .request_locks import described, has_request_lock, session_of
 from .visit import Visit
 
 
@@ -106,7 +106,7 @@ def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[st
         if LockToken.objects.can_be_locked(obj) and not has_request_lock(request, obj)
     ]
     for obj, info in zip(
-        objects, infos_of_others(objects, request.session), strict=True
+        objects, infos_of_others(objects, session_of(request)), strict=True
     ):
         if info is not None:
             yield f"{capfirst(obj._meta.verbose_name)}: {described(obj, info)}"
