@@ -45,6 +45,7 @@ from .requests import (
     forbidden,
     get_model,
     get_permitted_object,
+    leave_session_alone,
     read_json,
     requested_timeout,
 )
@@ -64,6 +65,7 @@ class ApiView(View):
     def dispatch(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
+        leave_session_alone(request)
         try:
             check_csrf(request)
             answer = super().dispatch(request, *args, **kwargs)

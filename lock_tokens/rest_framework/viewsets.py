@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from ..api.errors import not_found
 from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
-from ..api.requests import does_release, requested_timeout
+from ..api.requests import does_release, leave_session_alone, requested_timeout
 from ..locking.lock_token import LockToken
 from .refusals import refusals
 from .requests import (
@@ -90,6 +90,8 @@ class LockableViewSetMixin:
             )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if is_about_lock(self):
+            leave_session_alone(request)
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         guard(self, request)
 
