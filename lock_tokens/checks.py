@@ -14,12 +14,27 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
 from django.urls import get_resolver
 
+from . import settings as lock_settings
 from .models import LockableModel
-from .permissions import allow_any, get_permission, includes_api
+from .permissions import (
+    Permission,
+    allow_any,
+    can_change,
+    get_permission,
+    includes_api,
+    is_api_model,
+    is_authenticated,
+    is_staff,
+)
 from .settings import DEFAULTS, MAX_TIMEOUT, find_middleware, is_timeout
 
 # Forbidden, the published package's Conflict, and WebDAV's Locked.
 LOCKED_STATUSES = (403, 409, 423)
+WHOM = (
+    (allow_any, "everybody, even without signing in"),
+    (is_authenticated, "every user who is signed in"),
+    (is_staff, "all users with is_staff"),
+)
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 
@@ -118,14 +133,8 @@ def check_api_is_not_open(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Check, for ``check --deploy``, that not everybody may use the JSON API."""
-    try:
-        is_open = get_permission() is allow_any
-    except (ImportError, TypeError):
-        return []  # E005
-    if not is_open or not getattr(settings, "ROOT_URLCONF", None):
-        return []
     # A class of the project's own may let the API through.
-    if LOGIN_REQUIRED in settings.MIDDLEWARE or not includes_api(get_resolver()):
+    if _open_to() is not allow_any or LOGIN_REQUIRED in settings.MIDDLEWARE:
         return []
     return [
         Warning(
@@ -136,6 +145,48 @@ def check_api_is_not_open(
             id="lock_tokens.W003",
         )
     ]
+
+
+def check_api_models(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """List, for ``check --deploy``, what the JSON API serves by default, and to whom.
+
+    With ``can_change``, everybody gets only what they may change anyway.
+    """
+    permission = _open_to()
+    if permission is allow_any and LOGIN_REQUIRED in settings.MIDDLEWARE:
+        permission = is_authenticated
+    if permission in (None, can_change) or lock_settings.API_MODELS is not None:
+        return []
+    whom = "whoever LOCK_TOKENS['API_PERMISSION'] allows"
+    for known, users in WHOM:
+        if permission is known:
+            whom = users
+    labels = sorted(
+        model._meta.label
+        for model in apps.get_models(include_auto_created=True)
+        if is_api_model(model)
+    )
+    return [
+        Warning(
+            f"The lock API serves {len(labels)} models to {whom}: {', '.join(labels)}.",
+            hint="Name the models that people edit under locks in"
+            " LOCK_TOKENS['API_MODELS'].",
+            id="lock_tokens.W008",
+        )
+    ]
+
+
+def _open_to() -> Permission | None:
+    """Return the permission of the JSON API; ``None`` if the API is not served."""
+    try:
+        permission = get_permission()
+    except (AttributeError, ImportError, TypeError):
+        return None  # E001, E005
+    if not getattr(settings, "ROOT_URLCONF", None) or not includes_api(get_resolver()):
+        return None
+    return permission
 
 
 def check_models(

@@ -38,9 +38,11 @@ from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
 from .holding import fence
 from .locking.lock_token import LockToken
 from .locking.object_keys import find_object, key_field
+from .locking.primary import reading_from_primary
 from .locking.renewal import HeldLock, in_thread, renewing
 from .refusals import DEFAULT_TEMPLATE, refuse, submitted_fields
 from .sessions import forget
+from .web.opening import answer_without_lock, look_without_lock
 from .web.request_tokens import (
     forget_token,
     lock_for_request,
@@ -73,10 +75,14 @@ def locks_object(
     it as the header ``Lock-Token``. Then that token counts, and not the session's.
 
     Answers 403 when somebody else has locked the object. If the session's token is void,
-    GET and HEAD replace it, because they only show the object. Any other method answers
-    403, because its page may be older than somebody else's changes. ``force_new``
-    replaces a void token whatever the method. It is for views that save nothing that a
-    page has shown.
+    GET replaces it, because it only shows the object. Any other method answers 403,
+    because its page may be older than somebody else's changes. ``force_new`` replaces a
+    void token whatever the method. It is for views that save nothing that a page has
+    shown.
+
+    A request by which nobody edits locks nothing. HEAD runs the view with a token dict
+    that has no token, and OPTIONS without one. A page that is loaded ahead of time gets a
+    503. A GET by which another site loads the page gets a 403 with a link to it.
 
     A request without any token acquires the lock, whatever its method. Nothing tells how
     old the page of its form is. Decorate a view that saves with
@@ -85,11 +91,15 @@ def locks_object(
 
     @contextmanager
     def lock(visit: _Visit) -> Iterator[None]:
-        if visit.request.method != "OPTIONS":  # it only asks what the view can do
+        request = visit.request
+        if request.method != "OPTIONS":  # it only asks what the view can do
+            visit.turn_away()
             with visit.refusing():
-                visit.request.lock_token = lock_for_request(
-                    visit.request, visit.get_object(), force_new
-                )
+                obj = visit.get_object()
+                if request.method == "HEAD" and page_token(request) is None:
+                    request.lock_token = look_without_lock(request, obj)
+                else:
+                    request.lock_token = lock_for_request(request, obj, force_new)
         yield
 
     return _decorator(lock, _options(model, get_object_id, template, response))
@@ -110,12 +120,16 @@ def holds_lock_on_object(
     still uses it. ``keep_held`` leaves such a lock alone. While the view runs, the lock
     is renewed in the background, however long that takes.
 
+    HEAD runs the view with the lock, and leaves alone a lock that the session had. To
+    other requests by which nobody edits, the answer is that of :func:`locks_object`.
+
     Answers 403 as :func:`locks_object` does. ``force_new`` means the same as there.
     """
 
     @contextmanager
     def hold(visit: _Visit) -> Iterator[None]:
         request = visit.request
+        visit.turn_away()
         with visit.refusing():
             obj = visit.get_object()
             before = own_or_session_token(page_token(request), request, obj)
@@ -128,7 +142,8 @@ def holds_lock_on_object(
                 yield
             is_done = True
         finally:
-            if not (keep_held and held.token == before):
+            keep = keep_held or request.method == "HEAD"
+            if not (keep and held.token == before):
                 held.give_up()
                 # If the request's transaction is undone, so is the release.
                 is_undone = not is_done and held.in_transaction()
@@ -262,6 +277,12 @@ class _Visit:
             raise Http404(f"There is no {model._meta.verbose_name} with this key.")
         return obj
 
+    def turn_away(self) -> None:
+        """Answer a request by which nobody opens a page to edit it."""
+        answer = answer_without_lock(self.request)
+        if answer is not None:
+            raise _Refused(answer)
+
     @contextmanager
     def refusing(self) -> Iterator[None]:
         """Answer the request when the block finds no object or gets no lock."""
@@ -301,7 +322,7 @@ def _decorator(
         def run(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             visit = _Visit(options, request, args, kwargs)
             try:
-                with guard(visit):
+                with reading_from_primary(), guard(visit):
                     visit.answer = view(request, *args, **kwargs)
             except _Refused as refused:
                 return refused.answer

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import models
-from django.db.models.signals import class_prepared, post_delete
+from django.db import models, transaction
+from django.db.models.signals import class_prepared, pre_delete
 
 from .exceptions import LockExpiredWarning, NoLockWarning
 from .locking.info import LockInfo, token_dict
@@ -152,11 +153,21 @@ def _check_lock(obj: models.Model, token: str | None) -> bool:
 def remove_lock_of_deleted(
     sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any
 ) -> None:
-    """Remove the lock of a ``LockableModel`` object that was deleted."""
+    """Remove the lock of a ``LockableModel`` object that is about to be deleted.
+
+    The lock goes before the object's row. A save under the lock takes the two rows in
+    the same order, so neither waits for the other in a circle. A lock in another
+    database is not part of the transaction: it goes when the deletion has committed.
+    """
     try:
-        LockToken.objects.remove(key_of_deleted(LockToken.objects, instance, using))
+        lock_key = key_of_deleted(LockToken.objects, instance, using)
     except ValueError:
         return  # a key that cannot be locked
+    if lock_key.using == using:
+        LockToken.objects.remove(lock_key)
+    else:
+        remove = partial(LockToken.objects.remove, lock_key)
+        transaction.on_commit(remove, using=using, robust=True)
 
 
 def watch_deletion(sender: type[models.Model], **kwargs: Any) -> None:
@@ -166,7 +177,7 @@ def watch_deletion(sender: type[models.Model], **kwargs: Any) -> None:
     deletion away from every model of the project.
     """
     if issubclass(sender, LockableModel):
-        post_delete.connect(
+        pre_delete.connect(
             remove_lock_of_deleted,
             sender=sender,
             dispatch_uid=("lock_tokens.remove_lock_of_deleted", sender._meta.label),

@@ -2,12 +2,30 @@
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db import models
 from django.test import AsyncClient
+from django.test.utils import isolate_apps
 from django.urls import include, path, reverse
 
 from lock_tokens.models import LockToken
-from tests.models import Article, ArticleProxy, Draft, Feature, Label, Page, Plain
+from lock_tokens.permissions import is_api_model
+from tests.models import (
+    Article,
+    ArticleProxy,
+    Draft,
+    Feature,
+    Keyword,
+    Label,
+    Page,
+    Plain,
+    Story,
+)
 from tests.support.api import address, error_of, send, states_of
+from tests.support.helpers import new_session
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
 
@@ -156,6 +174,71 @@ def test_the_models_that_it_knows_can_be_limited(
         answer = client.get(url)
         assert answer.status_code == status
         assert status == 200 or error_of(answer) == "not_found"
+
+
+def session_of_somebody():
+    session = new_session()
+    return Session.objects.get(pk=session.session_key)
+
+
+def row_of_a_relation():
+    story = Story.objects.create()
+    story.keywords.add(Keyword.objects.create())
+    return Story.keywords.through.objects.get()
+
+
+def log_entry():
+    return LogEntry.objects.create(user=User.objects.create(), action_flag=1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        session_of_somebody,
+        row_of_a_relation,
+        log_entry,
+        ContentType.objects.first,
+        Permission.objects.first,
+        lambda: LockToken.objects.acquire(Article.objects.create()),
+    ],
+)
+def test_a_stranger_cannot_try_the_keys_of_what_nobody_edits(client, settings, make):
+    """That the key of a session is good must not be found out by asking."""
+    obj = make()
+    urls = [address(obj), address(obj, VOID), states_of(type(obj), obj.pk)]
+    for url in urls:
+        answer = client.get(url)
+        assert (answer.status_code, error_of(answer)) == (404, "not_found")
+    assert client.post(address(obj)).status_code == 404
+    # A project in which somebody does edit them says so.
+    settings.LOCK_TOKENS = {"API_MODELS": [obj._meta.label]}
+    assert client.get(address(obj)).json() == FREE
+
+
+@isolate_apps("tests")
+def test_models_of_other_packages_whose_keys_are_secrets_are_left_out():
+    class Token(models.Model):
+        """As Django REST framework has it."""
+
+        key = models.CharField(primary_key=True, max_length=40)
+
+        class Meta:
+            app_label = "authtoken"
+
+    class TokenProxy(Token):
+        class Meta:
+            app_label = "authtoken"
+            proxy = True
+
+    class Visit(models.Model):
+        """As in packages that have sessions of their own."""
+
+        session_key = models.CharField(primary_key=True, max_length=40)
+
+        class Meta:
+            app_label = "visits"
+
+    assert not any(is_api_model(model) for model in (Token, TokenProxy, Visit))
 
 
 @pytest.fixture

@@ -103,9 +103,10 @@ def _check_client(admin_obj: Any) -> list[CheckMessage]:
         Warning(
             "The pages of this admin cannot renew their locks because the lock API"
             f" does not include {admin_obj.model._meta.label}.",
-            hint="Include lock_tokens.urls in the URLconf. If LOCK_TOKENS['API_MODELS']"
-            " is set, add the model to it. If you do not want locks to be renewed,"
-            " set lock_renew = False.",
+            hint="Include lock_tokens.urls in the URLconf. Name the model in"
+            " LOCK_TOKENS['API_MODELS'] if that is set, or if the API leaves the model"
+            " out by default. If you do not want locks to be renewed, set"
+            " lock_renew = False.",
             obj=admin_obj.__class__,
             id="lock_tokens.W004",
         )

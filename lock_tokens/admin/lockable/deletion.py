@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import NestedObjects, quote
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.text import capfirst
@@ -19,9 +19,10 @@ from lock_tokens.holding import fence
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.sessions import forget, infos_of_others
 from lock_tokens.web.lock_page import HELD
+from lock_tokens.web.opening import answer_without_lock, look_without_lock
 
-from .request_locks import described, has_request_lock
-from .visit import Visit, is_prefetch
+from .request_locks import described, has_request_lock, session_of
+from .visit import Visit
 
 
 @dataclass
@@ -34,13 +35,13 @@ class DeleteVisit(Visit):
     def answer(self) -> HttpResponseBase:
         """Return the response."""
         request = self.request
-        if is_prefetch(request):
-            return HttpResponse(status=503)
+        answer = answer_without_lock(request)
+        if answer is not None:
+            return answer
         try:
             if request.method == "POST":
                 return self.delete()
-            self.set_page(HELD, token=self.lock())
-            return self.ask_django()
+            return self.ask_first()
         except AlreadyLockedError as error:
             message = _("This was not deleted: %(what)s.") % {
                 "what": described(self.obj, error)
@@ -54,6 +55,15 @@ class DeleteVisit(Visit):
             )
         self.model_admin.message_user(request, message, messages.WARNING)
         return HttpResponseRedirect(self.way_back())
+
+    def ask_first(self) -> HttpResponseBase:
+        """Lock the object for the question, if the user can answer yes."""
+        look_without_lock(self.request, self.obj)
+        found = self.model_admin.get_deleted_objects([self.obj], self.request)
+        _deleted, _count, perms_needed, protected = found
+        if not perms_needed and not protected:
+            self.set_page(HELD, token=self.lock())
+        return self.ask_django()
 
     def delete(self) -> HttpResponseBase:
         lock_key = LockToken.objects.key_of(self.obj)
@@ -96,7 +106,7 @@ def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[st
         if LockToken.objects.can_be_locked(obj) and not has_request_lock(request, obj)
     ]
     for obj, info in zip(
-        objects, infos_of_others(objects, request.session), strict=True
+        objects, infos_of_others(objects, session_of(request)), strict=True
     ):
         if info is not None:
             yield f"{capfirst(obj._meta.verbose_name)}: {described(obj, info)}"
