@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
+from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.web.lock_page import LockPage
 
 A = TypeVar("A", bound="ModelAdmin[Any]")
