@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.template import Context
 
 from lock_tokens import settings
+from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.object_keys import find_object
-from lock_tokens.models import LockToken
 from lock_tokens.web.client_config import get_base_url, get_csrf, get_nonce
 from lock_tokens.web.lock_page import ELSEWHERE, HELD, LOCKED, LockPage, is_of
 
