@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.models.query import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -26,13 +27,14 @@ from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.locking.transactions import reread
 from lock_tokens.settings import get_timeout
-from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, someone
+from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, REFUSED, someone
 
 from .change_list import LockStateFilter, posted_action, selects_across
 from .change_visit import ChangeVisit
 from .checks import COLUMNS, LockableModelAdminChecks
 from .deletion import DeleteVisit, edited_by_others
 from .helpers import (
+    NO_OTHER_BUTTONS,
     OWN_BUTTONS,
     context_of,
     formsets_of,
@@ -43,6 +45,7 @@ from .helpers import (
 from .inline_rows import lock_aware_inline, lock_rows, show_refused
 from .list_editable import lock_aware
 from .nothing_saved import keeping_input
+from .object_views import respecting_locks
 from .request_locks import (
     has_request_lock,
     request_locks,
@@ -75,6 +78,9 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     #: Names of actions that change nothing. They run even on what others are editing.
     lock_exempt_actions: Collection[str] = ()
 
+    #: Names of URLs in ``get_urls()`` that change nothing. Their views lock nothing.
+    lock_exempt_views: Collection[str] = ()
+
     checks_class = LockableModelAdminChecks
 
     def has_take_over_permission(
@@ -84,6 +90,11 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         return self.lock_take_over and request.user.has_perm(
             "lock_tokens.take_over_locktoken"
         )
+
+    @property
+    def urls(self) -> Any:
+        """Django's URLs and the project's, whose views of objects respect the lock."""
+        return respecting_locks(self.get_urls(), self)
 
     # The change page
 
@@ -153,6 +164,23 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             show_refused(visit, context, formsets)
         if visit.page.state in (LOCKED, ELSEWHERE):
             context_of(response).update(save_as=False, action_form=None)
+        if visit.page.state in (LOCKED, ELSEWHERE, REFUSED):
+            context_of(response).update(NO_OTHER_BUTTONS)
+        return wrap(response, "lock_tokens/admin/change_form.html", visit.page)
+
+    def render_history_view(
+        self,
+        request: HttpRequest,
+        template: Any,
+        context: dict[str, Any],
+        **kwargs: Any,
+    ) -> HttpResponse:
+        """Return a page of django-simple-history, which asks for it by this name."""
+        response = TemplateResponse(request, template, context)
+        visit = visit_of(request)
+        if visit is None or "adminform" not in context:
+            return response
+        visit.shown = True
         return wrap(response, "lock_tokens/admin/change_form.html", visit.page)
 
     def get_formsets_with_inlines(
