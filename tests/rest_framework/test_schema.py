@@ -104,7 +104,7 @@ def test_the_schema_has_the_route_of_the_lock(schema):
     answers = {method: set(item[method]["responses"]) for method in item}
     assert answers == {
         "get": {"200", "304", "400", "403", "404", "503"},
-        "post": {"201", "400", "403", "404", "503"},
+        "post": {"200", "201", "204", "400", "403", "404", "412", "503"},
         "patch": {"200", "400", "403", "404", "412", "503"},
         "delete": {"204", "400", "403", "404", "503"},
     }
@@ -117,7 +117,8 @@ def test_the_schema_has_the_route_of_the_lock(schema):
 def test_the_status_of_a_locked_object_is_that_of_the_setting(make, settings):
     settings.LOCK_TOKENS = {"API_LOCKED_STATUS": 409}
     answers = make(site())["paths"][LOCK]["post"]["responses"]
-    assert set(answers) == {"201", "400", "404", "409", "503"}
+    others = {"200", "204", "400", "403", "404", "412", "503"}  # with a token too
+    assert set(answers) == {"201", "409"} | others
 
 
 def test_a_lock_is_asked_for_with_its_token_or_without(schema):
@@ -137,7 +138,7 @@ def test_the_route_has_the_headers_that_it_heeds_and_sends(schema):
     item = schema["paths"][LOCK]
     assert {method: headers_of(item[method]) for method in item} == {
         "get": {"Lock-Token": False, "If-None-Match": False},
-        "post": {"Idempotency-Key": False},
+        "post": {"Idempotency-Key": False, "Lock-Token": False},
         "patch": {"Lock-Token": True, "If-Match": False, "If-Unmodified-Since": False},
         "delete": {"Lock-Token": True},
     }
@@ -252,6 +253,12 @@ def test_the_views_answer_as_the_schema_says(make, monkeypatch):
     call("get", lock, Lock_Token="void")
     call("patch", lock, Lock_Token=token)
     call("patch", lock, Lock_Token=token, If_Match='"nonsense"')
+    for do in ("renew", "release"):
+        answer = client.post(f"{lock}?do={do}", headers={"Lock-Token": "void"})
+        assert answer.status_code == 403
+    seen |= {
+        ("post", True, status) for status in (200, 204, 412)
+    }  # as patch and delete
     call("patch", lock, Lock_Token="void")
     call("patch", lock)
     call("delete", lock, Lock_Token="void")
