@@ -283,6 +283,19 @@ def test_a_package_s_second_call_of_save_model_finds_the_rows_locked(
     assert texts() == ["Mine", "two"]
 
 
+def test_a_deletion_that_only_saves_is_under_the_page_s_lock(alice, serve, story):
+    @serve
+    class Admin(StoryAdmin):
+        def delete_model(self, request, obj):
+            obj.headline = "Deleted"
+            self.save_model(request, obj, None, change=True)
+
+    page = alice.open(story, "delete")
+    assert alice.send(page, "post").status_code == 302
+    assert saved(story).headline == "Deleted"
+    assert not LockToken.objects.exists()
+
+
 @pytest.fixture
 def labels(serve):
     class Admin(LockableModelAdmin):
