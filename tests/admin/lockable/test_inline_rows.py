@@ -255,6 +255,42 @@ def test_forms_with_arguments_of_the_project_s_own(alice, bob, serve, story, row
     assert texts() == ["Mine", "two"]
 
 
+def test_what_a_field_hides_is_not_in_the_page(alice, serve, story, rows):
+    class Form(forms.ModelForm):
+        class Meta:
+            widgets = {"text": forms.PasswordInput}
+
+    class Inline(CommentInline):
+        form = Form
+
+    @serve
+    class Admin(StoryAdmin):
+        inlines = [Inline]
+
+        def get_changelist_form(self, request, **kwargs):
+            return super().get_changelist_form(
+                request, **kwargs, widgets={"body": forms.PasswordInput}
+            )
+
+    Comment.objects.update(text="secret1")
+    Story.objects.update(body="secret2")
+
+    # The heading of a row names it.
+    fields = form_of(alice.open(story))
+    assert "secret1" not in str(fields)
+    assert "initial-comment_set-0-id" in fields
+    body = form_of(alice.get("/admin/tests/story/"))
+    assert "secret2" not in str(body)
+    assert "initial-form-0-id" in body
+
+
+def test_a_page_to_read_sends_nothing_back(alice, bob, story, rows):
+    alice.open(story)
+    locked = bob.open(story)
+    assert state_of(locked) == "locked"
+    assert "initial-comment_set" not in text_of(locked)
+
+
 def test_the_rows_of_two_inlines_of_one_model(alice, bob, serve, story, rows):
     """One row that both show, changed in both, is locked once."""
 
