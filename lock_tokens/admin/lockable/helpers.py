@@ -93,8 +93,7 @@ class NeverValid:
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if "instance" in kwargs:
-            kwargs["instance"] = copy(kwargs["instance"])
+        kwargs["instance"] = copy(kwargs.get("instance"))
         super().__init__(*args, **kwargs)
 
     def is_valid(self: Any) -> bool:
