@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from inspect import unwrap
 from typing import Any
 
@@ -92,7 +92,10 @@ class LockableViewSetMixin:
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if is_about_lock(self):
             leave_session_alone(request)
-        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        # The route to the lock answers in JSON that the database failed, even if it
+        # failed for the authentication. Elsewhere that is the project's to answer.
+        with refusals() if is_about_lock(self) else nullcontext():
+            super().initial(request, *args, **kwargs)  # type: ignore[misc]
         guard(self, request)
 
     def finalize_response(
@@ -187,8 +190,8 @@ class LockableViewSetMixin:
                 f"The route lock/ of {type(self).__name__} needs the view's"
                 " get_object() method."
             )
-        obj = self.get_object()
         with refusals():
+            obj = self.get_object()
             if not LockToken.objects.can_be_locked(obj):
                 raise not_found("This object cannot be locked.")
         return obj
