@@ -26,6 +26,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
+from ..locking.error_reports import hide_tokens, hide_tokens_in_path
 from ..locking.lock_token import LockToken
 from ..locking.object_keys import find_objects
 from ..permissions import is_permitted
@@ -80,11 +81,15 @@ class ApiView(View):
     def dispatch(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
+        hide_tokens(request)
         try:
             with request_transactions():
                 answer = self.answer(request, *args, **kwargs)
         except Error as error:
             answer = database_failed(error).response()
+        except Exception:
+            hide_tokens_in_path(request)
+            raise
         answer["Cache-Control"] = "no-store"
         # Django would log a refusal with its path, which may have a valid token.
         answer._has_been_logged = True  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from ..api.errors import not_found
 from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
 from ..api.requests import requested_timeout
+from ..locking.error_reports import hide_tokens
 from ..locking.lock_token import LockToken
 from .refusals import refusals
 from .requests import body_fields, request_token, required_token
@@ -84,6 +85,7 @@ class LockableViewSetMixin:
             )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        hide_tokens(request._request)
         # The route to the lock answers in JSON that the database failed, even if it
         # failed for the authentication. Elsewhere that is the project's to answer.
         with refusals() if is_about_lock(self) else nullcontext():
