@@ -30,7 +30,7 @@ from ..locking.error_reports import hide_tokens, hide_tokens_in_path
 from ..locking.lock_token import LockToken
 from ..locking.object_keys import find_objects
 from ..permissions import is_permitted
-from .errors import ApiError, bad_request, database_failed, not_found
+from .errors import ApiError, bad_request, database_failed, not_found, unreadable
 from .operations import (
     Answer,
     acquire,
@@ -114,10 +114,7 @@ class ApiView(View):
             SuspiciousOperation,
             UnreadablePostError,
         ):
-            # The body has too many fields, is too large, or broke off.
-            return bad_request(
-                "bad_request", "The server cannot read this request."
-            ).response()
+            return unreadable().response()
 
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any
