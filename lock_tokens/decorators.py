@@ -1,14 +1,20 @@
 """Views that lock the object that they are about.
 
-Each decorator takes the model and ``get_object_id``, a function that returns the key of
-the object. It is called with the arguments of the view, the request first. If there is
-no such object, the answer is a 404. If the request sent a form, the 404 page shows what
-was entered.
+Each decorator takes the model, or its label such as ``"articles.Article"``, and
+``get_object_id``. That is the name of the keyword argument with the key of the object,
+or a function that returns the key or the object itself. The function is called with the
+arguments of the view, the request first. If there is no such object, the answer is a 404.
+If the request sent a form, the 404 page shows what was entered.
 
 Two more options say what is answered when the lock cannot be had. ``template`` is the
 name of a template for the 403 page; :func:`lock_tokens.refusals.refuse` lists its
 context. ``response`` is a function of the request and the error that returns the whole
 response.
+
+Raises ``TypeError`` for an argument of the wrong kind, ``LookupError`` for the label of
+no model and ``ValueError`` for a model with a composite key, all when the view is
+decorated. A function that returns an object of another
+model is a ``TypeError`` in the request.
 
 The decorators work on functions, on coroutine functions, on ``View.as_view()``, and on
 methods through Django's ``method_decorator``.
@@ -23,6 +29,7 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction
+from django.apps import apps
 from django.db import models
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -36,6 +43,7 @@ from .locking.primary import reading_from_primary
 from .locking.renewal import HeldLock, in_thread, renewing
 from .refusals import DEFAULT_TEMPLATE, refuse, submitted_fields
 from .sessions import forget
+from .web.opening import answer_without_lock, look_without_lock
 from .web.request_tokens import (
     forget_token,
     lock_for_request,
@@ -44,7 +52,8 @@ from .web.request_tokens import (
 )
 
 View = Callable[..., Any]
-GetObjectId = Callable[..., Any]
+Model = type[models.Model] | str
+GetObjectId = Callable[..., Any] | str
 Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
 Release = bool | Callable[[HttpResponseBase], bool]
 
@@ -53,7 +62,7 @@ SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
 
 
 def locks_object(
-    model: type[models.Model],
+    model: Model,
     get_object_id: GetObjectId,
     *,
     force_new: bool = False,
@@ -67,10 +76,14 @@ def locks_object(
     it as the header ``Lock-Token``. Then that token counts, and not the session's.
 
     Answers 403 when somebody else has locked the object. If the session's token is void,
-    GET and HEAD replace it, because they only show the object. Any other method answers
-    403, because its page may be older than somebody else's changes. ``force_new``
-    replaces a void token whatever the method. It is for views that save nothing that a
-    page has shown.
+    GET replaces it, because it only shows the object. Any other method answers 403,
+    because its page may be older than somebody else's changes. ``force_new`` replaces a
+    void token whatever the method. It is for views that save nothing that a page has
+    shown.
+
+    A request by which nobody edits locks nothing. HEAD runs the view with a token dict
+    that has no token, and OPTIONS without one. A page that is loaded ahead of time gets a
+    503. A GET by which another site loads the page gets a 403 with a link to it.
 
     A request without any token acquires the lock, whatever its method. Nothing tells how
     old the page of its form is. Decorate a view that saves with
@@ -79,18 +92,22 @@ def locks_object(
 
     @contextmanager
     def lock(visit: _Visit) -> Iterator[None]:
-        if visit.request.method != "OPTIONS":  # it only asks what the view can do
+        request = visit.request
+        if request.method != "OPTIONS":  # it only asks what the view can do
+            visit.turn_away()
             with visit.refusing():
-                visit.request.lock_token = lock_for_request(
-                    visit.request, visit.get_object(), force_new
-                )
+                obj = visit.get_object()
+                if request.method == "HEAD" and page_token(request) is None:
+                    request.lock_token = look_without_lock(request, obj)
+                else:
+                    request.lock_token = lock_for_request(request, obj, force_new)
         yield
 
-    return _decorator(lock, _Options(model, get_object_id, template, response))
+    return _decorator(lock, _options(model, get_object_id, template, response))
 
 
 def holds_lock_on_object(
-    model: type[models.Model],
+    model: Model,
     get_object_id: GetObjectId,
     *,
     force_new: bool = False,
@@ -104,12 +121,16 @@ def holds_lock_on_object(
     still uses it. ``keep_held`` leaves such a lock alone. While the view runs, the lock
     is renewed in the background, however long that takes.
 
+    HEAD runs the view with the lock, and leaves alone a lock that the session had. To
+    other requests by which nobody edits, the answer is that of :func:`locks_object`.
+
     Answers 403 as :func:`locks_object` does. ``force_new`` means the same as there.
     """
 
     @contextmanager
     def hold(visit: _Visit) -> Iterator[None]:
         request = visit.request
+        visit.turn_away()
         with visit.refusing():
             obj = visit.get_object()
             before = own_or_session_token(page_token(request), request, obj)
@@ -122,18 +143,19 @@ def holds_lock_on_object(
                 yield
             is_done = True
         finally:
-            if not (keep_held and held.token == before):
+            keep = keep_held or request.method == "HEAD"
+            if not (keep and held.token == before):
                 held.give_up()
                 # If the request's transaction is undone, so is the release.
                 is_undone = not is_done and held.in_transaction()
                 if hasattr(request, "session") and not is_undone:
                     forget(held.lock_key, request.session)
 
-    return _decorator(hold, _Options(model, get_object_id, template, response))
+    return _decorator(hold, _options(model, get_object_id, template, response))
 
 
 def requires_lock_on_object(
-    model: type[models.Model],
+    model: Model,
     get_object_id: GetObjectId,
     release: Release = False,
     *,
@@ -176,16 +198,56 @@ def requires_lock_on_object(
         if lock.release:
             forget_token(request, lock_key, lock.token)
 
-    return _decorator(verify, _Options(model, get_object_id, template, response))
+    return _decorator(verify, _options(model, get_object_id, template, response))
 
 
 class _Options(NamedTuple):
     """The arguments that all three decorators take."""
 
     model: type[models.Model]
-    get_object_id: GetObjectId
+    get_object_id: Callable[..., Any]
     template: str
     response: Response | None
+
+
+def _options(
+    model: Model, get_object_id: GetObjectId, template: str, response: Response | None
+) -> _Options:
+    """Return the arguments, which are checked before there is a request."""
+    if isinstance(model, str) and model.count(".") == 1:
+        model = apps.get_model(model)
+    if not isinstance(model, type) or not issubclass(model, models.Model):
+        raise TypeError(
+            "model must be a model, or a label such as 'articles.Article', not"
+            f" {model!r}."
+        )
+    if model._meta.abstract:
+        raise TypeError(f"{model.__name__} is abstract, so it has no objects to lock.")
+    key_field(model)  # raises for a composite key
+    if isinstance(get_object_id, str):
+        get_object_id = _keyword(get_object_id)
+    if not callable(get_object_id) or iscoroutinefunction(get_object_id):
+        raise TypeError(
+            "get_object_id must be the name of a keyword argument of the view, or a"
+            f" function that is no coroutine function, not {get_object_id!r}."
+        )
+    if response is not None and not callable(response):
+        raise TypeError(f"response must be a function, not {response!r}.")
+    return _Options(model, get_object_id, template, response)
+
+
+def _keyword(name: str) -> Callable[..., Any]:
+    """Return the function that finds the key in a keyword argument of the view."""
+
+    def get_object_id(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if name not in kwargs:
+            names = ", ".join(kwargs) or "none"
+            raise TypeError(
+                f"The view has no keyword argument {name!r}. It was called with {names}."
+            )
+        return kwargs[name]
+
+    return get_object_id
 
 
 @dataclass
@@ -202,11 +264,25 @@ class _Visit:
         """Return the object; raise ``Http404`` when there is none."""
         model = self.options.model
         key = self.options.get_object_id(self.request, *self.args, **self.kwargs)
-        key_field(model)  # raises for a composite key, which is a mistake in the code
+        if isinstance(key, model):
+            return key
+        if isinstance(key, models.Model):
+            raise TypeError(
+                "get_object_id must return the key of an object, or an object of"
+                f" {model._meta.label}, not of {key._meta.label}."
+            )
+        if key is None:  # a return that was forgotten, or a parameter that was not sent
+            raise Http404("get_object_id returned None, which is the key of no object.")
         obj = find_object(model, key)
         if obj is None:
             raise Http404(f"There is no {model._meta.verbose_name} with this key.")
         return obj
+
+    def turn_away(self) -> None:
+        """Answer a request by which nobody opens a page to edit it."""
+        answer = answer_without_lock(self.request)
+        if answer is not None:
+            raise _Refused(answer)
 
     @contextmanager
     def refusing(self) -> Iterator[None]:

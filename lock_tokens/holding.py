@@ -69,7 +69,8 @@ def fence(
     Yields a :class:`FencedLock`.
 
     Raises ``InvalidToken``, before the block runs, when the token is void or the object
-    has no lock; ``ValueError`` for an unsaved object or a bad timeout.
+    has no lock; ``ValueError`` for an unsaved object or a bad timeout; ``TypeError`` for a
+    token that is no ``str``.
     """
 
     def verify() -> FencedLock:
@@ -157,6 +158,11 @@ class _Hold:
         timeout: float | None = None,
         user: Any = None,
     ) -> None:
+        if not isinstance(obj, models.Model) and not callable(obj):
+            raise TypeError(
+                "The lock is held on a saved object. A decorator also takes a function"
+                f" that returns the object. This is neither: {obj!r}."
+            )
         self.obj = obj
         self.timeout = timeout
         self.user = user

@@ -14,6 +14,7 @@ from .exceptions import LockExpiredWarning, NoLockWarning
 from .locking.info import LockInfo, token_dict
 from .locking.lock_key import LockKey, key_of_deleted
 from .locking.lock_token import LockToken, default_expiry
+from .locking.tokens import is_well_formed
 from .managers import LockableModelManager, get_and_lock
 
 __all__ = [
@@ -53,7 +54,8 @@ class LockableModel(models.Model):
 
         Without a token it raises ``AlreadyLockedError`` when the object has a live lock.
         With a token it raises ``InvalidToken`` when that is void or the object has no
-        lock. It raises ``ValueError`` for a bad timeout or an unsaved user.
+        lock. It raises ``ValueError`` for a bad timeout or an unsaved user, and
+        ``TypeError`` for a token that is no ``str``.
         """
         if token is None:
             return LockToken.objects.acquire(
@@ -64,7 +66,8 @@ class LockableModel(models.Model):
     def unlock(self: models.Model, token: str) -> None:
         """Give the lock up.
 
-        Raises ``UnlockForbiddenError`` when the token is not that of the object's lock.
+        Raises ``UnlockForbiddenError`` when the token is not that of the object's lock,
+        and ``TypeError`` when it is no ``str``.
         """
         LockToken.objects.release(self, token)
 
@@ -79,6 +82,8 @@ class LockableModel(models.Model):
         a ``LockExpiredWarning``. Any token of an object without a lock is void, and gives
         a ``NoLockWarning``. To *save* with a token, use ``fence()``: what this method
         says may have changed one statement later.
+
+        Raises ``TypeError`` for a token that is neither a ``str`` nor ``None``.
         """
         return _check_lock(self, token)
 
@@ -129,6 +134,7 @@ class LockableModel(models.Model):
 
 
 def _check_lock(obj: models.Model, token: str | None) -> bool:
+    is_well_formed(token)  # raises for what is no text, whether there is a lock or not
     current = LockToken.objects.current_token(obj)
     if current is None:
         warnings.warn("This object has no lock.", NoLockWarning, stacklevel=3)

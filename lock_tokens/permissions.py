@@ -8,6 +8,7 @@ object has the key, and when the request asks for many objects at once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
@@ -17,6 +18,15 @@ from django.urls import URLResolver
 from django.utils.module_loading import import_string
 
 from . import settings
+
+# What people do not edit. With Django REST framework's tokens, the key is a secret.
+UNEDITED_MODELS = {
+    "admin.logentry",
+    "auth.permission",
+    "authtoken.token",
+    "contenttypes.contenttype",
+    "lock_tokens.locktoken",
+}
 
 Permission = Callable[[HttpRequest, type[models.Model], models.Model | None], bool]
 
@@ -66,11 +76,29 @@ def is_signed_in(request: HttpRequest) -> bool:
 
 
 def is_api_model(model: type[models.Model]) -> bool:
-    """Say whether API_MODELS includes this model."""
+    """Say whether API_MODELS includes this model.
+
+    By default it includes all models but those that people do not edit.
+    """
     allowed = settings.API_MODELS
-    return not model._meta.swapped and (
-        allowed is None
-        or model._meta.label_lower in {label.lower() for label in allowed}
+    if model._meta.swapped:
+        return False
+    if allowed is None:
+        return _is_edited(model)
+    return model._meta.label_lower in {label.lower() for label in allowed}
+
+
+def _is_edited(model: type[models.Model]) -> bool:
+    """Say whether people edit objects of this model, as far as one can tell.
+
+    They do not edit :data:`UNEDITED_MODELS`, the tables of many-to-many relations, and
+    sessions. The key of a session is a secret.
+    """
+    concrete: Any = model._meta.concrete_model
+    return not (
+        model._meta.auto_created
+        or concrete._meta.label_lower in UNEDITED_MODELS
+        or concrete._meta.pk.name == "session_key"
     )
 
 

@@ -22,7 +22,8 @@ DEFAULTS: dict[str, Any] = {
     # Who may use the JSON API: a function of the request, the model and the object (or
     # None), or a dotted path to one.
     "API_PERMISSION": "lock_tokens.permissions.allow_any",
-    # The models that the JSON API serves, as "app_label.ModelName"; None for all.
+    # The models that the JSON API serves, as "app_label.ModelName"; None for all that
+    # people edit.
     "API_MODELS": None,
     # The status of a refusal because somebody else has locked the object.
     "API_LOCKED_STATUS": 403,

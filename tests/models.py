@@ -112,6 +112,16 @@ class Comment(models.Model):
         return self.text
 
 
+class Reply(models.Model):
+    """A row of a comment, which is a row of a story."""
+
+    comment = models.ForeignKey(Comment, on_delete=models.CASCADE)
+    text = models.CharField(max_length=200)
+
+    def __str__(self):
+        return self.text
+
+
 class Desk(models.Model):
     """Others point to its name, so that the admin may ask for it by that."""
 
@@ -121,6 +131,14 @@ class Desk(models.Model):
 
 class Shift(models.Model):
     desk = models.ForeignKey(Desk, to_field="name", on_delete=models.CASCADE)
+
+
+class Badge(models.Model):
+    """Its fields have names that the package uses too."""
+
+    holder = models.CharField(max_length=50)
+    lock_token = models.CharField(max_length=50, blank=True)
+    lock_state = models.CharField(max_length=50, blank=True)
 
 
 class Document(models.Model):

@@ -15,7 +15,12 @@ from django.core.management.base import SystemCheckError
 from django.test import override_settings
 from django.urls import include, path
 
-from lock_tokens.checks import check_api_is_not_open, check_middleware, check_settings
+from lock_tokens.checks import (
+    check_api_is_not_open,
+    check_api_models,
+    check_middleware,
+    check_settings,
+)
 from lock_tokens.permissions import allow_any, can_change
 from lock_tokens.settings import MAX_TIMEOUT
 
@@ -227,7 +232,8 @@ def test_w003_while_anybody_may_use_the_api(settings, urls):
     assert message.id == "lock_tokens.W003"
     assert message.level == WARNING
     assert "API_PERMISSION" in message.hint
-    assert ours(run_checks(include_deployment_checks=True)) == ["lock_tokens.W003"]
+    found = ours(run_checks(include_deployment_checks=True))
+    assert {*found} == {"lock_tokens.W003", "lock_tokens.W008"}
 
 
 @pytest.mark.parametrize("urls", INCLUDED)
@@ -283,6 +289,69 @@ def test_w003_is_content_where_everybody_has_to_sign_in(settings, middleware, fo
     settings.ROOT_URLCONF = (API,)
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, middleware]
     assert ids(check_api_is_not_open(None)) == found
+
+
+# Which models are open, and to whom
+
+EVERYBODY = "everybody, even without signing in"
+SIGNED_IN = "every user who is signed in"
+
+
+@pytest.mark.parametrize(
+    ("permission", "whom"),
+    [
+        (allow_any, EVERYBODY),
+        ("lock_tokens.permissions.is_authenticated", SIGNED_IN),
+        ("lock_tokens.permissions.is_staff", "all users with is_staff"),
+        (lambda *args: True, "whoever LOCK_TOKENS['API_PERMISSION'] allows"),
+    ],
+)
+def test_w008_lists_what_is_open_to_whom(settings, permission, whom):
+    settings.ROOT_URLCONF = (API,)
+    settings.LOCK_TOKENS = {"API_PERMISSION": permission}
+    (message,) = check_api_models(None)
+    assert (message.id, message.level) == ("lock_tokens.W008", WARNING)
+    assert f" models to {whom}: " in message.msg
+    listed = message.msg.rstrip(".").partition(": ")[2].split(", ")
+    assert listed == sorted(listed)
+    assert {"auth.User", "tests.Article", "tests.ArticleProxy"} < {*listed}
+    assert "sessions.Session" not in listed
+    assert f"serves {len(listed)} models" in message.msg
+    assert "API_MODELS" in message.hint
+    assert "lock_tokens.W008" in ours(run_checks(include_deployment_checks=True))
+    assert ours(run_checks()) == []
+
+
+def test_w008_knows_that_everybody_has_to_sign_in(settings):
+    settings.ROOT_URLCONF = (API,)
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE,
+        "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    ]
+    assert f" to {SIGNED_IN}: " in check_api_models(None)[0].msg
+
+
+@pytest.mark.parametrize(
+    "configured",
+    [
+        {"API_MODELS": ["tests.Article"]},
+        {"API_MODELS": []},
+        {"API_PERMISSION": can_change},
+        {"API_PERMISSION": "no.such.function"},
+        5,
+    ],
+)
+def test_w008_is_content_where_somebody_has_chosen(settings, configured):
+    settings.ROOT_URLCONF = (API,)
+    settings.LOCK_TOKENS = configured
+    assert check_api_models(None) == []
+    # Nor does a wrong value stop the other checks.
+    run_checks(include_deployment_checks=True)
+
+
+def test_w008_is_content_where_the_api_is_not_included(settings):
+    settings.ROOT_URLCONF = (OTHER_PAGES,)
+    assert check_api_models(None) == []
 
 
 def test_manage_check_fails_for_an_error_and_names_its_id(settings):

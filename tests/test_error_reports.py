@@ -157,24 +157,22 @@ def test_the_admin_whose_hook_fails(settings, reports, caplog, page):
 
 @pytest.mark.skipif(not find_spec("rest_framework"), reason="no REST framework")
 @pytest.mark.parametrize("header", ["If", "Lock-Token"])
-@pytest.mark.parametrize("has_mixin", [True, False])
+@pytest.mark.parametrize("kind", ["mixin", "permission"])
 def test_a_view_of_rest_framework_that_fails(
-    settings, alice, article, held, reports, caplog, header, has_mixin
+    settings, alice, article, held, reports, caplog, header, kind
 ):
-    from django.urls import path
     from rest_framework.viewsets import ModelViewSet
 
     from tests.support.drf_site import api_client
-    from tests.support.drf_writes import Routes, made
+    from tests.support.drf_writes import made
 
     view = made(
-        (has_mixin, not has_mixin),
+        kind,
         ModelViewSet,
+        lookup_url_kwarg="key",
         perform_update=lambda self, serializer: fails(self.request),
     )
-    settings.ROOT_URLCONF = Routes(
-        [path("<int:pk>/", view.as_view({"patch": "partial_update"}))]
-    )
+    settings.ROOT_URLCONF = urls_of(view.as_view({"patch": "partial_update"}))
     token = held["token"]
     client = api_client(alice)
     client.raise_request_exception = False

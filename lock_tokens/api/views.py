@@ -43,9 +43,11 @@ from .operations import (
 )
 from .requests import (
     check_csrf,
+    does_release,
     forbidden,
     get_model,
     get_permitted_object,
+    leave_session_alone,
     read_json,
     requested_timeout,
 )
@@ -82,6 +84,7 @@ class ApiView(View):
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         hide_tokens(request)
+        leave_session_alone(request)
         try:
             with request_transactions():
                 answer = self.answer(request, *args, **kwargs)
@@ -199,6 +202,15 @@ class TokenView(ApiView):
     def delete(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
         """Release the lock: 204."""
         return json_response(release(get_permitted_object(request, **address), token))
+
+    def post(self, request: HttpRequest, **address: str) -> HttpResponse:
+        """Do as PATCH for ``?do=renew``, and as DELETE for ``?do=release``.
+
+        Many firewalls let neither of them pass.
+        """
+        if does_release(request):
+            return self.delete(request, **address)
+        return self.patch(request, **address)
 
 
 def json_response(answer: Answer) -> HttpResponse:

@@ -240,8 +240,9 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         somebody who leaves one of two pages can cut the lock short without cutting off
         the other page. (Do not combine it with ``extend``.)
 
-        Raises ``InvalidToken`` when the token is void or the object has no lock, and
-        ``RenewedSinceError`` when the expiry is not ``expiring_at``.
+        Raises ``InvalidToken`` when the token is void or the object has no lock,
+        ``RenewedSinceError`` when the expiry is not ``expiring_at``, and ``TypeError``
+        for a token that is no ``str``.
         """
         lock_key = self.key_of(obj)
         seconds = get_timeout(timeout)
@@ -287,7 +288,8 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
     def release(self, obj: models.Model | LockKey, token: str) -> None:
         """Give the lock up, on a new connection if the database was away meanwhile.
 
-        Raises ``UnlockForbiddenError`` when the token is void or the object has no lock.
+        Raises ``UnlockForbiddenError`` when the token is void or the object has no lock,
+        and ``TypeError`` for a token that is no ``str``.
         """
         lock_key = self.key_of(obj)
         using = lock_key.using

@@ -40,8 +40,18 @@ def current_rows(objects: models.QuerySet[M]) -> models.QuerySet[M]:
 def reread(obj: models.Model) -> None:
     """Read the object as it is now. Raise ``DoesNotExist`` when it is gone."""
     using = router.db_for_write(type(obj), instance=obj)
-    objects = type(obj)._base_manager.using(using)
-    obj.refresh_from_db(from_queryset=current_rows(objects))
+    rows = current_rows(type(obj)._base_manager.using(using))
+    values, key = vars(obj), obj._meta.pk.attname
+    columns = [field.attname for field in obj._meta.concrete_fields]
+    # Some fields take no second value, such as the protected ones of django-fsm-2.
+    before = {name: values.pop(name) for name in columns if name in {*values} - {key}}
+    try:
+        obj.refresh_from_db(fields=[key, *before], from_queryset=rows)
+    except BaseException:
+        values.update(before)
+        raise
+    obj._state.fields_cache.clear()
+    values.pop("_prefetched_objects_cache", None)
 
 
 def reads_stale_snapshot(using: str) -> bool:

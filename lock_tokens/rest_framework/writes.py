@@ -36,7 +36,7 @@ from .refusals import (
     refused_void_token,
     refused_without_token,
 )
-from .requests import request_token
+from .requests import is_about_lock, request_token
 from .targets import (
     creates,
     get_hook,
@@ -50,9 +50,6 @@ Handler = Callable[..., HttpResponseBase]
 
 #: The header of an answer that says when the lock expires.
 EXPIRY_HEADER = "Lock-Expires-At"
-
-#: The actions of the mixin's route. They are about the lock itself and need none.
-LOCK_ACTIONS = ("lock", "acquire_lock", "renew_lock", "release_lock")
 
 
 def guard(view: Any, request: Request) -> None:
@@ -73,11 +70,6 @@ def guard(view: Any, request: Request) -> None:
         return
     view.locked_write = LockedWrite(view, request)
     setattr(view, name, view.locked_write.around(handler))
-
-
-def is_about_lock(view: Any) -> bool:
-    """Say whether the request is for the mixin's route to the lock."""
-    return getattr(view, "action", None) in getattr(view, "lock_actions", ())
 
 
 def is_lock_required(view: Any) -> bool:

@@ -2,12 +2,30 @@
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db import models
 from django.test import AsyncClient
+from django.test.utils import isolate_apps
 from django.urls import include, path, reverse
 
 from lock_tokens.models import LockToken
-from tests.models import Article, ArticleProxy, Draft, Feature, Label, Page, Plain
+from lock_tokens.permissions import is_api_model
+from tests.models import (
+    Article,
+    ArticleProxy,
+    Draft,
+    Feature,
+    Keyword,
+    Label,
+    Page,
+    Plain,
+    Story,
+)
 from tests.support.api import address, error_of, send, states_of
+from tests.support.helpers import new_session
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
 
@@ -18,25 +36,28 @@ VOID = "0" * 32
 # Objects
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
-def test_an_object_that_is_not_there(client, article, method):
-    url = address(article, None if method == "POST" else VOID)
-    article.delete()
-    answer = client.generic(method, url)
-    assert (answer.status_code, error_of(answer)) == (404, "not_found")
-    assert not LockToken.objects.exists()
+def live_through_a_lock(client, obj):
+    """Call all that there is, and be refused by all that can."""
+    assert client.get(address(obj)).json()["locked"] is False
+    lock = client.post(address(obj))
+    assert lock.status_code == 201
+    assert client.post(address(obj)).status_code == 403
+    assert client.get(address(obj, VOID)).status_code == 403
+    url = address(obj, lock.json()["token"])
+    assert send(client, "PATCH", url, If_Match='"x"').status_code == 412
+    assert client.patch(url).status_code == 200
+    assert client.get(url).status_code == 200
+    assert client.get(states_of(type(obj), obj.pk)).status_code == 200
+    assert client.delete(url).status_code == 204
+    assert client.patch(url).status_code == 404
+    assert client.get(address(obj)).json() == FREE
 
 
 @pytest.mark.parametrize("model", [Article, Page, Label, Plain, Feature])
 def test_models_of_every_kind_of_key_live_through_a_lock(client, model):
-    obj = model.objects.create(**({"name": "a/b"} if model is Label else {}))
-    answer = client.post(address(obj))
-    assert answer.status_code == 201
-    url = address(obj, answer.json()["token"])
-    assert client.get(address(obj)).json()["locked"] is True
-    assert client.patch(url).status_code == 200
-    assert client.delete(url).status_code == 204
-    assert client.get(address(obj)).json() == FREE
+    live_through_a_lock(
+        client, model.objects.create(**({"name": "a/b"} if model is Label else {}))
+    )
 
 
 def test_a_proxy_s_lock_is_that_of_its_model(client, article, held):
@@ -86,28 +107,18 @@ def test_other_methods_are_refused_with_those_that_there_are(client, article):
             answer = client.generic(method, url)
             assert (answer.status_code, error_of(answer)) == (405, "method_not_allowed")
             assert set(answer["Allow"].split(", ")) == allowed
-
-
-def test_options_are_the_methods_that_there_are(client, article):
-    for url, allowed in urls_and_methods(article):
         answer = client.options(url)
         assert (answer.status_code, answer.content) == (200, b"")
         assert set(answer["Allow"].split(", ")) == allowed
         assert answer["Cache-Control"] == "no-store"
 
 
-def test_a_head_is_a_get_without_its_body(client, article, held):
-    for url in (
-        address(article),
-        address(article, held["token"]),
-        states_of(Article, article.pk),
-    ):
-        full = client.get(url)
-        head = client.head(url)
-        assert (head.status_code, head.content) == (200, b"")
-        assert head["ETag"] == full["ETag"]
-        assert head["Content-Type"] == full["Content-Type"]
-    assert client.head(address(article, VOID)).status_code == 403
+def test_a_head_of_states_is_a_get_without_its_body(client, article):
+    url = states_of(Article, article.pk)
+    full, head = client.get(url), client.head(url)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("ETag", "Content-Type"):
+        assert head[name] == full[name]
 
 
 # Where it is included, and under which settings
@@ -158,6 +169,71 @@ def test_the_models_that_it_knows_can_be_limited(
         assert status == 200 or error_of(answer) == "not_found"
 
 
+def session_of_somebody():
+    session = new_session()
+    return Session.objects.get(pk=session.session_key)
+
+
+def row_of_a_relation():
+    story = Story.objects.create()
+    story.keywords.add(Keyword.objects.create())
+    return Story.keywords.through.objects.get()
+
+
+def log_entry():
+    return LogEntry.objects.create(user=User.objects.create(), action_flag=1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        session_of_somebody,
+        row_of_a_relation,
+        log_entry,
+        ContentType.objects.first,
+        Permission.objects.first,
+        lambda: LockToken.objects.acquire(Article.objects.create()),
+    ],
+)
+def test_a_stranger_cannot_try_the_keys_of_what_nobody_edits(client, settings, make):
+    """That the key of a session is good must not be found out by asking."""
+    obj = make()
+    urls = [address(obj), address(obj, VOID), states_of(type(obj), obj.pk)]
+    for url in urls:
+        answer = client.get(url)
+        assert (answer.status_code, error_of(answer)) == (404, "not_found")
+    assert client.post(address(obj)).status_code == 404
+    # A project in which somebody does edit them says so.
+    settings.LOCK_TOKENS = {"API_MODELS": [obj._meta.label]}
+    assert client.get(address(obj)).json() == FREE
+
+
+@isolate_apps("tests")
+def test_models_of_other_packages_whose_keys_are_secrets_are_left_out():
+    class Token(models.Model):
+        """As Django REST framework has it."""
+
+        key = models.CharField(primary_key=True, max_length=40)
+
+        class Meta:
+            app_label = "authtoken"
+
+    class TokenProxy(Token):
+        class Meta:
+            app_label = "authtoken"
+            proxy = True
+
+    class Visit(models.Model):
+        """As in packages that have sessions of their own."""
+
+        session_key = models.CharField(primary_key=True, max_length=40)
+
+        class Meta:
+            app_label = "visits"
+
+    assert not any(is_api_model(model) for model in (Token, TokenProxy, Visit))
+
+
 @pytest.fixture
 def plain_is_swapped_out(settings, monkeypatch):
     monkeypatch.setattr(Plain._meta, "swappable", "PLAIN_MODEL")
@@ -172,22 +248,6 @@ def test_a_model_that_another_stands_in_for_is_unknown(client, plain_is_swapped_
     for url in (address(plain), address(plain, VOID), states_of(Plain, plain.pk)):
         answer = client.get(url)
         assert (answer.status_code, error_of(answer)) == (404, "not_found")
-
-
-def live_through_a_lock(client, obj):
-    """Call all that there is, and be refused by all that can."""
-    assert client.get(address(obj)).json()["locked"] is False
-    lock = client.post(address(obj))
-    assert lock.status_code == 201
-    assert client.post(address(obj)).status_code == 403
-    assert client.get(address(obj, VOID)).status_code == 403
-    url = address(obj, lock.json()["token"])
-    assert send(client, "PATCH", url, If_Match='"x"').status_code == 412
-    assert client.patch(url).status_code == 200
-    assert client.get(url).status_code == 200
-    assert client.get(states_of(type(obj), obj.pk)).status_code == 200
-    assert client.delete(url).status_code == 204
-    assert client.patch(url).status_code == 404
 
 
 def test_it_needs_no_middleware(client, settings, article):

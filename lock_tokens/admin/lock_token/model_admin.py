@@ -33,6 +33,8 @@ from .lock_details import (
 )
 from .lock_filters import HolderFilter, ModelFilter, StateFilter
 
+MAX_WORDS = 10  # of a search
+
 #: What the pages that ask first say below their question.
 ONLY_THE_LOCK = gettext_lazy(
     "Only the lock is released. The object itself does not change."
@@ -152,18 +154,21 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
     ) -> tuple[models.QuerySet[LockToken], bool]:
         """Find the locks with each of the words in the key or in the holder's name.
 
+        Words after the tenth are ignored: each of them costs a comparison a lock.
+
         Python compares the names, not the database: the user model may be in another
         database, and its columns are not known. There are few holders.
         """
-        may_have_duplicates = False
-        words = search_term.split()
+        words = [*dict.fromkeys(search_term.split())][:MAX_WORDS]
         users = holders_of(queryset.order_by()) if words else {}
+        every = LockToken.objects.using(queryset.db)
         for word in words:
-            by_key, duplicates = super().get_search_results(request, queryset, word)
+            by_key, _ = super().get_search_results(request, every, word)
             named = [key for key, user in users.items() if is_called(user, word)]
-            queryset = by_key | queryset.filter(locked_by_id__in=named)
-            may_have_duplicates |= duplicates
-        return queryset, may_have_duplicates
+            queryset = queryset.filter(
+                models.Q(pk__in=by_key.values("pk")) | models.Q(locked_by_id__in=named)
+            )
+        return queryset, False
 
     # What is released, where other admins delete
 

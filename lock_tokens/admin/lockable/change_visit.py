@@ -16,7 +16,7 @@ from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import router, transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
@@ -46,6 +46,7 @@ from lock_tokens.web.lock_page import (
     is_same_lock,
     someone,
 )
+from lock_tokens.web.opening import answer_without_lock
 from lock_tokens.web.request_tokens import forget_token
 
 from .differences import differences, files_of, last_change_of
@@ -55,15 +56,19 @@ from .helpers import (
     TAKE_OVER,
     NeverSaving,
     ReadOnly,
-    context_of,
     copy_with,
     formsets_of,
     has_gone_rows,
-    is_plain_save,
+    has_inputs,
+    is_torn,
     with_gone_rows_as_new,
 )
+from .inline_rows import RowsRefused
 from .nothing_saved import DELETED, FORBIDDEN, is_form, nothing_saved
-from .visit import Visit, is_prefetch
+from .request_locks import request_locks, skipped_message
+from .sent import is_plain_save, other_fields, unknown_names
+from .shown_rows import has_entered
+from .visit import Visit
 
 NO_BUTTONS = {
     "show_save": False,
@@ -88,6 +93,10 @@ class ChangeVisit(Visit):
             return self.go_without_lock()
         if SAVE_AS_NEW in request.POST:
             return self.save_as_new()
+        if TOKEN_FIELD not in request.POST and not has_inputs(
+            self.model_admin, request, self.obj
+        ):
+            return self.show_without_inputs()
         if request.method == "GET":
             return self.open()
         if request.method != "POST":
@@ -99,6 +108,7 @@ class ChangeVisit(Visit):
     def ask_django(self, part: type | None = None, **context: Any) -> HttpResponseBase:
         """Return Django's answer; with ``part``, that of a ModelAdmin that may do less."""
         model_admin = copy_with(part, self.model_admin) if part else self.model_admin
+        self.formsets = []
         extra = self.extra_context
         if context:
             extra = {**(extra or {}), **context}
@@ -117,13 +127,30 @@ class ChangeVisit(Visit):
             and model_admin.has_change_permission(request)
             and model_admin.get_object(request, unquote(self.object_id)) is None
         ):
-            return nothing_saved(request, model_admin.admin_site, DELETED, status=404)
+            return nothing_saved(request, model_admin, DELETED, status=404)
         try:
             return self.ask_django()
         except PermissionDenied:
             if not is_form(request) or TOKEN_FIELD not in request.POST:
                 raise
-            return nothing_saved(request, model_admin.admin_site, FORBIDDEN, status=403)
+            return nothing_saved(request, model_admin, FORBIDDEN)
+
+    def show_without_inputs(self) -> HttpResponseBase:
+        """Let Django answer for a page on which nothing can be changed.
+
+        Showing it locks nothing. A POST is from a button of the project's own. It gets
+        the lock for itself, unless somebody else is editing the object.
+        """
+        with request_locks(self.request) as locks:
+            if self.request.method == "POST":
+                locks.acquire([self.obj], self.model_admin.lock_timeout)
+            if locks.skipped:
+                message = skipped_message(locks.skipped)
+                self.model_admin.message_user(self.request, message, messages.WARNING)
+                return HttpResponseRedirect(self.request.get_full_path())
+            response = self.ask_django()
+            locks.written = True
+        return response
 
     def save_as_new(self) -> HttpResponseBase:
         """Let Django add another object, and release the lock of the one it copies."""
@@ -142,8 +169,9 @@ class ChangeVisit(Visit):
     # Opening the page
 
     def open(self) -> HttpResponseBase:
-        if is_prefetch(self.request):
-            return HttpResponse(status=503)
+        answer = answer_without_lock(self.request)
+        if answer is not None:
+            return answer
         try:
             token = self.lock()
         except AlreadyLockedError as error:
@@ -172,21 +200,33 @@ class ChangeVisit(Visit):
             except InvalidToken:
                 return self.refuse()
             self.set_page(HELD, token=fenced.token)
-            self.fenced = True
-            response = self.ask_django()
-            self.fenced = False
-            if self.is_gone:
-                return self.say_deleted()
-            # A page that is not ours is a question: some packages ask before they save.
-            status = response.status_code
-            saved = status < 400 and (self.saved or status >= 300)
-            fenced.release = saved
+            with request_locks(request) as row_locks:
+                response = self.save_fenced()
+                if self.is_gone:
+                    return self.say_deleted()
+                # A page that is not ours is a question: some packages ask before they
+                # save.
+                status = response.status_code
+                saved = status < 400 and (self.saved or status >= 300)
+                fenced.release = row_locks.written = saved
             if saved and "_continue" in request.POST:
                 self.lock_anew(fenced)
         if not saved:
             remember(obj, request.session, fenced.token)
         else:
             forget_token(request, lock_key, fenced.token)
+        return response
+
+    def save_fenced(self) -> HttpResponseBase:
+        """Return Django's answer to a save; to one with errors, a page that is whole."""
+        self.fenced = True
+        try:
+            response = self.ask_django()
+        except RowsRefused:
+            response = None
+        self.fenced = False
+        if response is None or (self.shown and is_torn(self.context)):
+            return self.ask_without_saving()
         return response
 
     def lock_anew(self, fenced: FencedLock) -> None:
@@ -197,9 +237,7 @@ class ChangeVisit(Visit):
         self.lock()
 
     def say_deleted(self) -> HttpResponseBase:
-        return nothing_saved(
-            self.request, self.model_admin.admin_site, DELETED, status=404
-        )
+        return nothing_saved(self.request, self.model_admin, DELETED, status=404)
 
     # Refusing a save, and the way on
 
@@ -212,11 +250,7 @@ class ChangeVisit(Visit):
             holder=infos_of_others([self.obj], request.session)[0],
         )
         response = self.show_sent(**NO_BUTTONS)
-        if (
-            is_plain_save(request)
-            and self.shown
-            and not (page.differences or page.files or context_of(response)["errors"])
-        ):
+        if is_plain_save(request) and page.is_saved and not self.context["errors"]:
             # Most often a second click on Save: the first one has saved all this.
             model_admin.message_user(
                 request,
@@ -284,16 +318,21 @@ class ChangeVisit(Visit):
         response = self.ask_without_saving(**context)
         if self.is_gone:
             return self.say_deleted()
-        if self.shown and has_gone_rows(formsets_of(response)):
-            rows = with_gone_rows_as_new(request.POST, formsets_of(response))
+        while self.shown and has_gone_rows(formsets_of(self.context)):
+            rows = with_gone_rows_as_new(request.POST, formsets_of(self.context))
             request.POST = rows  # type: ignore[assignment]
             response = self.ask_without_saving(**context)
         if self.shown:
-            form = context_of(response)["adminform"].form
+            form, formsets = self.context["adminform"].form, formsets_of(self.context)
             with suppress(ObjectDoesNotExist):  # deleted this very moment
                 reread(self.obj)
+            unknown = unknown_names(request, form, formsets)
             page.files = files_of(request, form)
-            page.differences = differences(self.obj, form, formsets_of(response))
+            page.differences = differences(
+                self.obj, form, [each for each in formsets if has_entered(each)]
+            )
+            page.others = other_fields(request, form, unknown)
+            page.is_saved = not (page.differences or page.files or unknown)
             page.last_change = last_change_of(self.obj)
         return response
 

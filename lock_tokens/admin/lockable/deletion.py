@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin.utils import NestedObjects, quote
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib.admin.utils import NestedObjects
+from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
@@ -19,9 +18,10 @@ from lock_tokens.holding import fence
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.sessions import forget, infos_of_others
 from lock_tokens.web.lock_page import HELD
+from lock_tokens.web.opening import answer_without_lock, look_without_lock
 
-from .request_locks import described, has_request_lock
-from .visit import Visit, is_prefetch
+from .request_locks import described, has_request_lock, session_of
+from .visit import Visit
 
 
 @dataclass
@@ -34,13 +34,13 @@ class DeleteVisit(Visit):
     def answer(self) -> HttpResponseBase:
         """Return the response."""
         request = self.request
-        if is_prefetch(request):
-            return HttpResponse(status=503)
+        answer = answer_without_lock(request)
+        if answer is not None:
+            return answer
         try:
             if request.method == "POST":
                 return self.delete()
-            self.set_page(HELD, token=self.lock())
-            return self.ask_django()
+            return self.ask_first()
         except AlreadyLockedError as error:
             message = _("This was not deleted: %(what)s.") % {
                 "what": described(self.obj, error)
@@ -54,6 +54,15 @@ class DeleteVisit(Visit):
             )
         self.model_admin.message_user(request, message, messages.WARNING)
         return HttpResponseRedirect(self.way_back())
+
+    def ask_first(self) -> HttpResponseBase:
+        """Lock the object for the question, if the user can answer yes."""
+        look_without_lock(self.request, self.obj)
+        found = self.model_admin.get_deleted_objects([self.obj], self.request)
+        _deleted, _count, perms_needed, protected = found
+        if not perms_needed and not protected:
+            self.set_page(HELD, token=self.lock())
+        return self.ask_django()
 
     def delete(self) -> HttpResponseBase:
         lock_key = LockToken.objects.key_of(self.obj)
@@ -74,15 +83,6 @@ class DeleteVisit(Visit):
         )
         return response
 
-    def way_back(self) -> str:
-        model_admin, site = self.model_admin, self.model_admin.admin_site.name
-        if not model_admin.has_view_or_change_permission(self.request, self.obj):
-            return reverse("admin:index", current_app=site)
-        name = (
-            f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_change"
-        )
-        return reverse(name, args=(quote(self.obj.pk),), current_app=site)
-
 
 def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[str]:
     """Say which objects somebody else is editing, of all that would be deleted."""
@@ -96,7 +96,7 @@ def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[st
         if LockToken.objects.can_be_locked(obj) and not has_request_lock(request, obj)
     ]
     for obj, info in zip(
-        objects, infos_of_others(objects, request.session), strict=True
+        objects, infos_of_others(objects, session_of(request)), strict=True
     ):
         if info is not None:
             yield f"{capfirst(obj._meta.verbose_name)}: {described(obj, info)}"

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from django import forms
 
 from lock_tokens.admin import LockableModelAdmin
 from lock_tokens.models import LockToken
@@ -56,9 +57,14 @@ def test_integer_keys_at_the_edges(alice, bob, key):
     opens_saves_and_refuses(alice, bob, Plain.objects.create(pk=key), "title")
 
 
-class NamedAdmin(LockableModelAdmin):
-    """The key of a label can be read, and a copy of it is what is edited."""
+class NoteForm(forms.ModelForm):
+    note = forms.CharField(required=False)
 
+
+class NamedAdmin(LockableModelAdmin):
+    """The key of a label can be read, and a note is what is edited."""
+
+    form = NoteForm
     readonly_fields = ["name"]
 
 

@@ -1,6 +1,7 @@
 """Whoever opens a change page locks the object; others can only look."""
 
 import pytest
+from django import forms
 from django.test import Client
 from django.utils import timezone
 
@@ -8,12 +9,14 @@ from lock_tokens.models import LockToken
 from lock_tokens.sessions import get_session_token
 from tests.models import Story
 from tests.support.admin_site import (
+    CommentInline,
     StoryAdmin,
     buttons_of,
     form_of,
     holder_of,
     messages_of,
     person,
+    saved,
     standing_token,
     state_of,
     take_and_leave,
@@ -49,6 +52,89 @@ def test_whoever_may_only_look_locks_nothing(story):
 def test_whoever_may_not_even_look_locks_nothing(story):
     assert person("carol", "tests.add_story").open(story).status_code == 403
     assert not LockToken.objects.exists()
+
+
+def test_a_page_on_which_nothing_can_be_changed_locks_nothing(alice, serve, story):
+    class Lines(CommentInline):
+        can_delete = False
+        readonly_fields = ["text"]
+
+    class Admin(StoryAdmin):
+        inlines = [Lines]
+        readonly_fields = ["headline", "body", "is_urgent", "keywords"]
+
+    serve(Admin)
+    story.comment_set.create(text="A line")
+    page = alice.open(story)
+    assert page.status_code == 200
+    assert "A line" in text_of(page)
+    assert "lock_page" not in page.context
+    assert not LockToken.objects.exists()
+
+
+class NoteForm(forms.ModelForm):
+    """Adds a field that its class does not have."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["note"] = forms.CharField(required=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"readonly_fields": ["headline", "body", "is_urgent"]},
+        {"inlines": [CommentInline]},
+        {"inlines": [type("Delete", (CommentInline,), {"readonly_fields": ["text"]})]},
+        {"form": NoteForm},
+    ],
+    ids=["a field", "a row", "a deletion", "a field of the form's own"],
+)
+def test_a_page_on_which_one_thing_can_be_changed_locks(alice, serve, story, changes):
+    class Admin(StoryAdmin):
+        inlines = []
+        readonly_fields = ["headline", "body", "is_urgent", "keywords"]
+
+    serve(type("Admin", (Admin,), changes))
+    assert state_of(alice.open(story)) == "held"
+
+
+@pytest.fixture
+def buttons_alone(serve):
+    """Serve a page with nothing to change, and a button of the project's own."""
+
+    @serve
+    class Admin(StoryAdmin):
+        inlines = []
+        readonly_fields = ["headline", "body", "is_urgent", "keywords"]
+
+        def response_change(self, request, obj):
+            if "_shout" in request.POST:
+                assert LockToken.objects.info(obj)
+                obj.headline = obj.headline.upper()
+                obj.save()
+            return super().response_change(request, obj)
+
+
+@pytest.mark.usefixtures("buttons_alone")
+def test_a_button_on_a_page_with_nothing_to_change_gets_the_lock_for_itself(
+    alice, story
+):
+    alice.open(story)
+    assert alice.post(url_of(story), {"_shout": "1"}).status_code == 302
+    assert saved(story).headline == "AS IT WAS"
+    assert not LockToken.objects.exists()
+
+
+@pytest.mark.usefixtures("buttons_alone")
+def test_a_button_on_a_page_with_nothing_to_change_does_nothing_to_what_another_edits(
+    alice, bob, story
+):
+    token = LockToken.objects.acquire(story, user=bob.user).token_str
+    answer = alice.post(url_of(story), {"_shout": "1"}, follow=True)
+    assert "Bob Writer" in messages_of(answer)[0]
+    assert saved(story).headline == "As it was"
+    assert standing_token(story) == token
 
 
 def test_what_may_not_be_changed_by_its_own_state_is_not_locked(alice, serve, story):
@@ -142,12 +228,37 @@ def test_a_head_request_locks_nothing(alice, story):
     assert not LockToken.objects.exists()
 
 
+both_pages = pytest.mark.parametrize("view", ["change", "delete"])
+
+
+@both_pages
+@pytest.mark.parametrize("name", ["sec-purpose", "x-sec-purpose", "purpose", "x-moz"])
 @pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender"])
 def test_a_page_that_is_fetched_before_anybody_sees_it_locks_nothing(
-    alice, story, purpose
+    alice, caplog, story, view, name, purpose
 ):
-    assert alice.get(url_of(story), headers={"sec-purpose": purpose}).status_code == 503
+    answer = alice.get(url_of(story, view), headers={name: purpose})
+    assert answer.status_code == 503
+    assert "no-store" in answer["Cache-Control"]
+    assert not caplog.records  # nobody is to be mailed
     assert not LockToken.objects.exists()
+
+
+@both_pages
+@pytest.mark.parametrize("destination", ["image", "script", "style", "iframe", "empty"])
+def test_a_page_that_another_site_loads_locks_nothing(alice, story, view, destination):
+    headers = {"sec-fetch-dest": destination, "sec-fetch-site": "cross-site"}
+    answer = alice.get(url_of(story, view), headers=headers)
+    assert answer.status_code == 403
+    assert f'href="{url_of(story, view)}"' in text_of(answer)
+    assert not LockToken.objects.exists()
+
+
+@both_pages
+def test_a_link_in_a_mail_opens_a_page_as_any_other(alice, story, view):
+    headers = {"sec-fetch-dest": "document", "sec-fetch-site": "cross-site"}
+    assert state_of(alice.get(url_of(story, view), headers=headers)) == "held"
+    assert holder_of(story) == alice.user
 
 
 def test_a_page_that_somebody_sees_locks_whatever_its_purpose_is(alice, story):

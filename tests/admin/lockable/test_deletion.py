@@ -299,8 +299,9 @@ def test_whoever_may_only_delete_is_told_who_edits_where_they_may_look(alice, st
 def test_what_another_edits_is_not_deleted_along(alice, bob, story):
     comment = story.comment_set.create(text="Being edited")
     story.comment_set.create(text="Free")
+    question_of(bob, story)
     token = token_of(alice.open(comment))
-    for page in (bob.open(story, "delete"), answer_to(bob, story)):
+    for page in (answer_to(bob, story), bob.open(story, "delete")):
         assert page.status_code == 200
         text = text_of(page)
         assert "Cannot delete" in text
@@ -345,8 +346,8 @@ def test_another_s_many_to_many_partner_is_no_obstacle(alice, bob, story):
 
 def test_a_parent_row_that_another_edits_is_not_deleted_along(alice, bob):
     feature = Feature.objects.create(title="As it was")
-    alice.open(feature.article_ptr)
     bob.open(feature, "delete")
+    alice.open(feature.article_ptr)
     page = answer_to(bob, feature)
     assert "Alice Writer" in text_of(page)
     assert is_there(feature)
@@ -355,8 +356,8 @@ def test_a_parent_row_that_another_edits_is_not_deleted_along(alice, bob):
 
 def test_a_child_row_that_another_edits_is_not_deleted_along(alice, bob):
     feature = Feature.objects.create(title="As it was")
-    alice.open(feature)
     bob.open(feature.article_ptr, "delete")
+    alice.open(feature)
     page = answer_to(bob, feature.article_ptr)
     assert "Alice Writer" in text_of(page)
     assert is_there(feature)
@@ -367,11 +368,36 @@ def test_what_may_not_be_deleted_along_is_protected_as_in_django(story):
     carol = person("carol", "tests.delete_story", "tests.view_story")
     page = carol.open(story, "delete")
     assert page.context["perms_lacking"] == {"comment"}
-    assert carol.post(url_of(story, "delete"), YES).status_code == 403
+    assert "lock_page" not in page.context
+    carol.post(url_of(story, "delete"), YES)
     assert is_there(story)
     assert Comment.objects.exists()
+    # There was nothing to answer.
+    assert not LockToken.objects.exists()
+
+
+def test_what_may_no_longer_be_deleted_along_is_protected_as_in_django(story):
+    carol = person("carol", "tests.delete_story", "tests.view_story")
+    question_of(carol, story)
+    story.comment_set.create(text="Not yours")
+    assert carol.post(url_of(story, "delete"), YES).status_code == 403
+    assert is_there(story)
     # The page that says so is still open.
     assert holder_of(story) == carol.user
+
+
+def test_what_another_edits_along_makes_a_question_that_locks_nothing(
+    alice, bob, story
+):
+    comment = story.comment_set.create(text="Being edited")
+    alice.open(comment)
+    page = bob.open(story, "delete")
+    assert "Cannot delete" in text_of(page)
+    assert holder_of(story) is None
+    # A page of his own that has the lock keeps it.
+    token = token_of(bob.open(story))
+    assert "Cannot delete" in text_of(bob.open(story, "delete"))
+    assert standing_token(story) == token
 
 
 # The models

@@ -1,0 +1,78 @@
+"""The search of the list of locks: what it finds, and what a long one costs."""
+
+from itertools import pairwise
+
+import pytest
+from django.contrib import admin
+from django.test import RequestFactory
+
+from lock_tokens.admin import LockTokenAdmin
+from lock_tokens.models import LockToken
+from tests.models import Label
+
+pytestmark = pytest.mark.django_db
+
+
+def search(term, model_admin=LockTokenAdmin):
+    """Return the queryset of what the search finds."""
+    lock_admin = model_admin(LockToken, admin.AdminSite())
+    request = RequestFactory().get("/", {"q": term})
+    locks, has_duplicates = lock_admin.get_search_results(
+        request, LockToken.objects.order_by("pk"), term
+    )
+    assert not has_duplicates
+    return locks
+
+
+@pytest.fixture
+def locks(alice, django_user_model):
+    bob = django_user_model.objects.create(username="bob", first_name="Bob")
+    names = [("red fox", alice), ("red dog", bob), ("grey dog", None)]
+    return [
+        LockToken.objects.acquire(Label.objects.create(name=name), user=user)
+        for name, user in names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        ("", [0, 1, 2]),
+        ("dog", [1, 2]),
+        ("red dog", [1]),
+        ("dog red dog", [1]),
+        ("BOB dog", [1]),
+        ("alice dog", []),
+        ("alice fox liddell", [0]),
+        ("100% _ ' \" \\", []),
+    ],
+)
+def test_each_word_is_in_the_key_or_in_the_holder_s_name(locks, term, found):
+    assert [*search(term)] == [locks[number] for number in found]
+
+
+def test_a_search_field_of_the_project_s_own_is_searched(locks):
+    class Admin(LockTokenAdmin):
+        search_fields = ("locked_object_id", "locked_object_content_type__model")
+
+    assert [*search("label grey", Admin)] == locks[2:]
+    assert [*search("story grey", Admin)] == []
+
+
+def test_the_cost_of_a_search_grows_with_its_words_and_not_faster(locks):
+    words = [f"word{number}" for number in range(9)]
+    sizes = [len(str(search(" ".join(words[:n])).query)) for n in range(1, 10)]
+    steps = [after - before for before, after in pairwise(sizes)]
+    assert max(steps) - min(steps) < 5  # of the aliases
+
+
+def test_a_pasted_text_hangs_nobody(locks, django_assert_num_queries):
+    text = " ".join(f"{word}{number}" for number in range(400) for word in "abcd")
+    with django_assert_num_queries(3):  # the holders' keys, their users; the locks
+        assert [*search(text)] == []
+    assert len(str(search(text).query)) < 10 * len(str(search("abcd").query))
+
+
+def test_words_after_the_tenth_are_passed_over(locks):
+    ten = "r e d f o x re ed fo ox"
+    assert [*search(f"{ten} nothing of this is there")] == locks[:1]
