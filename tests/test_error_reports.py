@@ -8,6 +8,7 @@ from asgiref.sync import async_to_sync
 from django.core.signals import got_request_exception
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
+from django.urls import path
 from django.views.debug import (
     ExceptionReporter,
     SafeExceptionReporterFilter,
@@ -153,6 +154,22 @@ def test_the_admin_whose_hook_fails(settings, reports, caplog, page):
         answer = alice.send(opened)
     assert answer.status_code == 500
     assert_hidden(reports, caplog, token, "Fault")
+
+
+def test_a_page_of_the_project_s_own_in_the_admin_that_fails(settings, reports, caplog):
+    class Admin(StoryAdmin):
+        def get_urls(self):
+            return [path("<path:object_id>/shout/", fails), *super().get_urls()]
+
+    site = new_site()
+    site.register(Story, Admin)
+    settings.ROOT_URLCONF = urls_of_site(site)
+    story = Story.objects.create(headline="Headline")
+    alice = person("alice")
+    data = form_of(alice.open(story))
+    alice.raise_request_exception = False
+    assert alice.post(f"{LIST}{story.pk}/shout/", data).status_code == 500
+    assert_hidden(reports, caplog, data["lock_token"][0], "Headline")
 
 
 @pytest.mark.skipif(not find_spec("rest_framework"), reason="no REST framework")

@@ -4,8 +4,9 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.db import router
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.test import Client
+from django.urls import path
 
 from lock_tokens.admin import LockableModelAdmin, LockTokenAdmin
 from lock_tokens.decorators import (
@@ -260,6 +261,24 @@ def test_a_deletion_asks_about_what_is_there(story):
     assert "Another" in page.content.decode()
     assert bob.send(page).status_code == 302
     assert not Story.objects.using("default").exists()
+
+
+def test_a_page_of_the_project_s_own_writes_over_nothing(settings, story):
+    class Admin(LockableModelAdmin):
+        def get_urls(self):
+            return [path("<path:object_id>/shout/", self.shout), *super().get_urls()]
+
+        def shout(self, request, object_id):
+            story = Story.objects.get(pk=object_id)
+            story.headline = story.headline.upper()
+            story.save()
+            return HttpResponseRedirect("..")
+
+    site = new_site()
+    site.register(Story, Admin)
+    settings.ROOT_URLCONF = urls_of_site(site)
+    assert person("bob").post(f"{LIST}{story.pk}/shout/").status_code == 302
+    assert as_written(story).headline == "PRICE 20"
 
 
 def test_the_list_of_locks_shows_those_that_are_there(settings):
