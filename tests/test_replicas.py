@@ -1,7 +1,7 @@
 """A replica that lags: what is read under a lock does not come from there."""
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib import admin
 from django.db import router
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
@@ -104,6 +104,29 @@ def test_an_async_block_under_a_lock_too(article):
         return [title async for title in titles()]
 
     assert async_to_sync(listed)() == ["Second", "Second", "First"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_job_that_finds_its_object_itself(is_async):
+    new = Article.objects.create(title="Not copied yet")
+    found = []
+
+    def job(pk):
+        found.append(Article.objects.get(pk=pk).title)
+
+    if is_async:
+
+        async def find(pk):
+            return await Article.objects.aget(pk=pk)
+
+        @ahold_lock(find)
+        async def ajob(pk):
+            await sync_to_async(job)(pk)
+
+        async_to_sync(ajob)(pk=new.pk)
+    else:
+        hold_lock(lambda pk: Article.objects.get(pk=pk))(job)(pk=new.pk)
+    assert found == ["Not copied yet"]
 
 
 def test_a_function_of_the_project_s_own(article):
