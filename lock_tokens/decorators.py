@@ -36,6 +36,7 @@ from django.http.response import HttpResponseBase
 
 from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
 from .holding import fence
+from .locking.error_reports import hide_tokens
 from .locking.lock_token import LockToken
 from .locking.object_keys import find_object, key_field
 from .locking.primary import reading_from_primary
@@ -323,6 +324,7 @@ def _decorator(
     def decorate(view: View) -> View:
         @wraps(view)
         def run(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            hide_tokens(request)
             visit = _Visit(options, request, args, kwargs)
             try:
                 with reading_from_primary(), guard(visit):
@@ -333,6 +335,7 @@ def _decorator(
 
         @wraps(view)
         async def arun(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            hide_tokens(request)
             visit = _Visit(options, request, args, kwargs)
             try:
                 async with in_thread(guard(visit)):
