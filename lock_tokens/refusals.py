@@ -9,7 +9,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
+from .exceptions import (
+    AlreadyLockedError,
+    InvalidToken,
+    LockTokensError,
+    WrongUserError,
+)
 from .locking.lock_token import LockToken
 
 DEFAULT_TEMPLATE = "lock_tokens/locked.html"
@@ -35,6 +40,8 @@ def refuse(
     * ``error`` and its ``object``;
     * ``is_locked``: true when somebody else holds the lock;
     * ``is_gone``: true when there is no object. Both are false when the token was void;
+    * ``opened_by``: the user who has opened the page that was sent, if another one is
+      signed in now; else ``None``;
     * ``locked_by``, ``locked_at`` and ``expires_at`` of the present lock. Each may be
       ``None``;
     * ``submitted``: the fields that were sent, as :func:`submitted_fields` returns them;
@@ -52,6 +59,7 @@ def refuse(
         "object": obj,
         "is_locked": isinstance(error, AlreadyLockedError),
         "is_gone": is_gone,
+        "opened_by": error.locked_by if isinstance(error, WrongUserError) else None,
         "locked_by": getattr(holder, "locked_by", None),
         "locked_at": getattr(holder, "locked_at", None),
         "expires_at": getattr(holder, "expires_at", None),

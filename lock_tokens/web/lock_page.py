@@ -66,6 +66,8 @@ class LockPage:
     differences: list[Difference] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     last_change: LogEntry | None = None
+    # The name of the user who has opened the page, if another one is signed in now.
+    opened_by: str | None = None
 
     # What has put the parts on the page: the blocks of our templates, or the tag.
     placed_by: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.http import HttpRequest
 
@@ -9,7 +11,13 @@ from ..locking.info import token_dict
 from ..locking.lock_key import LockKey
 from ..locking.lock_token import LockToken
 from ..refusals import SHOWING_METHODS, TOKEN_FIELD, TOKEN_HEADER
-from ..sessions import forget, get_session_token, lock_for_session, remember
+from ..sessions import (
+    forget,
+    get_session_token,
+    lock_for_session,
+    remember,
+    user_of,
+)
 
 
 def form_token(request: HttpRequest) -> str | None:
@@ -38,6 +46,14 @@ def own_or_session_token(
     return own or ""
 
 
+def signed_in_user(request: HttpRequest) -> Any:
+    """Return the user who is logged in with the request's session, or ``None``.
+
+    This does not read the user's row.
+    """
+    return user_of(request.session) if hasattr(request, "session") else None
+
+
 def lock_for_request(
     request: HttpRequest, obj: models.Model, force_new: bool
 ) -> dict[str, str]:
@@ -47,13 +63,13 @@ def lock_for_request(
     with ``force_new``, and when the request only shows the object.
 
     Raises ``AlreadyLockedError`` when somebody else has locked the object, and
-    ``InvalidToken`` when the token is void.
+    ``InvalidToken`` when the token is void or that of another user's lock.
     """
     token = page_token(request)
     if token is None:
         force_new = force_new or request.method in SHOWING_METHODS
         return lock_for_session(obj, request.session, force_new=force_new)
-    expires_at = LockToken.objects.renew(obj, token)
+    expires_at = LockToken.objects.renew(obj, token, user=signed_in_user(request))
     if hasattr(request, "session"):
         remember(obj, request.session, token)
     return token_dict(token, expires_at)

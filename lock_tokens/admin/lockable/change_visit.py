@@ -24,9 +24,10 @@ from lock_tokens.exceptions import (
     AlreadyLockedError,
     InvalidToken,
     UnlockForbiddenError,
+    WrongUserError,
 )
 from lock_tokens.holding import FencedLock, fence
-from lock_tokens.locking.info import LockInfo
+from lock_tokens.locking.info import LockInfo, display_name
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import reread
 from lock_tokens.refusals import TOKEN_FIELD
@@ -192,8 +193,15 @@ class ChangeVisit(Visit):
         with ExitStack() as stack:
             try:
                 fenced = stack.enter_context(
-                    fence(obj, self.sent_token(), timeout=self.model_admin.lock_timeout)
+                    fence(
+                        obj,
+                        self.sent_token(),
+                        timeout=self.model_admin.lock_timeout,
+                        user=request.user,
+                    )
                 )
+            except WrongUserError as error:
+                return self.refuse(opened_by=display_name(error.locked_by))
             except InvalidToken:
                 return self.refuse()
             self.set_page(HELD, token=fenced.token)
@@ -226,18 +234,23 @@ class ChangeVisit(Visit):
 
     # Refusing a save, and the way on
 
-    def refuse(self) -> HttpResponseBase:
-        """Answer a save without the lock: show all that was typed, and write nothing."""
+    def refuse(self, opened_by: str | None = None) -> HttpResponseBase:
+        """Answer a save without the lock: show all that was typed, and write nothing.
+
+        ``opened_by`` is the name of the user who has opened the page, if it is another.
+        """
         request, model_admin = self.request, self.model_admin
         page = self.set_page(
             REFUSED,
             token=request.POST.get(TOKEN_FIELD, ""),
-            holder=infos_of_others([self.obj], request.session)[0],
+            holder=self.holder(),
+            opened_by=opened_by,
         )
         response = self.show_sent(**NO_BUTTONS)
         if (
             is_plain_save(request)
             and self.shown
+            and not opened_by
             and not (page.differences or page.files or context_of(response)["errors"])
         ):
             # Most often a second click on Save: the first one has saved all this.
@@ -255,6 +268,11 @@ class ChangeVisit(Visit):
         if self.shown:
             response.status_code = 403
         return response
+
+    def holder(self) -> LockInfo | None:
+        """Return who has the lock, if it is not this session's."""
+        request = self.request
+        return infos_of_others([self.obj], request.session, user=request.user)[0]
 
     def go_on(self) -> HttpResponseBase:
         """Lock the object again for what was typed, and show it. It is not saved yet."""
@@ -274,7 +292,9 @@ class ChangeVisit(Visit):
         request, obj, model_admin = self.request, self.obj, self.model_admin
         token: str = request.POST.get(TOKEN_FIELD, "")
         with suppress(InvalidToken):  # if it is not void after all
-            LockToken.objects.renew(obj, token, timeout=model_admin.lock_timeout)
+            LockToken.objects.renew(
+                obj, token, timeout=model_admin.lock_timeout, user=request.user
+            )
             remember(obj, request.session, token)
             return token
         holder = LockToken.objects.info(obj)

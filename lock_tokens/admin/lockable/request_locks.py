@@ -49,7 +49,7 @@ class RequestLocks:
     def acquire(self, objects: Sequence[models.Model], timeout: float | None) -> None:
         """Lock what is free or the session's own, and note the rest in ``skipped``."""
         objects = [obj for obj in objects if LockToken.objects.can_be_locked(obj)]
-        infos = infos_of_others(objects, self.session)
+        infos = infos_of_others(objects, self.session, user=self.user)
         for obj, info in zip(objects, infos, strict=True):
             try:
                 if info is not None:
@@ -83,7 +83,7 @@ class RequestLocks:
         token = get_session_token(obj, self.session)
         if token is not None:
             with suppress(InvalidToken):
-                locks.renew(obj, token, timeout=timeout, extend=True)
+                locks.renew(obj, token, timeout=timeout, extend=True, user=self.user)
                 self._own[lock_key] = token
                 return
         lock = locks.acquire(obj, timeout=timeout, user=self.user)
