@@ -1,6 +1,7 @@
 """A decorated view's page that one user has opened and another one sends."""
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 
 from lock_tokens.decorators import holds_lock_on_object, requires_lock_on_object
@@ -98,11 +99,13 @@ def test_fence_refuses_the_lock_of_another_user(article, alice, bob):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_afence_refuses_the_lock_of_another_user(article, alice, bob):
-    lock = await LockToken.objects.aacquire(article, user=alice)
-    with pytest.raises(WrongUserError):
-        async with afence(article, lock.token_str, user=bob):
+def test_afence_refuses_the_lock_of_another_user(article, alice, bob):
+    async def save(token):
+        async with afence(article, token, user=bob):
             raise AssertionError("not reached")
+
+    with pytest.raises(WrongUserError):
+        async_to_sync(save)(LockToken.objects.acquire(article, user=alice).token_str)
 
 
 @pytest.mark.parametrize("extend", [False, True])
