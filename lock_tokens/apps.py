@@ -28,6 +28,7 @@ class LockTokensConfig(AppConfig):
 
         register(checks.check_settings)
         register(checks.check_middleware)
+        register(checks.check_models)
         register(checks.check_api_is_not_open, deploy=True)
         register(checks.check_api_models, deploy=True)
         user_logged_out.connect(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -178,6 +179,7 @@ def check_for_session(obj: models.Model, session: SessionBase) -> bool:
 
 def release_session_locks(session: SessionBase) -> None:
     """Give up every lock of the session. Logging out does so."""
+    held = []
     for name in list(session.keys()):
         prefix, colon, rest = str(name).partition(":")
         name_of_prefix, _, database = prefix.partition("@")
@@ -185,16 +187,25 @@ def release_session_locks(session: SessionBase) -> None:
             continue
         label, _, key = rest.partition(":")
         token = session.pop(name)
+        if not isinstance(token, str):
+            continue
         locks = LockToken.objects.db_manager(database or None)
-        try:
-            lock_key = locks.key_of_pk(apps.get_model(label), key)
-            with transaction.atomic(using=lock_key.using):
-                locks.release(lock_key, token)
-        except (LookupError, ValueError, UnlockForbiddenError):
-            continue  # the model is gone, or the lock is
-        except (DatabaseError, ConnectionDoesNotExist):
-            # Logging out must not fail. The lock will expire.
-            logger.warning("Could not release the lock of %s.", label, exc_info=True)
+        with _logged_failures(label):
+            held.append((locks.key_of_pk(apps.get_model(label), key), token))
+    for lock_key, token in sorted(held, key=lambda pair: pair[0].order):
+        with _logged_failures(lock_key), transaction.atomic(using=lock_key.using):
+            LockToken.objects.release(lock_key, token)
+
+
+@contextmanager
+def _logged_failures(what: LockKey | str) -> Iterator[None]:
+    """Go on after a lock that is gone. Log a failure: logging out must not fail."""
+    try:
+        yield
+    except (LookupError, ValueError, UnlockForbiddenError):
+        pass  # the model is gone, or the lock is
+    except (DatabaseError, ConnectionDoesNotExist):  # the lock will expire
+        logger.warning("Could not release the lock on %s.", what, exc_info=True)
 
 
 def release_on_logout(sender: Any, request: Any, **kwargs: Any) -> None:
@@ -229,7 +240,7 @@ def _token_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> str | 
     token = (
         session.get("_".join(lock_key.about)) if lock_key.object_key.isdigit() else None
     )
-    return token if is_well_formed(token) else None
+    return token if isinstance(token, str) and is_well_formed(token) else None
 
 
 def _forget_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> None:

@@ -112,6 +112,16 @@ class Comment(models.Model):
         return self.text
 
 
+class Reply(models.Model):
+    """A row of a comment, which is a row of a story."""
+
+    comment = models.ForeignKey(Comment, on_delete=models.CASCADE)
+    text = models.CharField(max_length=200)
+
+    def __str__(self):
+        return self.text
+
+
 class Desk(models.Model):
     """Others point to its name, so that the admin may ask for it by that."""
 

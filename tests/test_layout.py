@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "holding": MODELS,
     "sessions": MODELS,
     "refusals": MODELS,
-    "checks": [*GROUND, "permissions"],
+    "checks": [*MODELS, "permissions"],
     "web": PAGES,
     "api": [*MODELS, "permissions"],
     "urls": ["api"],
@@ -127,7 +127,8 @@ def test_no_test_imports_another():
         "decorators": "locks_object holds_lock_on_object requires_lock_on_object",
         "exceptions": "AlreadyLockedError InvalidToken UnlockForbiddenError"
         " RenewedSinceError NoLockWarning LockExpiredWarning LockTokensError",
-        "holding": "fence fence_unlocked afence hold_lock ahold_lock HeldLock FencedLock",
+        "holding": "fence fence_unlocked afence hold_lock ahold_lock HeldLock FencedLock"
+        " reading_from_primary",
         "admin": "LockableModelAdmin LockableAdmin LockTokenAdmin LockStateFilter",
         "settings": "TIMEOUT DATEFORMAT API_CSRF_EXEMPT API_PERMISSION API_MODELS",
         "signals": "lock_acquired lock_replaced lock_taken_over lock_renewed"

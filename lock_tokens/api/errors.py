@@ -8,7 +8,7 @@ from django.http import JsonResponse
 
 from .. import settings
 from ..exceptions import AlreadyLockedError
-from ..locking.info import LockInfo, serialized
+from ..locking.info import LockInfo, seconds_left, serialized
 
 
 class ApiError(Exception):
@@ -65,14 +65,17 @@ def wrong_token(info: LockInfo | None) -> ApiError:
     )
 
 
-def renewed_since(info: LockInfo) -> ApiError:
-    """Return the error for a lock whose expiry is not that of ``If-Match``."""
-    expires_at = info.serialize()["expires_at"]
+def renewed_since(lock: Any) -> ApiError:
+    """Return the error for a lock whose expiry is not that of ``If-Match``.
+
+    ``lock`` is a row that ``get_by_token()`` has read.
+    """
     return ApiError(
         412,
         "renewed_since",
         "The lock has been renewed in the meantime.",
-        expires_at=expires_at,
+        expires_at=lock.serialize()["expires_at"],
+        expires_in=seconds_left(lock),
     )
 
 

@@ -99,6 +99,18 @@ def reject_csrf(check: Any, request: HttpRequest, reason: str) -> None:
     raise ApiError(403, "csrf_failed", reason, **token)
 
 
+def does_release(request: HttpRequest) -> bool:
+    """Say whether a POST is to release the lock, by ``?do=release``, or to renew it.
+
+    Raises a 400 for anything else. These are words of our own: firewalls that hold back
+    PATCH and DELETE also hold back the usual ways to write another method into a POST.
+    """
+    do = request.GET.get("do")
+    if do not in ("renew", "release"):
+        raise bad_request("invalid_do", "Send ?do=renew or ?do=release.")
+    return do == "release"
+
+
 def requested_timeout(body: Mapping[str, Any]) -> float:
     """Return the ``timeout`` that the body asks for, ``TIMEOUT`` by default and at most.
 

@@ -41,6 +41,7 @@ from .operations import (
 )
 from .requests import (
     check_csrf,
+    does_release,
     forbidden,
     get_model,
     get_permitted_object,
@@ -181,6 +182,15 @@ class TokenView(ApiView):
     def delete(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
         """Release the lock: 204."""
         return json_response(release(get_permitted_object(request, **address), token))
+
+    def post(self, request: HttpRequest, **address: str) -> HttpResponse:
+        """Do as PATCH for ``?do=renew``, and as DELETE for ``?do=release``.
+
+        Many firewalls let neither of them pass.
+        """
+        if does_release(request):
+            return self.delete(request, **address)
+        return self.patch(request, **address)
 
 
 def json_response(answer: Answer) -> HttpResponse:

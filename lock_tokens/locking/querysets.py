@@ -44,7 +44,7 @@ class LockTokenQuerySet(models.QuerySet[Any]):
     def live_with_holder(self) -> LockTokenQuerySet:
         """Return the live locks, with their users where those are in this database."""
         locks = self.filter(self.live())
-        if router.db_for_read(get_user_model()) == self.db:
+        if router.db_for_write(get_user_model()) == self.db:
             return locks.select_related("locked_by")
         return locks
 
@@ -89,11 +89,13 @@ class LockTokenQuerySet(models.QuerySet[Any]):
     ) -> Any:
         """Return the row of the object's lock, also an expired one, to its holder.
 
+        ``read_at`` of the row is the database's clock when it was read.
+
         Raises ``InvalidToken`` when the token is void, ``LockToken.DoesNotExist`` when
         the object has no lock at all, and ``WrongUserError`` when a user other than
         ``user`` has acquired it.
         """
-        lock = self.get_for_object(obj)
+        lock = self.annotate(read_at=UTCNow()).get_for_object(obj)
         if not CurrentToken(lock.token_str, live=True).matches(token):
             raise InvalidToken(
                 f"This is not the token of the lock on {lock}.", instance_of(obj)

@@ -7,7 +7,7 @@ from random import uniform
 from time import sleep
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connections, models, transaction
+from django.db import Error, OperationalError, connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 M = TypeVar("M", bound=models.Model)
@@ -28,7 +28,8 @@ def current_rows(objects: models.QuerySet[M]) -> models.QuerySet[M]:
 
 def reread(obj: models.Model) -> None:
     """Read the object as it is now. Raise ``DoesNotExist`` when it is gone."""
-    objects = type(obj)._base_manager.using(obj._state.db)
+    using = router.db_for_write(type(obj), instance=obj)
+    objects = type(obj)._base_manager.using(using)
     obj.refresh_from_db(from_queryset=current_rows(objects))
 
 
@@ -70,6 +71,22 @@ def retry_on_conflict(using: str, operation: Callable[[], T]) -> T:
                 raise
         # A random pause, so that the same two do not meet again.
         sleep(uniform(0, PAUSE * attempt))  # noqa: S311
+    return operation()
+
+
+def on_live_connection(using: str, operation: Callable[[], T]) -> T:
+    """Run an operation. If the connection turns out to be dead, run it on a new one.
+
+    This is for what ends a long piece of work. Its connection may be older than an outage
+    of the database, and Django would replace it only after the request.
+    """
+    connection = connections[using]
+    try:
+        return operation()
+    except Error:
+        if in_transaction(connection) or connection.is_usable():
+            raise
+    connection.close()
     return operation()
 
 

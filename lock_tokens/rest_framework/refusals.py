@@ -33,7 +33,7 @@ class LockRefused(APIException):
         self.code = error.code
         # The base class is not called: it would turn each None into text.
         self.detail: Any = {
-            name: value if value is None else ErrorDetail(str(value), error.code)
+            name: ErrorDetail(value, error.code) if isinstance(value, str) else value
             for name, value in error.body.items()
         }
         if error.retry_after is not None:

@@ -17,13 +17,19 @@ from rest_framework.views import APIView
 
 from ..api.errors import not_found
 from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
-from ..api.requests import requested_timeout
+from ..api.requests import does_release, requested_timeout
 from ..locking.lock_token import LockToken
 from .refusals import refusals
-from .requests import body_fields, request_token, required_token
+from .requests import (
+    LOCK_ACTIONS,
+    body_fields,
+    is_about_lock,
+    request_token,
+    required_token,
+)
 from .serializers import LockTimeoutSerializer
 from .targets import get_object_to_lock
-from .writes import LOCK_ACTIONS, guard, is_about_lock
+from .writes import guard
 
 #: What the browsable API says above the route.
 DESCRIPTION = (
@@ -144,9 +150,13 @@ class LockableViewSetMixin:
 
     @lock.mapping.post
     def acquire_lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Lock the object."""
+        """Lock the object. With ``?do=renew`` or ``?do=release``, do that instead."""
         obj = self._get_lockable()
         with refusals():
+            if "do" in request.GET:
+                if does_release(request):
+                    return _response(release(obj, required_token(request)))
+                return self._renew(request, obj)
             timeout = requested_timeout(body_fields(request))
             return _response(acquire(request, obj, timeout, request.user))
 
@@ -155,10 +165,7 @@ class LockableViewSetMixin:
         """Renew the lock."""
         obj = self._get_lockable()
         with refusals():
-            token = required_token(request)
-            return _response(
-                renew(request, obj, token, requested_timeout(body_fields(request)))
-            )
+            return self._renew(request, obj)
 
     @lock.mapping.delete
     def release_lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -166,6 +173,11 @@ class LockableViewSetMixin:
         obj = self._get_lockable()
         with refusals():
             return _response(release(obj, required_token(request)))
+
+    def _renew(self, request: Request, obj: Any) -> Response:
+        token = required_token(request)
+        timeout = requested_timeout(body_fields(request))
+        return _response(renew(request, obj, token, timeout))
 
     def _get_lockable(self) -> Any:
         if not hasattr(self, "get_object"):

@@ -28,11 +28,16 @@ AGAIN = "again"  # locked again after a refusal: the text is not saved yet
 
 @dataclass(frozen=True)
 class Difference:
-    """A field in which the text of the form differs from what is saved now."""
+    """Where the form differs from what is saved now: a field, or the rows of an inline.
+
+    Without ``field_id`` and ``is_rows``, it is something that only the project's form
+    knows.
+    """
 
     label: str
-    current: str
+    current: str = ""
     field_id: str = ""
+    is_rows: bool = False
 
 
 @dataclass
@@ -62,9 +67,12 @@ class LockPage:
     login_url: str = ""
 
     # After a refusal: where the text differs from what is saved, which files must be
-    # chosen again, and who changed the object last.
+    # chosen again, what was sent under names that the form does not have, whether all of
+    # it is saved already, and who changed the object last.
     differences: list[Difference] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    others: list[tuple[str, str]] = field(default_factory=list)
+    is_saved: bool = False
     last_change: LogEntry | None = None
     # The name of the user who has opened the page, if another one is signed in now.
     opened_by: str | None = None

@@ -17,63 +17,20 @@ NASTY = [
     *(".", "..", "...", ".a", "a.", "a..b", "a.b", "./", "..;", "~.", "%2E%2E"),
     *("~", "~~", "~2F", "~7E", "~2f", "~GG", "~2", "a~", "~/", "~7E2F", "~FF"),
     *("%", "%%", "%2F", "%252F", "%00", "%7E2F", "100%", "%E4", "%c3%a9"),
-    *(
-        "\n",
-        "a\nb",
-        "\na",
-        "a\n",
-        "\r\n",
-        "\t",
-        "\x01",
-        "\x1f",
-        "\x7f",
-        "\x85",
-        "\u2028",
-    ),
-    *("é", "e\u0301", "日本", "😀", "\u200b", "ﬁ", "ß", "\uffff", "\ufeff"),
-    *(
-        '"',
-        "'",
-        "`",
-        "<script>",
-        "&amp;",
-        "a&b",
-        "a=b",
-        "a;b",
-        "a,b",
-        "a+b",
-        "a b",
-        " ",
-    ),
-    *(" a", "a ", "?", "a?b", "#", "a#b", "@", "a:b", "http://a/", "//a", "[a]", "{a}"),
-    *(
-        "$1",
-        "\\1",
-        "^",
-        "|",
-        "*",
-        "!",
-        "(a)",
-        "-",
-        "--",
-        "None",
-        "0",
-        "x" * 255,
-        "é" * 255,
-    ),
+    *("\n", "a\nb", "\na", "a\n", "\r\n", "\t", "\x01", "\x1f", "\x7f", "\x85"),
+    *("é", "e\u0301", "日本", "😀", "\u200b", "ﬁ", "ß", "\uffff", "\ufeff", "\u2028"),
+    *('"', "'", "`", "<script>", "&amp;", "a&b", "a=b", "a;b", "a,b", "a+b", "a b"),
+    *(" ", " a", "a ", "?", "a?b", "#", "a#b", "@", "a:b", "http://a/", "//a", "[a]"),
+    *("{a}", "$1", "\\1", "^", "|", "*", "!", "(a)", "-", "--", "None", "0"),
+    *("x" * 255, "é" * 255),
 ]
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("key", NASTY)
-def test_a_key_goes_there_and_back(key):
+def test_an_address_is_one_plain_segment_that_resolves_to_the_key(key):
     converter = ObjectKeyConverter()
     assert converter.to_python(converter.to_url(key)) == key
-
-
-@pytest.mark.matrix
-@pytest.mark.parametrize("key", NASTY)
-def test_an_address_is_one_plain_segment_that_resolves_to_the_key(key):
     url = reverse("lock_tokens:list-view", args=["tests", "label", key])
     assert url.isascii()
     assert url.isprintable()
@@ -111,7 +68,7 @@ def test_an_empty_key_is_a_lone_tilde():
 
 @pytest.mark.matrix
 @pytest.mark.django_db
-@pytest.mark.parametrize("key", [key for key in NASTY if key != "x" * 256])
+@pytest.mark.parametrize("key", NASTY)
 def test_an_object_with_such_a_key_lives_through_a_lock(client, key):
     label = Label.objects.create(name=key)
     neighbour = Label.objects.create(name="neighbour")

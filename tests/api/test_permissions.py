@@ -97,27 +97,19 @@ def those_whom(permission, users, obj):
     }
 
 
-def test_allow_any_lets_everybody_in(users, article):
-    assert those_whom(allow_any, users, article) == set(users)
-
-
-def test_is_authenticated_lets_in_whoever_is_signed_in(users, article):
-    assert those_whom(is_authenticated, users, article) == set(users) - {"nobody"}
-
-
-def test_is_staff_lets_in_active_staff(users, article):
-    assert those_whom(is_staff, users, article) == {"staff"}
-
-
-def test_can_change_lets_in_who_has_the_permission(settings, users, article):
-    assert those_whom(can_change, users, article) == {"editor", "superuser"}
-    assert those_whom(can_change, users, None) == {"editor", "superuser"}
+def test_whom_each_lets_in(settings, users, article):
+    changing = {"editor", "superuser"}
+    for obj in (article, None):
+        assert those_whom(allow_any, users, obj) == set(users)
+        assert those_whom(is_authenticated, users, obj) == set(users) - {"nobody"}
+        assert those_whom(is_staff, users, obj) == {"staff"}
+        assert those_whom(can_change, users, obj) == changing
     settings.AUTHENTICATION_BACKENDS = [
         "django.contrib.auth.backends.ModelBackend",
         f"{__name__}.OwnObjects",
     ]
-    assert those_whom(can_change, users, article) == {"editor", "superuser", "owner"}
-    assert those_whom(can_change, users, None) == {"editor", "superuser"}
+    assert those_whom(can_change, users, article) == {*changing, "owner"}
+    assert those_whom(can_change, users, None) == changing
 
 
 def test_can_change_of_a_proxy_is_the_proxy_s_own(article):

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from .editors import Newsdesk, at_work
+
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = [
     "--no-sandbox",
@@ -69,13 +71,26 @@ class Watch:
             self.problems.append(message.text)
 
 
+@pytest.fixture(scope="module")
+def caching_browser(browser):
+    """A Chromium that has its back/forward cache, which Playwright's lacks."""
+    chromium = browser.browser_type.launch(
+        executable_path=CHROMIUM,
+        headless=True,
+        args=ARGUMENTS,
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    yield chromium
+    chromium.close()
+
+
 @pytest.fixture
 def window(browser):
     """Open a window with cookies of its own. No page in it may go wrong."""
     opened = []
 
-    def open_window(**options):
-        context = browser.new_context(**options)
+    def open_window(by=browser, **options):
+        context = by.new_context(**options)
         context.set_default_timeout(10_000)
         context.watch = Watch(context)
         opened.append(context)
@@ -87,3 +102,40 @@ def window(browser):
             page.evaluate("1")  # what was reported before this has arrived
         context.close()
     assert [problem for context in opened for problem in context.watch.problems] == []
+
+
+# The admin's pages
+
+
+@pytest.fixture(scope="module")
+def newsdesks(tmp_path_factory):
+    """Sites with stories: one for each set of settings, begun when a test wants it."""
+    sites = {}
+
+    def newsdesk(**settings):
+        name = repr(settings)
+        if name not in sites:
+            sites[name] = Newsdesk(tmp_path_factory.mktemp("newsdesk"), **settings)
+            sites[name].launch().wait()
+        return sites[name]
+
+    yield newsdesk
+    for site in sites.values():
+        site.stop()
+    for site in sites.values():
+        assert "Traceback" not in site.output()
+
+
+@pytest.fixture
+def newsdesk(newsdesks):
+    return newsdesks()
+
+
+@pytest.fixture
+def enter(newsdesk, window):
+    """Let somebody in: a window of their own, in which they are signed in."""
+
+    def entered(username, **options):
+        return at_work(window, newsdesk, username, **options)
+
+    return entered

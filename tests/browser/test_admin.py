@@ -4,16 +4,11 @@ Each by people with a window of their own, and by what the database holds of it.
 """
 
 import time
-from functools import partial
 
 import pytest
 
-from .conftest import ARGUMENTS, CHROMIUM, Watch
 from .editors import (
-    Newsdesk,
-    another_tab,
     asked,
-    at_work,
     can_save,
     change,
     edit,
@@ -38,43 +33,13 @@ window.addEventListener("pageshow", ({ persisted }) => (window.persisted = persi
 """
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    site = Newsdesk(tmp_path_factory.mktemp("newsdesk")).launch()
-    try:
-        yield site.wait()
-    finally:
-        site.stop()
-    assert "Traceback" not in site.output()
-
-
 @pytest.fixture
-def site(running):
-    return running
-
-
-@pytest.fixture
-def sign_in(site, window):
-    """Open a window in which somebody is signed in."""
-
-    return partial(at_work, window, site)
-
-
-@pytest.fixture(scope="module")
-def caching(browser):
-    """A Chromium that has its back/forward cache, which Playwright's lacks."""
-    chromium = browser.browser_type.launch(
-        executable_path=CHROMIUM,
-        headless=True,
-        args=ARGUMENTS,
-        ignore_default_args=["--disable-back-forward-cache"],
-    )
-    yield chromium
-    chromium.close()
+def site(newsdesk):
+    return newsdesk
 
 
 @pytest.fixture(params=["loaded anew", "from the cache"])
-def returning(request, site):
+def returning(request, enter):
     """The page of Alice, whose browser comes back to pages in this way.
 
     Chromium keeps no page in its cache whose answer says ``no-store``, as Django's admin
@@ -82,20 +47,14 @@ def returning(request, site):
     that a project serves without the header.
     """
     from_cache = request.param == "from the cache"
-    chromium = request.getfixturevalue("caching" if from_cache else "browser")
-    context = chromium.new_context(base_url=site.url)
-    context.set_default_timeout(10_000)
-    context.watch = Watch(context)
-    page = at_work(lambda **options: context, site, "alice")
-    context.add_init_script(PERSISTED)
+    name = "caching_browser" if from_cache else "browser"
+    page = enter("alice", by=request.getfixturevalue(name))
+    page.context.add_init_script(PERSISTED)
     if from_cache:
-        context.route("**/change/", serve_to_keep)
-        context.watch.expected.append("unload is not allowed")
+        page.context.route("**/change/", serve_to_keep)
+        page.context.watch.expected.append("unload is not allowed")
     page.from_cache = from_cache
-    yield page
-    page.evaluate("1")  # what was reported before this has arrived
-    context.close()
-    assert context.watch.problems == []
+    return page
 
 
 def serve_to_keep(route):
@@ -180,9 +139,9 @@ def is_only_to_read(page):
 # 1. The second user
 
 
-def test_the_second_user_reads_until_it_is_free_and_then_edits(site, sign_in):
+def test_the_second_user_reads_until_it_is_free_and_then_edits(site, enter):
     key = site.story("One")
-    alice, bob = edit(sign_in("alice"), key), sign_in("bob")
+    alice, bob = edit(enter("alice"), key), enter("bob")
     assert bob.goto(change(key)).status == 200
     until_state(bob, "taken")
     assert is_only_to_read(bob)
@@ -212,34 +171,13 @@ def test_the_second_user_reads_until_it_is_free_and_then_edits(site, sign_in):
     assert site.holder(key) is None
 
 
-def test_another_session_of_the_same_user_offers_to_edit_there(site, sign_in):
-    key = site.story()
-    here, there = edit(sign_in("alice"), key), sign_in("alice")
-    there.goto(change(key))
-    until_state(there, "mine")
-    assert is_only_to_read(there)
-    before = token(site, key)
-    way_on(there, "Edit here instead").click()
-    until_held(there)
-    assert site.holder(key) == "alice"
-    assert token(site, key) != before
-    type_in(here, "headline", "From the other screen")
-    wake(here)
-    until_state(here, "mine")
-    assert not can_save(here)
-    assert read(here, "headline") == "From the other screen"
-    type_in(there, "headline", "From this screen")
-    save(there)
-    assert site.saved(key)[0] == "From this screen"
-
-
 # 2. and 3. Reloads
 
 
 @pytest.mark.parametrize("late", [0, 1, 3])
-def test_ten_reloads_keep_the_lock_however_late_the_release_comes(site, sign_in, late):
+def test_ten_reloads_keep_the_lock_however_late_the_release_comes(site, enter, late):
     key = site.story()
-    alice = edit(sign_in("alice"), key)
+    alice = edit(enter("alice"), key)
     before = token(site, key)
     with site.rule(path=locks_of(key), leave=True, postpone=late):
         with rival(site, "bob", key, "api") as bob:
@@ -268,9 +206,9 @@ def all_done(requests):
 
 
 @pytest.mark.parametrize("by", ["page", "api"])
-def test_who_polls_during_a_reload_gets_nothing(site, sign_in, by):
+def test_who_polls_during_a_reload_gets_nothing(site, enter, by):
     key = site.story()
-    alice = edit(sign_in("alice"), key)
+    alice = edit(enter("alice"), key)
     slow = [{"delay": 0.5}, {"late": 0.5}, {}]
     with rival(site, "bob", key, by) as bob:
         for how in slow:
@@ -287,33 +225,23 @@ def test_who_polls_during_a_reload_gets_nothing(site, sign_in, by):
 # 4. Leaving
 
 
-def check_it_becomes_free(site, key, leave):
-    """Leave, while somebody else is waiting."""
+@pytest.mark.parametrize("how", ["closing the tab", "going elsewhere"])
+def test_leaving_frees_the_object(site, enter, how):
+    key = site.story()
+    alice = edit(enter("alice"), key)
     with rival(site, "bob", key, "api") as bob:
         before = time.time()
-        leave()
+        alice.close() if how == "closing the tab" else leave(alice)
         after = time.time()
         until(lambda: bob.got, GRACE + 3)
     assert before + GRACE - 0.1 < bob.got < after + GRACE + 1
     assert site.holder(key) == "bob"
+    assert how == "closing the tab" or alice.url.endswith(LIST)
 
 
-def test_closing_the_tab_frees_the_object(site, sign_in):
+def test_logging_out_frees_the_object(site, enter):
     key = site.story()
-    alice = edit(sign_in("alice"), key)
-    check_it_becomes_free(site, key, alice.close)
-
-
-def test_going_elsewhere_frees_the_object(site, sign_in):
-    key = site.story()
-    alice = edit(sign_in("alice"), key)
-    check_it_becomes_free(site, key, lambda: leave(alice))
-    assert alice.url.endswith(LIST)
-
-
-def test_logging_out_frees_the_object(site, sign_in):
-    key = site.story()
-    alice, bob = edit(sign_in("alice"), key), sign_in("bob")
+    alice, bob = edit(enter("alice"), key), enter("bob")
     log_out(alice)
     assert site.lock(key, "story") is None
     edit(bob, key)
@@ -332,9 +260,9 @@ def log_out(page):
 # 5. Unsaved changes
 
 
-def test_staying_when_asked_keeps_the_lock_and_a_working_page(site, sign_in):
+def test_staying_when_asked_keeps_the_lock_and_a_working_page(site, enter):
     key = site.story()
-    alice = edit(sign_in("alice"), key)
+    alice = edit(enter("alice"), key)
     before = token(site, key)
     dialogs = keep_dialogs(alice, accept=False)
     type_in(alice, "body", "Not to be lost.")
@@ -358,9 +286,9 @@ def test_staying_when_asked_keeps_the_lock_and_a_working_page(site, sign_in):
     assert site.holder(key) is None
 
 
-def test_nobody_is_asked_where_nothing_was_changed(site, sign_in):
+def test_nobody_is_asked_where_nothing_was_changed(site, enter):
     key = site.story()
-    alice = edit(sign_in("alice"), key)
+    alice = edit(enter("alice"), key)
     dialogs = keep_dialogs(alice, accept=False)
     alice.locator("#id_headline").click()
     alice.keyboard.press("End")
@@ -377,9 +305,9 @@ def test_nobody_is_asked_where_nothing_was_changed(site, sign_in):
 # 6. A validation error
 
 
-def test_a_form_with_errors_keeps_text_and_lock_until_it_is_saved(site, sign_in):
+def test_a_form_with_errors_keeps_text_and_lock_until_it_is_saved(site, enter):
     key = site.story()
-    alice, bob = edit(sign_in("alice"), key), sign_in("bob")
+    alice, bob = edit(enter("alice"), key), enter("bob")
     before = token(site, key)
     dialogs = keep_dialogs(alice, accept=True)
     type_in(alice, "body", "Written by Alice.")
@@ -402,9 +330,9 @@ def test_a_form_with_errors_keeps_text_and_lock_until_it_is_saved(site, sign_in)
     assert dialogs == []
 
 
-def test_leaving_a_form_with_errors_asks_first(site, sign_in):
+def test_leaving_a_form_with_errors_asks_first(site, enter):
     key = site.story()
-    alice = edit(sign_in("alice"), key)
+    alice = edit(enter("alice"), key)
     type_in(alice, "headline", " ")
     save_and_wait_for(alice, 200)
     until_held(alice)
@@ -440,22 +368,9 @@ def rows(site, key):
     ]
 
 
-def test_saving_writes_rows_and_keywords_and_gives_the_lock_up(site, sign_in):
+def test_saving_writes_rows_and_keywords_and_to_continue_keeps_the_lock(site, enter):
     key = site.story()
-    alice = edit(sign_in("alice"), key)
-    dialogs = keep_dialogs(alice, accept=True)
-    keyword = fill_in_more(site, alice)
-    type_in(alice, "headline", "Two")
-    save(alice)
-    assert site.saved(key)[0] == "Two"
-    assert rows(site, key) == [[keyword], ["A row"]]
-    assert site.lock(key, "story") is None
-    assert dialogs == []
-
-
-def test_saving_to_continue_keeps_the_lock_and_the_page(site, sign_in):
-    key = site.story()
-    alice, bob = edit(sign_in("alice"), key), sign_in("bob")
+    alice, bob = edit(enter("alice"), key), enter("bob")
     dialogs = keep_dialogs(alice, accept=True)
     keyword = fill_in_more(site, alice)
     before = [token(site, key)]
@@ -497,11 +412,18 @@ def go_elsewhere(site, page, key):
     assert left(site, key) <= GRACE
 
 
-def come_back(page, key):
-    page.evaluate("history.back()")
+def come_back(page, key, by="back"):
+    page.evaluate(f"history.{by}()")
     until(lambda: page.url.endswith(change(key)), page=page)
     until(lambda: page.evaluate("window.persisted") is page.from_cache, page=page)
     assert bool(page.evaluate("window.here")) is page.from_cache
+
+
+def save_by(page, key, headline="Written by Bob"):
+    """Let somebody edit the story from beginning to end."""
+    edit(page, key)
+    type_in(page, "headline", headline)
+    save(page)
 
 
 def test_back_to_what_is_free_holds_it_again(site, returning):
@@ -532,9 +454,7 @@ def test_forward_to_it_holds_it_again(site, returning):
     alice.evaluate("history.back()")
     until(lambda: alice.url.endswith("/elsewhere/"), page=alice)
     until(lambda: all_done(asked(site, key, leave=True)))
-    alice.evaluate("history.forward()")
-    until(lambda: alice.url.endswith(change(key)), page=alice)
-    until(lambda: alice.evaluate("window.persisted") is alice.from_cache, page=alice)
+    come_back(alice, key, "forward")
     until(lambda: left(site, key) > 3000)
     until_held(alice)
     type_in(alice, "headline", "Two")
@@ -542,9 +462,9 @@ def test_forward_to_it_holds_it_again(site, returning):
     assert site.saved(key)[0] == "Two"
 
 
-def test_back_to_what_another_has_taken_says_so(site, returning, sign_in):
+def test_back_to_what_another_has_taken_says_so(site, returning, enter):
     key = site.story()
-    alice, bob = edit(returning, key), sign_in("bob")
+    alice, bob = edit(returning, key), enter("bob")
     type_in(alice, "headline", "Begun by Alice")
     go_elsewhere(site, alice, key)
     site.let_expire(key)
@@ -566,17 +486,13 @@ def test_back_to_what_another_has_taken_says_so(site, returning, sign_in):
     assert site.saved(key)[0] == "Written by Bob"
 
 
-def test_back_to_what_another_has_changed_saves_nothing_over_it(
-    site, returning, sign_in
-):
+def test_back_to_what_another_has_changed_saves_nothing_over_it(site, returning, enter):
     key = site.story()
-    alice, bob = edit(returning, key), sign_in("bob")
+    alice, bob = edit(returning, key), enter("bob")
     type_in(alice, "headline", "Begun by Alice")
     go_elsewhere(site, alice, key)
     site.let_expire(key)
-    edit(bob, key)
-    type_in(bob, "headline", "Written by Bob")
-    save(bob)
+    save_by(bob, key)
     come_back(alice, key)
     # The browser has filled in again what was typed over the text from before Bob's.
     until_state(alice, "ended", "freed")
@@ -597,15 +513,13 @@ def test_back_to_what_another_has_changed_saves_nothing_over_it(
 
 
 def test_back_without_a_text_of_ones_own_shows_what_another_has_saved(
-    site, returning, sign_in
+    site, returning, enter
 ):
     key = site.story()
-    alice, bob = edit(returning, key), sign_in("bob")
+    alice, bob = edit(returning, key), enter("bob")
     go_elsewhere(site, alice, key)
     site.let_expire(key)
-    edit(bob, key)
-    type_in(bob, "headline", "Written by Bob")
-    save(bob)
+    save_by(bob, key)
     come_back(alice, key)
     if alice.from_cache:
         # As it was: what is there to read is old.
@@ -625,14 +539,14 @@ def test_back_without_a_text_of_ones_own_shows_what_another_has_saved(
 
 
 @pytest.fixture
-def sign_in_plain(sign_in):
+def enter_plain(enter):
     """Open a window in which somebody is signed in, and no script runs."""
-    return lambda username: sign_in(username, java_script_enabled=False)
+    return lambda username: enter(username, java_script_enabled=False)
 
 
-def test_without_scripts_one_edits_and_the_other_reads(site, sign_in_plain):
+def test_without_scripts_one_edits_and_the_other_reads(site, enter_plain):
     key = site.story()
-    alice, bob = sign_in_plain("alice"), sign_in_plain("bob")
+    alice, bob = enter_plain("alice"), enter_plain("bob")
     alice.goto(change(key))
     assert site.holder(key) == "alice"
     bob.goto(change(key))
@@ -650,9 +564,9 @@ def test_without_scripts_one_edits_and_the_other_reads(site, sign_in_plain):
     assert site.holder(key) == "bob"
 
 
-def test_without_scripts_a_refused_form_gives_the_text_back(site, sign_in_plain):
+def test_without_scripts_a_refused_form_gives_the_text_back(site, enter_plain):
     key = site.story()
-    alice, bob = sign_in_plain("alice"), sign_in_plain("bob")
+    alice, bob = enter_plain("alice"), enter_plain("bob")
     alice.goto(change(key))
     alice.locator("#id_headline").fill("Alice's")
     alice.locator("#id_comment_set-0-text").fill("A row of Alice's")
@@ -680,9 +594,9 @@ def test_without_scripts_a_refused_form_gives_the_text_back(site, sign_in_plain)
     assert site.lock(key, "story") is None
 
 
-def test_without_scripts_a_chief_takes_over(site, sign_in_plain):
+def test_without_scripts_a_chief_takes_over(site, enter_plain):
     key = site.story()
-    alice, carol = sign_in_plain("alice"), sign_in_plain("carol")
+    alice, carol = enter_plain("alice"), enter_plain("carol")
     alice.goto(change(key))
     alice.locator("#id_headline").fill("Alice's")
     carol.goto(change(key))
@@ -710,72 +624,3 @@ def test_without_scripts_a_chief_takes_over(site, sign_in_plain):
     carol.locator("#id_headline").fill("Carol's")
     save(carol)
     assert site.saved(key)[0] == "Carol's"
-
-
-# What was said of the package up to 0.2.5
-
-
-def test_a_second_tab_does_not_lock_its_owner_out(site, sign_in):
-    key = site.story()
-    first = edit(sign_in("alice"), key)
-    second = another_tab(first, key)
-    tokens = {read_token(page) for page in (first, second)}
-    assert tokens == {token(site, key)}
-    assert is_held(first)
-    type_in(second, "headline", "From the second tab")
-    save(second)
-    assert site.saved(key)[0] == "From the second tab"
-
-
-def test_a_reload_does_not_lock_the_page(site, sign_in):
-    key = site.story()
-    alice = edit(sign_in("alice"), key)
-    before = token(site, key)
-    alice.reload()
-    until_held(alice)
-    until(lambda: all_done(asked(site, key, leave=True)))
-    assert read_token(alice) == token(site, key) == before
-    assert left(site, key) > 3000
-    type_in(alice, "headline", "After a reload")
-    save(alice)
-    assert site.saved(key)[0] == "After a reload"
-
-
-@pytest.mark.parametrize("how", ["closed", "left"])
-def test_the_lock_is_released_when_the_page_is_left(site, sign_in, how):
-    key = site.story()
-    alice = edit(sign_in("alice"), key)
-    assert left(site, key) > 3000
-    alice.close() if how == "closed" else alice.goto("/elsewhere/")
-    until(lambda: left(site, key) <= GRACE, 1)
-
-
-def test_the_lock_is_released_on_logout(site, sign_in):
-    key = site.story()
-    alice = edit(sign_in("alice"), key)
-    elsewhere = alice.context.new_page()
-    elsewhere.goto(LIST)
-    log_out(elsewhere)
-    assert site.lock(key, "story") is None
-
-
-def test_the_lock_is_renewed_while_the_page_is_open(site, sign_in):
-    key = site.story()
-    alice = edit(sign_in("alice", frozen=True), key)
-    before = token(site, key)
-    for _ in range(3):
-        site.let_live(key, 8)
-        alice.clock.fast_forward(46_000)
-        until(lambda: left(site, key) > 3000)
-    assert token(site, key) == before
-    assert is_held(alice)
-
-
-def test_the_holder_is_named(site, sign_in):
-    key = site.story()
-    edit(sign_in("alice"), key)
-    for username in ("bob", "carol"):
-        page = sign_in(username)
-        page.goto(change(key))
-        assert "Alice Moreau" in said(page)
-    assert site.holder(key) == "alice"

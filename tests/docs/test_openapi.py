@@ -283,8 +283,12 @@ class Api:
     def at_lock(self, obj=None, **options):
         return self.send(address(obj or self.article), **options)
 
-    def at_token(self, token="0" * 32, obj=None, **options):
-        return self.send(address(obj or self.article, token), **options)
+    def at_token(self, token="0" * 32, obj=None, do="renew", **options):
+        url = address(obj or self.article, token) + self.query_of(TOKEN, do)
+        return self.send(url, **options)
+
+    def query_of(self, path, do="renew"):
+        return f"?do={do}" if (path, self.method) == (TOKEN, "post") else ""
 
     def at_states(self, *keys, **options):
         return self.send(states_of(Article, *keys), **options)
@@ -315,7 +319,7 @@ def case(path, methods, status, code=None):
     return add
 
 
-WITH_TOKEN = "get patch delete"
+WITH_TOKEN = "get patch delete post"
 
 
 def failing(request, model, obj):
@@ -350,7 +354,7 @@ for path, methods in ((STATES, "get"), (LOCK, "get post"), (TOKEN, WITH_TOKEN)):
         return api.anywhere(path)
 
 
-for path, methods in ((LOCK, "post"), (TOKEN, "patch delete")):
+for path, methods in ((LOCK, "post"), (TOKEN, "patch delete post")):
 
     @case(path, methods, 403, "csrf_failed")
     def forged(api, path=path):
@@ -366,10 +370,11 @@ for path, methods in ((LOCK, "post"), (TOKEN, "patch delete")):
         return answer
 
 
-for path, methods in ((LOCK, "post"), (TOKEN, "patch")):
+for path, methods in ((LOCK, "post"), (TOKEN, "patch post")):
 
     def send_body(api, path, body, content_type="application/json"):
         url = address(api.article, api.lock() if path == TOKEN else None)
+        url += api.query_of(path)
         return api.send_raw(url, body, content_type)
 
     @case(path, methods, 400, "invalid_json")
@@ -510,12 +515,12 @@ def locked_by_who_knows(api):
     return api.at_lock()
 
 
-@case(TOKEN, "get patch", 200)
+@case(TOKEN, "get patch post", 200)
 def held(api):
     return api.at_token(api.lock())
 
 
-@case(TOKEN, "get patch", 200)
+@case(TOKEN, "get patch post", 200)
 def expired(api):
     token = api.lock()
     expire(api.article)
@@ -545,14 +550,14 @@ def no_such_object_to_hold(api):
     return api.at_token(obj=api.nobody)
 
 
-@case(TOKEN, "patch", 200)
+@case(TOKEN, "patch post", 200)
 def cut_short(api):
     token = api.lock()
     tag = api.client.get(address(api.article, token))["ETag"]
     return api.at_token(token, body={"timeout": 10}, If_Match=tag)
 
 
-@case(TOKEN, "patch", 412, "renewed_since")
+@case(TOKEN, "patch post", 412, "renewed_since")
 def renewed_since(api):
     token = api.lock()
     tag = api.client.get(address(api.article, token))["ETag"]
@@ -560,21 +565,26 @@ def renewed_since(api):
     return api.at_token(token, body={"timeout": 10}, If_Match=tag)
 
 
-@case(TOKEN, "patch", 200)
+@case(TOKEN, "patch post", 200)
 def cut_short_by_a_date(api):
     latest = http_date(time.time() + 3)
     return api.at_token(api.lock(), body={"timeout": 10}, If_Unmodified_Since=latest)
 
 
-@case(TOKEN, "patch", 412, "renewed_since")
+@case(TOKEN, "patch post", 412, "renewed_since")
 def renewed_since_a_date(api):
     long_ago = http_date(0)
     return api.at_token(api.lock(), body={"timeout": 10}, If_Unmodified_Since=long_ago)
 
 
-@case(TOKEN, "delete", 204)
+@case(TOKEN, "delete post", 204)
 def released(api):
-    return api.at_token(api.lock())
+    return api.at_token(api.lock(), do="release")
+
+
+@case(TOKEN, "post", 400, "invalid_do")
+def neither_renewed_nor_released(api):
+    return api.at_token(api.lock(), do="DELETE")
 
 
 @pytest.fixture

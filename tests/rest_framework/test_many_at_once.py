@@ -10,11 +10,7 @@ from rest_framework.test import APIClient
 from lock_tokens.models import LockToken
 from tests.models import Article, Desk
 from tests.support.drf_racing import acquire, call, title_of
-from tests.support.helpers import (
-    expire,
-    lock_row,
-    race,
-)
+from tests.support.helpers import expire, lock_row, race
 
 pytestmark = [
     pytest.mark.urls("tests.support.drf_racing"),
@@ -30,15 +26,30 @@ COUNTING = ["counting", "counting-alone", "counting-at-object", "hand-made"]
 
 
 @pytest.mark.parametrize("view", COUNTING)
-def test_of_many_writes_without_a_token_none_is_lost(atomic_requests, view):
+@pytest.mark.parametrize(
+    ("with_token", "has_expired"),
+    [(0, False), (RACERS, False), (RACERS, True), (RACERS // 2, True)],
+    ids=["no token", "one token", "one expired token", "an expired token and none"],
+)
+def test_of_many_writes_none_is_lost(atomic_requests, view, with_token, has_expired):
     article = Article.objects.create(title="0")
     url = f"/{view}/{article.pk}/"
-    answers = race(*[lambda: call("patch", url, {"title": "0"})] * RACERS)
+    token = acquire(article) if with_token else None
+    if has_expired:
+        expire(article)
+    answers = race(
+        *[lambda: call("patch", url, {"title": "0"}, token)] * with_token,
+        *[lambda: call("patch", url, {"title": "0"})] * (RACERS - with_token),
+    )
     statuses = [answer.status_code for answer in answers]
     assert set(statuses) <= REFUSALS | {200}
     assert title_of(article) == str(statuses.count(200))
-    assert statuses.count(200) >= 1
-    assert not lock_row(article).exists()
+    if with_token == RACERS:
+        assert statuses == [200] * RACERS
+        assert article.check_lock(token)
+    if not with_token:
+        assert statuses.count(200) >= 1
+        assert not lock_row(article).exists()
 
 
 @pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one isolation level")
@@ -62,35 +73,6 @@ def test_of_many_writes_under_repeatable_read_none_is_lost(
     assert set(statuses) <= REFUSALS | {200} | undone
     assert title_of(article) == str(statuses.count(200))
     assert statuses.count(200) >= 1
-
-
-@pytest.mark.parametrize("view", COUNTING)
-@pytest.mark.parametrize("has_expired", [False, True])
-def test_of_many_writes_with_one_token_none_is_lost(atomic_requests, view, has_expired):
-    article = Article.objects.create(title="0")
-    token = acquire(article)
-    if has_expired:
-        expire(article)
-    url = f"/{view}/{article.pk}/"
-    answers = race(*[lambda: call("patch", url, {"title": "0"}, token)] * RACERS)
-    assert [answer.status_code for answer in answers] == [200] * RACERS
-    assert title_of(article) == str(RACERS)
-    assert article.check_lock(token)
-
-
-@pytest.mark.parametrize("view", COUNTING)
-def test_of_many_with_a_token_and_without_none_is_lost(atomic_requests, view):
-    article = Article.objects.create(title="0")
-    token = acquire(article)
-    expire(article)
-    url = f"/{view}/{article.pk}/"
-    answers = race(
-        *[lambda: call("patch", url, {"title": "0"}, token)] * 8,
-        *[lambda: call("patch", url, {"title": "0"})] * 8,
-    )
-    statuses = [answer.status_code for answer in answers]
-    assert set(statuses) <= REFUSALS | {200}
-    assert title_of(article) == str(statuses.count(200))
 
 
 @pytest.mark.parametrize("view", ["mixed", "mixed-at-object", "alone", "strict"])
@@ -170,24 +152,14 @@ def test_writes_of_different_fields_at_once_lose_nothing(with_lock):
 
 
 @pytest.mark.parametrize("view", ["mixed", "alone"])
-def test_of_many_deletions_one_deletes(article, view):
+@pytest.mark.parametrize("with_token", [0, RACERS // 2])
+def test_of_many_deletions_one_deletes(article, view, with_token):
     url = f"/{view}/{article.pk}/"
-    token = acquire(article)
+    token = acquire(article) if with_token else None
     answers = race(
-        *[lambda: call("delete", url, None, token)] * 8,
-        *[lambda: call("delete", url)] * 8,
+        *[lambda: call("delete", url, None, token)] * with_token,
+        *[lambda: call("delete", url)] * (RACERS - with_token),
     )
-    statuses = [answer.status_code for answer in answers]
-    assert statuses.count(204) == 1
-    assert set(statuses) <= REFUSALS | {204, 404}
-    assert not Article.objects.exists()
-    assert not LockToken.objects.exists()
-
-
-@pytest.mark.parametrize("view", ["mixed", "alone"])
-def test_of_many_deletions_without_a_token_one_deletes(article, view):
-    url = f"/{view}/{article.pk}/"
-    answers = race(*[lambda: call("delete", url)] * RACERS)
     statuses = [answer.status_code for answer in answers]
     assert statuses.count(204) == 1
     assert set(statuses) <= REFUSALS | {204, 404}

@@ -11,13 +11,8 @@ from lock_tokens.models import LockToken
 from tests.models import Article, Desk
 from tests.settings import DATABASE
 from tests.support.drf_racing import Stop, acquire, call, edit, stalled, title_of
-from tests.support.helpers import (
-    InThread,
-    expire,
-    lock_row,
-    race,
-    wait_until_blocked_or_done,
-)
+from tests.support.drf_writes import assert_refused
+from tests.support.helpers import InThread, expire, lock_row, wait_until_blocked_or_done
 
 pytestmark = [
     pytest.mark.urls("tests.support.drf_racing"),
@@ -52,9 +47,7 @@ def stop_at(monkeypatch):
 
     monkeypatch.setattr(LockTokenManager, "fence", late_fence)
     monkeypatch.setattr(
-        LockTokenManager,
-        "get_or_acquire",
-        late(LockTokenManager.get_or_acquire),
+        LockTokenManager, "get_or_acquire", late(LockTokenManager.get_or_acquire)
     )
     yield stop_at
     for stop in stops:
@@ -64,61 +57,12 @@ def stop_at(monkeypatch):
 # A write that arrives too late
 
 
-@pytest.mark.parametrize(
-    ("view", "method"),
-    [
-        ("mixed", "patch"),
-        ("mixed", "put"),
-        ("mixed", "delete"),
-        ("mixed-at-object", "patch"),
-        ("alone", "patch"),
-        ("alone", "delete"),
-        ("hand-made", "patch"),
-    ],
-)
-@pytest.mark.parametrize("other_is", ["done", "editing", "taking over"])
-def test_a_write_that_arrives_after_its_lock_was_taken_changes_nothing(
-    article, view, method, other_is
-):
-    stalled = acquire(article)
-
-    def another():
-        if other_is == "taking over":
-            token = LockToken.objects.take_over(article).token_str
-            url = f"/mixed/{article.pk}/"
-            return call("patch", url, {"title": "Fresh"}, token).status_code
-        expire(article)
-        if other_is == "done":
-            return edit(article, "Fresh")
-        url = f"/mixed/{article.pk}/"
-        answer = call("patch", url, {"title": "Fresh"}, acquire(article))
-        return answer.status_code
-
-    assert race(another) in ([None], [200])
-    row = lock_row(article).values().first()
-    url = f"/{view}/{article.pk}/"
-    (answer,) = race(lambda: call(method, url, {"title": "Stale"}, stalled))
-    assert answer.status_code == 412
-    code = "not_locked" if other_is == "done" else "wrong_token"
-    assert answer.json()["error"] == code
-    assert title_of(article) == "Fresh"
-    assert lock_row(article).values().first() == row
-
-
+AT_OBJECT = ("object", "object permission", "fence")
 BEFORE_THE_FENCE = [
-    ("mixed", "permission"),
-    ("mixed", "initial"),
-    ("mixed", "fence"),
-    ("mixed-at-object", "before object"),
-    ("mixed-at-object", "object"),
-    ("mixed-at-object", "object permission"),
-    ("mixed-at-object", "fence"),
-    ("alone", "permission"),
-    ("alone", "initial"),
-    ("alone", "fence"),
-    ("alone-at-object", "object"),
-    ("alone-at-object", "object permission"),
-    ("alone-at-object", "fence"),
+    *(("mixed", stage) for stage in ("permission", "initial", "fence")),
+    *(("mixed-at-object", stage) for stage in ("before object", *AT_OBJECT)),
+    *(("alone", stage) for stage in ("permission", "initial", "fence")),
+    *(("alone-at-object", stage) for stage in AT_OBJECT),
     ("hand-made", "object"),
 ]
 OUTSIDE_TRANSACTIONS = [False, True]
@@ -153,10 +97,7 @@ def test_a_write_that_stalls_before_its_fence_changes_nothing(
         other = acquire(article)
         body = {"title": "Fresh"}
         assert call("patch", f"/mixed/{article.pk}/", body, other).status_code == 200
-    answer = go_on()
-    assert answer.status_code == 412
-    code = "not_locked" if other_is == "done" else "wrong_token"
-    assert answer.json()["error"] == code
+    assert_refused(go_on(), 412, "not_locked" if other_is == "done" else "wrong_token")
     assert title_of(article) == "Fresh"
     assert lock_row(article).exists() == (other_is == "editing")
 
@@ -170,8 +111,7 @@ def test_a_write_without_a_token_that_stalls_is_refused_under_a_lock(
     token = LockToken.objects.take_over(article).token_str
     body = {"title": "Fresh"}
     assert call("patch", f"/mixed/{article.pk}/", body, token).status_code == 200
-    answer = go_on()
-    assert (answer.status_code, answer.json()["error"]) == (423, "locked")
+    assert_refused(go_on(), 423, "locked")
     assert title_of(article) == "Fresh"
     assert article.check_lock(token)
 
@@ -234,6 +174,17 @@ def test_a_stalled_write_to_a_name_that_another_object_has_now_needs_its_lock(
 # A write that has its fence
 
 
+def meanwhile(function):
+    """Run the function in a thread until it waits for the database, or is done."""
+    running = InThread(function)
+    wait_until_blocked_or_done(running)
+    return running
+
+
+def lock_article(article, client=None):
+    return call("post", f"/mixed/{article.pk}/lock/", client=client)
+
+
 WRITING = ["mixed", "mixed-at-object", "alone", "alone-at-object", "hand-made"]
 
 
@@ -247,8 +198,7 @@ def test_whoever_takes_over_waits_for_the_write(article, stop_at, view, has_toke
     def take_over():
         return LockToken.objects.take_over(article).token_str, title_of(article)
 
-    taking = InThread(take_over)
-    wait_until_blocked_or_done(taking)
+    taking = meanwhile(take_over)
     assert taking.is_running()
     assert title_of(article) == "First"
     assert go_on().status_code == 200
@@ -268,11 +218,9 @@ def test_whoever_locks_during_a_write_with_an_expired_token_does_not_get_it(
     expire(article)
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "patch", url, {"title": "Saved"}, token)
-    asking = InThread(lambda: call("post", f"/mixed/{article.pk}/lock/"))
-    wait_until_blocked_or_done(asking)
+    asking = meanwhile(lambda: lock_article(article))
     assert go_on().status_code == 200
-    answer = asking()
-    assert (answer.status_code, answer.json()["error"]) == (403, "locked")
+    assert_refused(asking(), 403, "locked")
     assert title_of(article) == "Saved"
     assert article.check_lock(token)
 
@@ -283,8 +231,7 @@ def test_whoever_locks_during_a_write_without_a_token_gets_it_afterwards(
 ):
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "patch", url, {"title": "Saved"})
-    asking = InThread(lambda: call("post", f"/mixed/{article.pk}/lock/"))
-    wait_until_blocked_or_done(asking)
+    asking = meanwhile(lambda: lock_article(article))
     seen_before = title_of(article)
     assert go_on().status_code == 200
     answer = asking()
@@ -302,8 +249,7 @@ def test_another_write_without_a_token_waits_or_is_refused(
     token = acquire(article) if has_token else None
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "patch", url, {"title": "Saved"}, token)
-    other = InThread(lambda: call("patch", url, {"title": "Another's"}))
-    wait_until_blocked_or_done(other)
+    other = meanwhile(lambda: call("patch", url, {"title": "Another's"}))
     assert title_of(article) == "First"
     assert go_on().status_code == 200
     answer = other()
@@ -321,8 +267,7 @@ def test_a_release_waits_for_a_write_with_the_same_token(article, stop_at, view)
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "patch", url, {"title": "Saved"}, token)
     route = f"/mixed/{article.pk}/lock/"
-    releasing = InThread(lambda: call("delete", route, None, token))
-    wait_until_blocked_or_done(releasing)
+    releasing = meanwhile(lambda: call("delete", route, None, token))
     assert releasing.is_running()
     assert go_on().status_code == 200
     assert releasing().status_code == 204
@@ -335,8 +280,7 @@ def test_whoever_takes_over_waits_for_a_deletion(article, stop_at, view):
     token = acquire(article)
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "delete", url, None, token)
-    taking = InThread(lambda: LockToken.objects.take_over(article))
-    wait_until_blocked_or_done(taking)
+    taking = meanwhile(lambda: LockToken.objects.take_over(article))
     assert taking.is_running()
     assert Article.objects.exists()
     assert go_on().status_code == 204
@@ -354,8 +298,7 @@ def test_who_comes_during_a_deletion_is_refused_or_finds_nothing(
     url = f"/{view}/{article.pk}/"
     go_on = stalled(stop_at("after save"), "delete", url, None, token)
     there = f"/mixed/{article.pk}/lock/" if method == "post" else url
-    other = InThread(lambda: call(method, there, {} if method == "post" else None))
-    wait_until_blocked_or_done(other)
+    other = meanwhile(lambda: call(method, there, {} if method == "post" else None))
     assert go_on().status_code == 204
     answer = other()
     if method != "post":
@@ -372,9 +315,7 @@ def test_a_write_that_is_undone_has_let_nobody_in(article, stop_at, monkeypatch,
     go_on = stalled(stop_at("before save"), "patch", url, {"title": "Saved"}, token)
     # Django's test client raises what fails in anybody's request.
     calm = APIClient(raise_request_exception=False)
-    route = f"/mixed/{article.pk}/lock/"
-    asking = InThread(lambda: call("post", route, client=calm))
-    wait_until_blocked_or_done(asking)
+    asking = meanwhile(lambda: lock_article(article, calm))
 
     def fail(self, *args, **options):
         raise ZeroDivisionError

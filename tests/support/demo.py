@@ -15,12 +15,7 @@ import lock_tokens
 EXAMPLE = Path(__file__).resolve().parents[2] / "example_project"
 SETTINGS = Path(__file__).resolve().parent / "demo_settings"
 # Deprecations are errors there too, as in the tests' own process.
-STRICT = [
-    "-W",
-    "error::DeprecationWarning",
-    "-W",
-    "error::PendingDeprecationWarning",
-]
+STRICT = ["-W", "error::DeprecationWarning", "-W", "error::PendingDeprecationWarning"]
 
 
 def free_port() -> int:

@@ -12,9 +12,7 @@ from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin
 from tests.models import Article, Desk
-from tests.support.helpers import (
-    InThread,
-)
+from tests.support.helpers import InThread
 
 
 class Stop:

@@ -4,9 +4,7 @@ from django.urls import path
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
-from rest_framework.generics import (
-    ListCreateAPIView,
-)
+from rest_framework.generics import ListCreateAPIView
 from rest_framework.routers import SimpleRouter
 
 from tests.models import Article

@@ -1,32 +1,17 @@
 """Views with the mixin or with the permission, made by a test, and what they refuse."""
 
-import pytest
-from rest_framework.generics import (
-    GenericAPIView,
-)
+from rest_framework.generics import GenericAPIView, get_object_or_404
 from rest_framework.response import Response
 from rest_framework.serializers import ModelSerializer
+from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import (
-    HoldsLock,
-    LockableViewSetMixin,
-    LockStateField,
-)
+from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStateField
 from tests.models import Article, Comment, Desk, Feature, Keyword, Story
 from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.helpers import lock_row
 
 VOID = "0" * 32
-BOTH = pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param((True, False), id="mixin"),
-        pytest.param((False, True), id="permission"),
-    ],
-)
-#: With the token of the object's lock, and without one while it is free.
-TOKEN = pytest.mark.parametrize("with_a_lock", [True, False])
 
 
 def serializer_of(model_, *names):
@@ -40,25 +25,16 @@ def serializer_of(model_, *names):
     return Serializer
 
 
-def made(kind, base, **attributes):
-    """Return a view with the mixin, with the permission, or with neither."""
-    has_mixin, has_permission = kind
-    if has_permission:
+def made(kind, base=ModelViewSet, **attributes):
+    """Return a view with the mixin, with the permission, with both, or with neither."""
+    if "permission" in kind:
         own = attributes.get("permission_classes", [])
         attributes["permission_classes"] = [*own, HoldsLock]
     if issubclass(base, GenericAPIView):
         attributes.setdefault("queryset", Article.objects.all())
         attributes.setdefault("serializer_class", ArticleSerializer)
-    return type(
-        "Made", (LockableViewSetMixin, base) if has_mixin else (base,), attributes
-    )
-
-
-class Routes:
-    """A URLconf of a test's own."""
-
-    def __init__(self, urlpatterns):
-        self.urlpatterns = urlpatterns
+    bases = (LockableViewSetMixin, base) if "mixin" in kind else (base,)
+    return type("Made", bases, attributes)
 
 
 def database():
@@ -67,10 +43,29 @@ def database():
     return [list(model.objects.order_by("pk").values()) for model in names]
 
 
+def url_of(obj, route=""):
+    """Return the address that the fixture ``serve`` gives to the object."""
+    return f"/things/{obj.pk}/{route}"
+
+
 def request(client, method, url, body=None):
-    """Return a function that sends the same request, with the headers it is given."""
+    """Return a function that sends the same request, with the headers it is given.
+
+    An object stands for its address.
+    """
+    url = url if isinstance(url, str) else url_of(url)
     body = {"title": "Second"} if body is None else body
     return lambda **headers: getattr(client, method)(url, body, **headers)
+
+
+def locked(obj):
+    """Lock the object, and return the headers that bring its token."""
+    return with_token(LockToken.objects.acquire(obj).token_str)
+
+
+def assert_refused(answer, status, error):
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert "Lock-Expires-At" not in answer
 
 
 def refused_without_its_lock(send, obj):
@@ -81,10 +76,7 @@ def refused_without_its_lock(send, obj):
         ({}, 423, "locked"),
         (with_token(VOID), 412, "wrong_token"),
     ):
-        answer = send(**headers)
-        assert answer.status_code == status
-        assert answer.json()["error"] == error
-        assert "Lock-Expires-At" not in answer
+        assert_refused(send(**headers), status, error)
     assert database() == before
     return token
 
@@ -98,8 +90,7 @@ def needs_the_lock(send, obj):
     assert lock_row(obj).get().token_str == token
     lock_row(obj).delete()
     before = database()
-    answer = send(**with_token(token))
-    assert (answer.status_code, answer.json()["error"]) == (412, "not_locked")
+    assert_refused(send(**with_token(token)), 412, "not_locked")
     assert database() == before
     assert send().status_code == 200
     assert not LockToken.objects.exists()
@@ -113,6 +104,13 @@ def rename(obj, request):
     obj.title = request.data.get("title", "Renamed")
     obj.save()
     return Response({"title": obj.title})
+
+
+def checked(view, pk):
+    """Return an article whose permission the view has checked."""
+    article = get_object_or_404(Article, pk=pk)
+    view.check_object_permissions(view.request, article)
+    return article
 
 
 class Finds:

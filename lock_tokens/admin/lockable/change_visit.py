@@ -57,16 +57,18 @@ from .helpers import (
     TAKE_OVER,
     NeverSaving,
     ReadOnly,
-    context_of,
     copy_with,
     formsets_of,
     has_gone_rows,
     has_inputs,
-    is_plain_save,
+    is_torn,
     with_gone_rows_as_new,
 )
+from .inline_rows import RowsRefused
 from .nothing_saved import DELETED, FORBIDDEN, is_form, nothing_saved
 from .request_locks import request_locks, skipped_message
+from .sent import is_plain_save, other_fields, unknown_names
+from .shown_rows import has_entered
 from .visit import Visit
 
 NO_BUTTONS = {
@@ -107,6 +109,7 @@ class ChangeVisit(Visit):
     def ask_django(self, part: type | None = None, **context: Any) -> HttpResponseBase:
         """Return Django's answer; with ``part``, that of a ModelAdmin that may do less."""
         model_admin = copy_with(part, self.model_admin) if part else self.model_admin
+        self.formsets = []
         extra = self.extra_context
         if context:
             extra = {**(extra or {}), **context}
@@ -205,21 +208,33 @@ class ChangeVisit(Visit):
             except InvalidToken:
                 return self.refuse()
             self.set_page(HELD, token=fenced.token)
-            self.fenced = True
-            response = self.ask_django()
-            self.fenced = False
-            if self.is_gone:
-                return self.say_deleted()
-            # A page that is not ours is a question: some packages ask before they save.
-            status = response.status_code
-            saved = status < 400 and (self.saved or status >= 300)
-            fenced.release = saved
+            with request_locks(request) as row_locks:
+                response = self.save_fenced()
+                if self.is_gone:
+                    return self.say_deleted()
+                # A page that is not ours is a question: some packages ask before they
+                # save.
+                status = response.status_code
+                saved = status < 400 and (self.saved or status >= 300)
+                fenced.release = row_locks.written = saved
             if saved and "_continue" in request.POST:
                 self.lock_anew(fenced)
         if not saved:
             remember(obj, request.session, fenced.token)
         else:
             forget_token(request, lock_key, fenced.token)
+        return response
+
+    def save_fenced(self) -> HttpResponseBase:
+        """Return Django's answer to a save; to one with errors, a page that is whole."""
+        self.fenced = True
+        try:
+            response = self.ask_django()
+        except RowsRefused:
+            response = None
+        self.fenced = False
+        if response is None or (self.shown and is_torn(self.context)):
+            return self.ask_without_saving()
         return response
 
     def lock_anew(self, fenced: FencedLock) -> None:
@@ -249,9 +264,8 @@ class ChangeVisit(Visit):
         response = self.show_sent(**NO_BUTTONS)
         if (
             is_plain_save(request)
-            and self.shown
-            and not opened_by
-            and not (page.differences or page.files or context_of(response)["errors"])
+            and page.is_saved
+            and not (self.context["errors"] or opened_by)
         ):
             # Most often a second click on Save: the first one has saved all this.
             model_admin.message_user(
@@ -327,16 +341,21 @@ class ChangeVisit(Visit):
         response = self.ask_without_saving(**context)
         if self.is_gone:
             return self.say_deleted()
-        if self.shown and has_gone_rows(formsets_of(response)):
-            rows = with_gone_rows_as_new(request.POST, formsets_of(response))
+        while self.shown and has_gone_rows(formsets_of(self.context)):
+            rows = with_gone_rows_as_new(request.POST, formsets_of(self.context))
             request.POST = rows  # type: ignore[assignment]
             response = self.ask_without_saving(**context)
         if self.shown:
-            form = context_of(response)["adminform"].form
+            form, formsets = self.context["adminform"].form, formsets_of(self.context)
             with suppress(ObjectDoesNotExist):  # deleted this very moment
                 reread(self.obj)
+            unknown = unknown_names(request, form, formsets)
             page.files = files_of(request, form)
-            page.differences = differences(self.obj, form, formsets_of(response))
+            page.differences = differences(
+                self.obj, form, [each for each in formsets if has_entered(each)]
+            )
+            page.others = other_fields(request, form, unknown)
+            page.is_saved = not (page.differences or page.files or unknown)
             page.last_change = last_change_of(self.obj)
         return response
 

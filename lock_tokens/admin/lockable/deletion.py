@@ -22,7 +22,7 @@ from lock_tokens.sessions import forget, infos_of_others
 from lock_tokens.web.lock_page import HELD
 from lock_tokens.web.opening import answer_without_lock, look_without_lock
 
-from .request_locks import described, has_request_lock
+from .request_locks import described, has_request_lock, session_of
 from .visit import Visit
 
 
@@ -114,7 +114,9 @@ def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[st
     ]
     for obj, info in zip(
         objects,
-        infos_of_others(objects, request.session, user=request.user),
+        infos_of_others(
+            objects, session_of(request), user=getattr(request, "user", None)
+        ),
         strict=True,
     ):
         if info is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -24,26 +24,27 @@ def last_change_of(obj: models.Model) -> LogEntry | None:
     return entries.select_related("user").order_by("-action_time", "-pk").first()
 
 
-def differences(current: models.Model, form: Any, formsets: Any) -> list[Difference]:
+def differences(
+    current: models.Model, form: Any, changed_formsets: Iterable[Any]
+) -> list[Difference]:
     """Return where a form that was sent differs from what is saved now.
 
-    ``current`` is the object as it is saved; ``form`` and ``formsets`` are bound.
+    ``current`` is the object as it is saved. ``form`` is bound, and so are the formsets
+    in which the user has changed a row.
     """
-    found = [
-        Difference(
-            str(form[name].label),
-            saved_value(current, name, form),
-            form[name].id_for_label,
-        )
-        for name in form.changed_data
-        if not is_same_text(
+    found = []
+    for name in form.changed_data:
+        if name not in form.fields:  # Django allows a form to add names of its own
+            found.append(Difference(name))
+        elif not is_same_text(
             form.get_initial_for_field(form.fields[name], name), form[name]
-        )
-    ]
+        ):
+            saved = saved_value(current, name, form)
+            label, field_id = str(form[name].label), form[name].id_for_label
+            found.append(Difference(label, saved, field_id))
     return found + [
-        Difference(str(formset.model._meta.verbose_name_plural), "")
-        for formset in formsets
-        if formset.has_changed()
+        Difference(str(formset.model._meta.verbose_name_plural), is_rows=True)
+        for formset in changed_formsets
     ]
 
 

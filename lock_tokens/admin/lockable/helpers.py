@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from copy import copy
 from functools import cache
 from typing import Any, TypeVar
 
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import flatten_fieldsets
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
-from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.web.lock_page import LockPage
 
 A = TypeVar("A", bound="ModelAdmin[Any]")
@@ -55,7 +57,7 @@ class NeverSaving:
 
     def get_form(self, *args: Any, **kwargs: Any) -> type:
         form: Any = super().get_form(*args, **kwargs)  # type: ignore[misc]
-        asked = type(form)(form.__name__, (form,), {"is_valid": is_never_valid})
+        asked = type(form)(form.__name__, (NeverValid, form), {})
         asked.base_fields = form.base_fields  # as get_form() may have changed them
         return asked  # type: ignore[no-any-return]
 
@@ -63,9 +65,20 @@ class NeverSaving:
         return {}  # the buttons of a refused form are not actions
 
 
-def is_never_valid(form: Any) -> bool:
-    """Find the errors, for the page to show, and let nothing be saved."""
-    return form.errors is None
+class NeverValid:
+    """The part of a form that finds the errors, for the page to show, and saves nothing.
+
+    Validation changes a copy of the object. The project's hooks, which decide what the
+    page shows, are asked after that, and must see the object as it is saved.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "instance" in kwargs:
+            kwargs["instance"] = copy(kwargs["instance"])
+        super().__init__(*args, **kwargs)
+
+    def is_valid(self: Any) -> bool:
+        return self.errors is None
 
 
 def has_inputs(model_admin: Any, request: HttpRequest, obj: Any) -> bool:
@@ -100,10 +113,40 @@ def context_of(response: HttpResponseBase) -> dict[str, Any]:
     return context if isinstance(context, dict) else {}
 
 
-def formsets_of(response: Any) -> list[Any]:
-    """Return the formsets of the inlines of a page that is not rendered yet."""
-    inlines = context_of(response).get("inline_admin_formsets", [])
-    return [inline.formset for inline in inlines]
+def formsets_of(context: dict[str, Any]) -> list[Any]:
+    """Return the formsets of a change page, with the nested ones."""
+    return with_nested(inline.formset for inline in context["inline_admin_formsets"])
+
+
+def with_nested(formsets: Iterable[Any]) -> list[Any]:
+    """Return the formsets, and those of the rows within their rows.
+
+    The packages for nested inlines keep them in ``nested_formsets`` of a row's form.
+    """
+    found = []
+    for formset in formsets:
+        found.append(formset)
+        for form in formset.forms:
+            found += with_nested(getattr(form, "nested_formsets", None) or ())
+    return found
+
+
+def is_torn(context: dict[str, Any]) -> bool:
+    """Say whether a change page shows fields twice or not at all.
+
+    Django asks the project's hooks for the fields before a form is validated, and for the
+    read-only ones after that, when validation has changed the object.
+    """
+    form = context["adminform"]
+    parts = [(form, form.form.fields)] + [
+        (inline, inline.formset.form.base_fields)
+        for inline in context["inline_admin_formsets"]
+    ]
+    return any(
+        (name in fields) == (name in part.readonly_fields)
+        for part, fields in parts
+        for name in flatten_fieldsets(part.fieldsets)
+    )
 
 
 def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
@@ -130,16 +173,6 @@ SAVE_AS_NEW = "_saveasnew"
 SAVE_BUTTONS = {"_save", "_continue", "_addanother"}
 OWN_BUTTONS = {*SAVE_BUTTONS, SAVE_AS_NEW, LOCK_AGAIN, TAKE_OVER}
 HIDDEN_FIELDS = {"_popup", "_to_field", "_source_model", "_selected_action"}
-
-
-def is_plain_save(request: HttpRequest) -> bool:
-    """Say whether a page of ours was sent by one of Django's buttons, and no other."""
-    buttons = {
-        name
-        for name in request.POST
-        if name.startswith("_") and not name.startswith("_lock_")
-    } - HIDDEN_FIELDS
-    return TOKEN_FIELD in request.POST and bool(buttons) and buttons <= SAVE_BUTTONS
 
 
 # The rows of inlines
@@ -170,29 +203,43 @@ def gone_rows(formset: Any) -> list[int]:
 def with_gone_rows_as_new(data: QueryDict, formsets: list[Any]) -> QueryDict:
     """Return what was sent, with each row that is gone as a row to add.
 
-    Rows that are gone and were to be deleted anyway are skipped.
+    Rows that are gone and were to be deleted anyway are skipped. Rows within a row that
+    is gone may be gone too: ask again for those.
     """
     renewed = data.copy()
+    renumbered: tuple[str, ...] = ()
     for formset in formsets:
-        gone = gone_rows(formset)
-        if not gone:
+        gone, prefix = gone_rows(formset), formset.prefix
+        if not gone or prefix.startswith(renumbered):
             continue
-        prefix = formset.prefix
+        renumbered += (f"{prefix}-",)
         total, initial = formset.total_form_count(), formset.initial_form_count()
         again = [row for row in gone if f"{prefix}-{row}-DELETE" not in data]
         there = [row for row in range(initial) if row not in gone]
         order = [*there, *again, *range(initial, total)]
-        for name in [*renewed]:
-            if re.match(rf"{re.escape(prefix)}-\d+-", name):
+        old_keys = {name for row in again for name in keys_of_row(formset, row)}
+        # The prefix of another inline may begin like one of these rows.
+        own = re.compile(rf"{re.escape(prefix)}-(\d{{1,9}})-(?!\d|[A-Z_]+_FORMS$)(.+)")
+        fields = defaultdict(list)
+        for name, values in data.lists():
+            if match := own.fullmatch(name):
+                sent = [""] if name in old_keys else values
+                fields[int(match[1])].append((match[2], sent))
                 del renewed[name]
         for number, row in enumerate(order):
-            for name, values in data.lists():
-                field = name.removeprefix(f"{prefix}-{row}-")
-                if field != name:
-                    renewed.setlist(f"{prefix}-{number}-{field}", values)
-            if row in again:
-                renewed[f"{prefix}-{number}-{formset._pk_field.name}"] = ""
+            for name, values in fields[row]:
+                renewed.setlist(f"{prefix}-{number}-{name}", values)
         renewed[f"{prefix}-INITIAL_FORMS"] = str(len(there))
         renewed[f"{prefix}-TOTAL_FORMS"] = str(len(order))
     renewed._mutable = False
     return renewed
+
+
+def keys_of_row(formset: Any, row: int) -> Iterator[str]:
+    """Return the names of the fields that hold a row's key, or point to it."""
+    yield f"{formset.add_prefix(row)}-{formset._pk_field.name}"
+    for nested in with_nested(getattr(formset.forms[row], "nested_formsets", ())):
+        foreign_key = getattr(nested, "fk", None)
+        if foreign_key is not None:
+            for number in range(nested.total_form_count()):
+                yield f"{nested.add_prefix(number)}-{foreign_key.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from typing import Any
 
 from django.contrib import messages
@@ -22,6 +23,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from lock_tokens.locking.info import LockInfo
 from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.locking.transactions import reread
 from lock_tokens.settings import get_timeout
 from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, someone
@@ -31,6 +33,7 @@ from .change_visit import ChangeVisit
 from .checks import LockableModelAdminChecks
 from .deletion import DeleteVisit, edited_by_others
 from .helpers import OWN_BUTTONS, context_of, formsets_of, show_all_rows, wrap
+from .inline_rows import lock_aware_inline, lock_rows, show_refused
 from .list_editable import lock_aware
 from .nothing_saved import keeping_input
 from .request_locks import (
@@ -88,6 +91,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         return urls
 
     @method_decorator(csrf_protect)
+    @reading_from_primary()
     def changeform_view(
         self,
         request: HttpRequest,
@@ -131,12 +135,22 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         if visit is None:
             return response
         visit.shown = True
+        visit.context = context
         if visit.page.bound:
-            for formset in formsets_of(response):
+            formsets = formsets_of(context)
+            for formset in formsets:
                 show_all_rows(formset)
+            show_refused(visit, context, formsets)
         if visit.page.state in (LOCKED, ELSEWHERE):
             context_of(response).update(save_as=False, action_form=None)
         return wrap(response, "lock_tokens/admin/change_form.html", visit.page)
+
+    def get_formsets_with_inlines(
+        self, request: HttpRequest, obj: models.Model | None = None
+    ) -> Any:
+        visit = visit_of(request)
+        for formset, inline in super().get_formsets_with_inlines(request, obj):
+            yield lock_aware_inline(formset, visit) if visit else formset, inline
 
     def log_change(self, request: HttpRequest, obj: models.Model, message: Any) -> Any:
         visit = visit_of(request)
@@ -147,6 +161,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     # Deletion
 
     @method_decorator(csrf_protect)
+    @reading_from_primary()
     def delete_view(
         self,
         request: HttpRequest,
@@ -244,7 +259,9 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        with request_locks(request) as locks:
+        writes = request.method == "POST"
+        reading = reading_from_primary() if writes else nullcontext()
+        with reading, request_locks(request) as locks:
             response = super().changelist_view(request, extra_context)
             locks.written = True
         return response
@@ -275,7 +292,13 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         Raises ``PermissionDenied`` when somebody else is editing the object.
         """
         visit = visit_of(request)
-        if not change or (visit and visit.fenced) or has_request_lock(request, obj):
+        if visit and visit.fenced:
+            locks = getattr(request, "_request_locks", None)
+            if locks is not None:
+                lock_rows(visit, obj, locks)
+            super().save_model(request, obj, form, change)
+            return
+        if not change or has_request_lock(request, obj):
             super().save_model(request, obj, form, change)
             return
         with request_locks(request) as locks:

@@ -40,7 +40,8 @@ class RequestLocks:
     """
 
     def __init__(self, request: HttpRequest) -> None:
-        self.session, self.user = request.session, request.user
+        self.session = session_of(request)
+        self.user = getattr(request, "user", None)
         self.skipped: dict[models.Model, Any] = {}
         self.written = False
         self._acquired: dict[LockKey, str] = {}
@@ -48,14 +49,24 @@ class RequestLocks:
 
     def acquire(self, objects: Sequence[models.Model], timeout: float | None) -> None:
         """Lock what is free or the session's own, and note the rest in ``skipped``."""
-        objects = [obj for obj in objects if LockToken.objects.can_be_locked(obj)]
+        objects = [
+            obj
+            for obj in objects
+            if LockToken.objects.can_be_locked(obj) and not self.has(obj)
+        ]
         infos = infos_of_others(objects, self.session, user=self.user)
-        for obj, info in zip(objects, infos, strict=True):
+        others = zip(objects, infos, strict=True)
+        self.skipped |= {obj: info for obj, info in others if info is not None}
+        free = {
+            LockToken.objects.key_of(obj): obj
+            for obj in objects
+            if obj not in self.skipped
+        }
+        # In one order for all, so that two transactions never wait for each other.
+        for lock_key in sorted(free, key=lambda each: each.order):
+            obj = free[lock_key]
             try:
-                if info is not None:
-                    self.skipped[obj] = info
-                else:
-                    self._acquire(obj, timeout)
+                self._acquire(obj, lock_key, timeout)
             except AlreadyLockedError as error:
                 self.skipped[obj] = error
 
@@ -77,9 +88,10 @@ class RequestLocks:
         lock_key = LockToken.objects.key_of(obj)
         return lock_key in self._acquired or lock_key in self._own
 
-    def _acquire(self, obj: models.Model, timeout: float | None) -> None:
+    def _acquire(
+        self, obj: models.Model, lock_key: LockKey, timeout: float | None
+    ) -> None:
         locks = LockToken.objects
-        lock_key = locks.key_of(obj)
         token = get_session_token(obj, self.session)
         if token is not None:
             with suppress(InvalidToken):
@@ -120,6 +132,14 @@ def request_locks(request: HttpRequest) -> Iterator[RequestLocks]:
         locks.release()
 
 
+def session_of(request: HttpRequest) -> Any:
+    """Return the session; an empty dict if the request has none.
+
+    A test or a script may call a ModelAdmin's methods with such a request.
+    """
+    return getattr(request, "session", {})
+
+
 def has_request_lock(request: HttpRequest, obj: models.Model) -> bool:
     """Say whether the lock of the object is one that ends with the request."""
     locks = getattr(request, "_request_locks", None)
@@ -136,6 +156,13 @@ def described(obj: models.Model, holder: Any) -> str:
     if values["name"] and values["time"]:
         return _("“%(object)s” (%(name)s has been editing it since %(time)s)") % values
     return _("“%(object)s” (somebody else is editing it)") % values
+
+
+def changed_meanwhile(obj: models.Model) -> str:
+    """Say that the object has changed since a page showed it."""
+    return _("“%(object)s” (somebody else changed it after you opened this page)") % {
+        "object": obj
+    }
 
 
 def named_briefly(obj: models.Model, holder: Any) -> str:

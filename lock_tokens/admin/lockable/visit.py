@@ -9,6 +9,7 @@ from django.contrib.admin.utils import quote
 from django.http import HttpRequest
 from django.urls import reverse
 
+from lock_tokens.locking.lock_key import LockKey
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.sessions import lock_for_session
 from lock_tokens.web.lock_page import AGAIN, HELD, LockPage
@@ -28,12 +29,22 @@ class Visit:
     request: HttpRequest
     obj: Any
     page: LockPage = field(init=False)
+    #: Where the lock of the object is.
+    lock_key: LockKey = field(init=False)
     #: Whether a save runs that the lock protects.
     fenced: bool = field(default=False, init=False)
     #: Whether the history has noted a change, as it does at the end of each save.
     saved: bool = field(default=False, init=False)
     #: Whether Django has shown the page, and so has not saved.
     shown: bool = field(default=False, init=False)
+    #: What it has shown the change page with.
+    context: dict[str, Any] = field(default_factory=dict, init=False)
+    #: The formsets of the inlines, without the nested ones.
+    formsets: list[Any] = field(default_factory=list, init=False)
+    #: Why rows must not be saved, by the prefix of the form; the object has an empty one.
+    refused_rows: dict[str, str] = field(default_factory=dict, init=False)
+    #: The prefixes of those whose saved version the page tells.
+    told_rows: set[str] = field(default_factory=set, init=False)
     #: Whether Django did not find the object.
     is_gone: bool = field(default=False, init=False)
 
@@ -63,12 +74,13 @@ class Visit:
         url = reverse(f"{prefix}_change", args=(quote(self.obj.pk),), current_app=site)
         may_see_list = model_admin.has_view_or_change_permission(request)
         list_name = f"{prefix}_changelist" if may_see_list else "admin:index"
+        self.lock_key = LockToken.objects.key_of(self.obj)
         self.page = LockPage(
             state=state,
             # The model as the API knows it: with the permissions of a proxy model.
             app_label=names.app_label,
             model_name=str(names.model_name),
-            object_id=LockToken.objects.key_of(self.obj).object_key,
+            object_id=self.lock_key.object_key,
             obj=self.obj,
             request=request,
             user=request.user,

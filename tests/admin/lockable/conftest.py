@@ -1,5 +1,7 @@
 """The people who use the admin, and a story that they edit."""
 
+import copy
+
 import pytest
 from django.db import connection, connections
 
@@ -71,3 +73,19 @@ def snapshots(monkeypatch):
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     yield
     connection.close()
+
+
+@pytest.fixture
+def templates(settings):
+    """Serve templates of the project's own."""
+
+    def templates(**sources):
+        engines = copy.deepcopy(settings.TEMPLATES)
+        del engines[0]["APP_DIRS"]
+        engines[0]["OPTIONS"]["loaders"] = [
+            ("django.template.loaders.locmem.Loader", sources),
+            "django.template.loaders.app_directories.Loader",
+        ]
+        settings.TEMPLATES = engines
+
+    return templates

@@ -353,3 +353,54 @@ def test_what_was_entered_is_given_back_to_somebody_who_is_signed_out(bob, stori
     assert answer.status_code == 403
     assert "Precious" in text_of(answer)
     assert bodies() == ["Once"] * 3
+
+
+@pytest.mark.parametrize("key", ["", "99999"])
+def test_a_list_adds_no_row_that_was_forged(bob, stories, key):
+    data = form_of(bob.get(LIST)) | {
+        "form-TOTAL_FORMS": "1",
+        "form-INITIAL_FORMS": "0",
+        "form-0-id": key,
+        "form-0-body": "Forged",
+    }
+    answer = bob.post(LIST, data)
+    assert answer.status_code == (400 if key == "" else 200)
+    assert Story.objects.count() == 3
+    assert not LockToken.objects.exists()
+
+
+def test_a_list_form_may_say_that_more_has_changed_than_its_fields(
+    alice, bob, serve, stories
+):
+    class Form(forms.ModelForm):
+        @property
+        def changed_data(self):
+            return [*super().changed_data, "computed"]
+
+    @serve
+    class Admin(StoryAdmin):
+        def get_changelist_form(self, request, **kwargs):
+            return super().get_changelist_form(request, **{**kwargs, "form": Form})
+
+    page = bob.get(LIST)
+    alice.open(stories[0])
+    answer = bob.send(page, form__0__body="Mine", form__1__body="Mine", follow=True)
+    assert bodies() == ["Once", "Mine", "Once"]
+    assert "You entered Body: “Mine”." in messages_of(answer)[0]
+
+
+def test_a_list_with_an_error_goes_on_from_what_it_showed_first(
+    alice, bob, serve, stories
+):
+    @serve
+    class Admin(StoryAdmin):
+        list_display = ["pk", "headline", "body"]
+        list_editable = ["headline", "body"]
+
+    page = bob.get(LIST)
+    alice.send(alice.open(stories[0]), body="Theirs")
+    wrong = bob.send(page, form__1__headline="")
+    assert wrong.status_code == 200
+    bob.send(wrong, form__1__headline="New")
+    assert headlines() == ["first", "New", "third"]
+    assert bodies() == ["Theirs", "Once", "Once"]

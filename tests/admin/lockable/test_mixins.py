@@ -1,7 +1,5 @@
 """LockableModelAdmin mixed with other classes, templates and sites."""
 
-import copy
-
 import pytest
 from django import forms
 from django.contrib import admin
@@ -34,22 +32,6 @@ from tests.support.admin_site import (
 from tests.support.helpers import expire
 
 pytestmark = pytest.mark.any_database
-
-
-@pytest.fixture
-def templates(settings):
-    """Serve templates of the project's own."""
-
-    def templates(**sources):
-        engines = copy.deepcopy(settings.TEMPLATES)
-        del engines[0]["APP_DIRS"]
-        engines[0]["OPTIONS"]["loaders"] = [
-            ("django.template.loaders.locmem.Loader", sources),
-            "django.template.loaders.app_directories.Loader",
-        ]
-        settings.TEMPLATES = engines
-
-    return templates
 
 
 def goes_its_way(alice, bob, story, marks=()):

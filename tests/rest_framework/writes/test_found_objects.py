@@ -1,53 +1,48 @@
 """Writes to an object that the handler finds by itself, or that is remembered."""
 
 import pytest
-from django.db import (
-    connections,
-)
+from django.db import connections
 from rest_framework import permissions
 from rest_framework.decorators import action
-from rest_framework.generics import (
-    GenericAPIView,
-    ListCreateAPIView,
-    get_object_or_404,
-)
+from rest_framework.generics import GenericAPIView, ListCreateAPIView
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import (
-    ModelViewSet,
-)
+from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import (
-    HoldsLock,
-)
 from tests.models import Article, Comment, Story
 from tests.support.drf_site import with_token
 from tests.support.drf_writes import (
-    BOTH,
-    TOKEN,
     VOID,
     Finds,
+    assert_refused,
+    checked,
     database,
-    made,
+    locked,
     needs_the_lock,
     rename,
     request,
     serializer_of,
     title,
+    url_of,
 )
 
-pytestmark = [pytest.mark.urls("tests.support.drf_site"), pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
+
+NUMBER = "things/<int:number>/"
+PUT_AND_POST = pytest.mark.parametrize("method", ["put", "post"])
 
 
-class ByAnotherName(Finds):
+class ByAnotherName(Finds, GenericAPIView):
     def find(self):
-        found = get_object_or_404(self.get_queryset(), pk=self.kwargs["number"])
-        self.check_object_permissions(self.request, found)
-        return found
+        return checked(self, self.kwargs["number"])
 
 
-class ByGetObject(Finds):
+class ByHand(Finds, APIView):
+    find = ByAnotherName.find
+
+
+class ByGetObject(Finds, GenericAPIView):
     """A ``get_object()`` of its own, for an address that names nothing."""
 
     def get_object(self):
@@ -59,12 +54,10 @@ class ByGetObject(Finds):
 
 class ByGetObjectThatChecks(ByGetObject):
     def get_object(self):
-        found = super().get_object()
-        self.check_object_permissions(self.request, found)
-        return found
+        return checked(self, super().get_object().pk)
 
 
-class ByKeywordsOfItsOwn(Finds):
+class ByKeywordsOfItsOwn(Finds, GenericAPIView):
     """REST framework's ``get_object()``, told by the handler what to look for."""
 
     def find(self):
@@ -83,54 +76,46 @@ class Twice(ByAnotherName):
 FINDS = pytest.mark.parametrize(
     "finds",
     [
-        ByAnotherName,
-        ByGetObject,
-        ByGetObjectThatChecks,
-        ByKeywordsOfItsOwn,
-        Twice,
+        *(ByAnotherName, ByHand, ByGetObject, ByGetObjectThatChecks),
+        *(ByKeywordsOfItsOwn, Twice),
     ],
 )
 
 
-@BOTH
 @FINDS
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_what_a_handler_finds_needs_its_lock(
-    client, serve, article, kind, finds, method
+    client, serve_locked, article, finds, method
 ):
-    view = made(kind, type("View", (finds, GenericAPIView), {}))
-    serve(view, "<int:number>/")
-    needs_the_lock(request(client, method, f"/{article.pk}/"), article)
+    serve_locked(finds, NUMBER)
+    needs_the_lock(request(client, method, article), article)
     assert title(article) == "Second"
 
 
-@BOTH
 @FINDS
-@pytest.mark.parametrize("method", ["post", "put"])
+@PUT_AND_POST
 def test_what_a_handler_finds_may_need_its_lock_always(
-    client, serve, article, kind, finds, method
+    client, serve_locked, article, finds, method
 ):
-    base = type("View", (finds, GenericAPIView), {})
-    serve(made(kind, base, lock_required=True), "<int:number>/")
-    send = request(client, method, f"/{article.pk}/")
-    answer = send()
-    assert (answer.status_code, answer.json()["error"]) == (428, "lock_required")
+    serve_locked(finds, NUMBER, lock_required=True)
+    send = request(client, method, article)
+    assert_refused(send(), 428, "lock_required")
     assert title(article) == "First"
-    token = article.lock()["token"]
-    assert send(**with_token(token)).status_code == 200
+    assert send(**locked(article)).status_code == 200
     assert title(article) == "Second"
 
 
-@BOTH
-@TOKEN
-@pytest.mark.parametrize("checks", [True, False])
-@pytest.mark.parametrize("method", ["post", "put"])
+@pytest.mark.parametrize(
+    ("base", "checks"),
+    [(GenericAPIView, True), (GenericAPIView, False), (APIView, True)],
+)
+@PUT_AND_POST
 def test_what_a_handler_finds_is_read_again_under_the_lock(
-    client, serve, kind, with_a_lock, checks, method
+    client, serve_locked, with_a_lock, base, checks, method
 ):
     story = Story.objects.create(headline="First", body="First")
 
-    class View(GenericAPIView):
+    class View(base):
         def get_object(self):
             found = Story.objects.get()
             if found.body == "First":  # a colleague, before the lock is had
@@ -139,7 +124,7 @@ def test_what_a_handler_finds_is_read_again_under_the_lock(
                 self.check_object_permissions(self.request, found)
             return found
 
-        def post(self, request):
+        def post(self, request, number):
             found = self.get_object()
             found.headline = "Second"
             found.save()
@@ -147,71 +132,67 @@ def test_what_a_handler_finds_is_read_again_under_the_lock(
 
         put = post
 
-    serve(made(kind, View, queryset=Story.objects.all()), "")
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(story).token_str)
-    answer = request(client, method, "/")(**headers)
+    serve_locked(View, NUMBER, queryset=Story.objects.all())
+    answer = request(client, method, story)(**(locked(story) if with_a_lock else {}))
     assert (answer.status_code, answer.json()) == (200, {"body": "Theirs"})
     story.refresh_from_db()
     assert (story.headline, story.body) == ("Second", "Theirs")
 
 
-@BOTH
-@pytest.mark.parametrize("method", ["post", "put"])
+@pytest.mark.parametrize("base", [GenericAPIView, APIView])
+@PUT_AND_POST
 def test_what_a_handler_finds_and_is_gone_by_then_is_not_found(
-    client, serve, article, kind, method
+    client, serve_locked, article, base, method
 ):
-    class View(Finds, GenericAPIView):
+    class View(Finds, base):
         def find(self):
             found = Article.objects.get(pk=article.pk)
             Article.objects.filter(pk=article.pk).delete()
             self.check_object_permissions(self.request, found)
             return found
 
-    serve(made(kind, View), "")
-    answer = request(client, method, "/")()
-    assert answer.status_code == 404
+    send = request(client, method, article)
+    serve_locked(View, NUMBER)
+    assert send().status_code == 404
     assert not LockToken.objects.exists()
 
 
-@BOTH
-def test_who_may_not_have_what_a_handler_finds_is_told_nothing(
-    client, serve, article, kind
+class Nobody(permissions.BasePermission):
+    def has_object_permission(self, request, view, obj):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("base", "method"),
+    [(ByAnotherName, "post"), (ByHand, "post"), (ModelViewSet, "patch")],
+)
+def test_who_may_not_have_the_object_is_told_nothing_of_its_lock(
+    client, serve_locked, article, base, method
 ):
-    class Nobody(permissions.BasePermission):
-        def has_object_permission(self, request, view, obj):
-            return False
-
-    class View(ByAnotherName, GenericAPIView):
-        permission_classes = [Nobody, *([HoldsLock] if kind[1] else [])]
-
     article.lock()
-    serve(made((kind[0], False), View), "<int:number>/")
+    serve_locked(base, NUMBER, permission_classes=[Nobody])
     before = database()
     for headers in ({}, with_token(VOID)):
-        answer = client.post(f"/{article.pk}/", {"title": "Lost"}, **headers)
+        answer = request(client, method, article)(**headers)
         assert answer.status_code == 403
         assert set(answer.json()) == {"detail"}
     assert database() == before
 
 
-@BOTH
 @pytest.mark.parametrize("base", [GenericAPIView, APIView])
-def test_what_is_not_saved_yet_is_only_checked(client, serve, article, kind, base):
-    class View(base):
-        def put(self, request, pk):
-            self.check_object_permissions(request, Article(title="Not yet"))
-            found = get_object_or_404(Article, pk=pk)
-            self.check_object_permissions(request, found)
-            self.check_object_permissions(request, Article(title="Not yet"))
-            return rename(found, request)
+@PUT_AND_POST
+def test_what_is_not_saved_yet_is_only_checked(
+    client, serve_locked, article, base, method
+):
+    class View(Finds, base):
+        def find(self):
+            self.check_object_permissions(self.request, Article(title="Not yet"))
+            found = checked(self, article.pk)
+            self.check_object_permissions(self.request, Article(title="Not yet"))
+            return found
 
-        post = put
-
-    serve(made(kind, View))
-    for method in ("put", "post"):
-        needs_the_lock(request(client, method, f"/{article.pk}/"), article)
+    serve_locked(View)
+    needs_the_lock(request(client, method, article), article)
     assert title(article) == "Second"
 
 
@@ -219,68 +200,57 @@ def test_what_is_not_saved_yet_is_only_checked(client, serve, article, kind, bas
 
 
 def creates_by_key(view, serializer):
-    story = get_object_or_404(Story, pk=view.request.data["story"])
+    story = Story.objects.get(pk=view.request.data["story"])
     view.check_object_permissions(view.request, story)
     serializer.save(story=story)
 
 
 def creates_below(view, serializer):
-    story = get_object_or_404(Story, pk=view.kwargs["pk"])
+    """Without ``get_object()``, which looks for a comment here."""
+    story = Story.objects.get(pk=view.kwargs["pk"])
     view.check_object_permissions(view.request, story)
     serializer.save(story=story)
 
 
-class CreatesBelow(ListCreateAPIView):
-    """The parent comes from ``get_object()``, the object from the serializer."""
-
-    queryset = Story.objects.all()
-    serializer_class = serializer_of(Comment, "text")
-
-    def perform_create(self, serializer):
-        serializer.save(story=self.get_object())
+def creates_by_get_object(view, serializer):
+    serializer.save(story=view.get_object())
 
 
-@BOTH
 @pytest.mark.parametrize("required", [False, True])
-def test_what_a_new_object_belongs_to_needs_no_lock(client, serve, kind, required):
+@pytest.mark.parametrize(
+    ("base", "perform_create", "model"),
+    [
+        (ModelViewSet, creates_by_key, Comment),
+        (ListCreateAPIView, creates_below, Comment),
+        (ListCreateAPIView, creates_by_get_object, Story),
+    ],
+)
+def test_what_a_new_object_belongs_to_needs_no_lock(
+    client, serve_locked, base, perform_create, model, required
+):
     story = Story.objects.create(headline="First")
     LockToken.objects.acquire(story)
-    attributes = {
-        "queryset": Comment.objects.all(),
-        "serializer_class": serializer_of(Comment, "text"),
-        "lock_required": required,
-    }
-    serve(made(kind, ModelViewSet, perform_create=creates_by_key, **attributes))
-    answer = client.post("/things/", {"text": "By action", "story": story.pk})
-    assert answer.status_code == 201
-    serve(made(kind, ListCreateAPIView, perform_create=creates_below, **attributes))
-    answer = client.post(f"/{story.pk}/", {"text": "By view"})
-    assert answer.status_code == 201
-    serve(
-        made(
-            kind,
-            CreatesBelow,
-            lock_required=required,
-            queryset=Story.objects.all(),
-            serializer_class=attributes["serializer_class"],
-        )
+    serve_locked(
+        base,
+        queryset=model.objects.all(),
+        serializer_class=serializer_of(Comment, "text"),
+        lock_required=required,
+        perform_create=perform_create,
     )
-    answer = client.post(f"/{story.pk}/", {"text": "By get_object"})
+    url = "/things/" if base is ModelViewSet else url_of(story)
+    answer = client.post(url, {"text": "New", "story": story.pk})
     assert answer.status_code == 201
-    assert story.comment_set.count() == 3
+    assert story.comment_set.count() == 1
     assert LockToken.objects.get().locked_object == story
 
 
-@BOTH
 def test_the_model_for_a_new_object_of_the_same_kind_needs_no_lock(
-    client, serve, article, kind
+    client, serve_locked, article
 ):
     def copy(view, serializer):
-        source = Article.objects.get(pk=view.request.data["like"])
-        view.check_object_permissions(view.request, source)
-        serializer.save(title=source.title)
+        serializer.save(title=checked(view, view.request.data["like"]).title)
 
-    serve(made(kind, ModelViewSet, perform_create=copy))
+    serve_locked(perform_create=copy)
     article.lock()
     answer = client.post("/things/", {"title": "x", "like": article.pk})
     assert (answer.status_code, answer.json()["title"]) == (201, "First")
@@ -306,9 +276,7 @@ class OnesOfAList(ModelViewSet):
 
     @action(detail=False, methods=["post"])
     def first(self, request):
-        found = Article.objects.earliest("pk")
-        self.check_object_permissions(request, found)
-        return rename(found, request)
+        return rename(checked(self, Article.objects.earliest("pk").pk), request)
 
     @action(detail=False, methods=["post", "put", "patch", "delete"])
     def sweep(self, request):
@@ -316,37 +284,31 @@ class OnesOfAList(ModelViewSet):
         return Response({})
 
 
-@BOTH
 @pytest.mark.parametrize(
     ("method", "route"),
     [
-        ("put", "latest/"),
-        ("patch", "latest/"),
+        *(("put", "latest/"), ("patch", "latest/"), ("post", "first/")),
         ("post", "no/{}/publish/"),
-        ("post", "first/"),
     ],
 )
 def test_a_route_of_a_list_that_asks_for_an_object_needs_its_lock(
-    client, serve, article, kind, method, route
+    client, serve_locked, article, method, route
 ):
-    url = "/things/" + route.format(article.pk)
-    send = request(client, method, url)
-    serve(made(kind, OnesOfAList))
+    send = request(client, method, "/things/" + route.format(article.pk))
+    serve_locked(OnesOfAList)
     needs_the_lock(send, article)
     assert title(article) == "Second"
-    serve(made(kind, OnesOfAList, lock_required=True))
+    serve_locked(OnesOfAList, lock_required=True)
     before = database()
-    answer = send()
-    assert (answer.status_code, answer.json()["error"]) == (428, "lock_required")
+    assert_refused(send(), 428, "lock_required")
     assert database() == before
 
 
-@BOTH
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_a_route_of_a_list_that_asks_for_none_needs_no_lock(
-    client, serve, article, kind, method
+    client, serve_locked, article, method
 ):
-    serve(made(kind, OnesOfAList, lock_required=True))
+    serve_locked(OnesOfAList, lock_required=True)
     article.lock()
     answer = request(client, method, "/things/sweep/")()
     assert answer.status_code == 200
@@ -357,37 +319,34 @@ def test_a_route_of_a_list_that_asks_for_none_needs_no_lock(
 # A get_object() that remembers
 
 
-@BOTH
-@TOKEN
+class Remembers:
+    def get_object(self):
+        if not hasattr(self, "found"):
+            self.found = super().get_object()
+            self.meanwhile()
+        return self.found
+
+    def meanwhile(self):
+        pass
+
+
 @pytest.mark.parametrize("is_gone", [False, True])
 def test_an_object_that_is_remembered_is_read_again_under_the_lock(
-    client, serve, kind, with_a_lock, is_gone
+    client, serve_locked, with_a_lock, is_gone
 ):
     story = Story.objects.create(headline="First", body="First")
 
-    def meanwhile():
+    def meanwhile(self):
         found = Story.objects.filter(pk=story.pk)
         found.delete() if is_gone else found.update(body="Theirs")
 
-    class Remembers(ModelViewSet):
-        def get_object(self):
-            if not hasattr(self, "found"):
-                self.found = super().get_object()
-                meanwhile()
-            return self.found
-
-    serve(
-        made(
-            kind,
-            Remembers,
-            queryset=Story.objects.all(),
-            serializer_class=serializer_of(Story, "headline"),
-        )
+    serve_locked(
+        type("View", (Remembers, ModelViewSet), {"meanwhile": meanwhile}),
+        queryset=Story.objects.all(),
+        serializer_class=serializer_of(Story, "headline"),
     )
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(story).token_str)
-    answer = client.patch(f"/things/{story.pk}/", {"headline": "Second"}, **headers)
+    headers = locked(story) if with_a_lock else {}
+    answer = client.patch(url_of(story), {"headline": "Second"}, **headers)
     assert answer.status_code == (404 if is_gone else 200)
     if not is_gone:
         assert answer.json()["headline"] == "Second"
@@ -395,12 +354,7 @@ def test_an_object_that_is_remembered_is_read_again_under_the_lock(
         assert (story.headline, story.body) == ("Second", "Theirs")
 
 
-class RemembersAndAsksAgain(GenericAPIView):
-    def get_object(self):
-        if not hasattr(self, "found"):
-            self.found = super().get_object()
-        return self.found
-
+class RemembersAndAsksAgain(Remembers, GenericAPIView):
     def put(self, request, pk):
         self.get_object().title = "Second"
         self.get_object().save()
@@ -417,27 +371,22 @@ class ChecksAgain(GenericAPIView):
 
 
 class ChecksAgainByHand(APIView):
-    def put(self, request, pk):
-        found = get_object_or_404(Article, pk=pk)
-        self.check_object_permissions(request, found)
-        found.title = "Second"
-        self.check_object_permissions(request, found)
-        found.save()
-        return Response({})
+    put = ChecksAgain.put
+
+    def get_object(self):
+        return checked(self, self.kwargs["pk"])
 
 
-@BOTH
-@TOKEN
 @pytest.mark.parametrize(
     "base", [RemembersAndAsksAgain, ChecksAgain, ChecksAgainByHand]
 )
 def test_what_the_handler_has_changed_meanwhile_is_not_thrown_away(
-    client, serve, article, monkeypatch, kind, with_a_lock, base
+    client, serve_locked, article, monkeypatch, with_a_lock, base
 ):
     # Where what is read under the lock may still be how it was before.
     database = connections["default"]
     monkeypatch.setattr(database, "isolation_level", "repeatable read", raising=False)
-    serve(made(kind, base))
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
-    assert client.put(f"/{article.pk}/", {}, **headers).status_code == 200
+    serve_locked(base)
+    headers = locked(article) if with_a_lock else {}
+    assert client.put(url_of(article), {}, **headers).status_code == 200
     assert title(article) == "Second"

@@ -32,7 +32,16 @@ from tests.models import (
     Weight,
 )
 from tests.support.drf_site import with_token
-from tests.support.drf_writes import VOID
+from tests.support.drf_writes import (
+    VOID,
+    LocksElsewhere,
+    assert_refused,
+    database,
+    locked,
+    needs_the_lock,
+    request,
+    title,
+)
 from tests.support.helpers import lock_row
 
 pytestmark = [
@@ -44,20 +53,9 @@ here = pytest.mark.urls(__name__)
 
 # Characters that mean something in an address, in SQL or to a pattern.
 ODD = [
-    "two words",
-    "c++",
-    "100%",
-    "50%25",
-    "it's",
-    'a "quotation"',
-    "a;b,c&d=e?f#g",
-    "back\\slash",
-    "ünï",
-    "日本語",
-    "\N{PILE OF POO}",
-    "a_b",
-    "-",
-    "a" * 255,
+    *("two words", "c++", "100%", "50%25", "it's", 'a "quotation"', "a;b,c&d=e?f#g"),
+    *("back\\slash", "ünï", "日本語", "\N{PILE OF POO}", "a_b", "-", "a" * 255),
+    *("a/b", "a/lock/b", "a//b", "../a", "/"),
 ]
 #: A text whose other spellings some databases take for the same.
 SPELLINGS = ["News", "news", "NEWS", "News ", "Néws"]
@@ -91,11 +89,8 @@ def viewset_of(model, *bases, **attributes):
             fields = "__all__"
 
     Serializer.Meta.model = model
-    attributes = {
-        "queryset": model._default_manager.all(),
-        "serializer_class": Serializer,
-        **attributes,
-    }
+    attributes.setdefault("queryset", model._default_manager.all())
+    attributes["serializer_class"] = Serializer
     return type(f"{model.__name__}Keys", bases or (KeyViewSet,), attributes)
 
 
@@ -115,28 +110,13 @@ def routes(prefix, viewset, key="<path:pk>"):
     return made
 
 
-class OnOther(KeyViewSet):
-    """Everything of it is in another database."""
-
-    queryset = Article.objects.using("other").order_by("pk")
-
-
 BY_KEY = {
     model._meta.model_name: viewset_of(model)
     for model in (
-        ArticleProxy,
-        Day,
-        Feature,
-        Label,
-        Moment,
-        OldPage,
-        Page,
-        Plain,
-        Price,
+        *(ArticleProxy, Day, Feature, Label, Moment, OldPage, Page, Plain, Price),
         Weight,
     )
 }
-TRANSLATIONS = viewset_of(Translation, lookup_field="language")
 OWN_NAMES = {
     "id": viewset_of(Article, lookup_field="id"),
     "number": viewset_of(Article, lookup_url_kwarg="number"),
@@ -148,11 +128,13 @@ OWN_NAMES = {
 }
 urlpatterns = [
     *(url for name, view in BY_KEY.items() for url in routes(name, view)),
-    *routes("other", viewset_of(Article, OnOther, queryset=OnOther.queryset)),
+    *routes("other", viewset_of(Article, queryset=Article.objects.using("other"))),
     *routes("articles", viewset_of(Article)),
     *routes("strict", viewset_of(Label, lock_required=True)),
     *routes("releasing", viewset_of(Label, release_on_write=True)),
-    *routes("translations", TRANSLATIONS, "<language>"),
+    *routes(
+        "translations", viewset_of(Translation, lookup_field="language"), "<language>"
+    ),
     *routes(
         "permitted-translations",
         viewset_of(
@@ -230,47 +212,34 @@ def test_any_key_is_locked(client, written, make, spelling):
 
 @here
 @pytest.mark.parametrize("name", ODD)
-def test_a_text_with_odd_characters_is_locked(client, written, name):
+def test_a_text_of_any_characters_is_locked(client, written, name):
     Label.objects.create(name=name)
     shown(client, f"/label/{quote(name, safe='')}/", Label, name, written)
 
 
-@here
-@pytest.mark.parametrize("name", ["a/b", "a/lock/b", "a//b", "../a", "/"])
-def test_a_text_with_slashes_is_locked(client, written, name):
-    Label.objects.create(name=name)
-    shown(client, f"/label/{quote(name)}/", Label, name, written)
-
-
-@pytest.mark.parametrize("spelling", ["{}", "0{}", "%20{}", "{}%0A", "%2B{}"])
-def test_an_integer_in_any_spelling_is_the_same_object(client, article, spelling):
-    token = article.lock()["token"]
-    url = f"/api/articles/{spelling.format(article.pk)}/"
-    assert client.patch(url, {"title": "Lost"}).status_code == 423
-    assert client.patch(url, {"title": "Lost"}, **with_token(VOID)).status_code == 412
-    answer = client.patch(url, {"title": "Second"}, **with_token(token))
-    assert answer.status_code == 200
-
-
-def test_digits_of_any_script_are_digits(client, article):
-    digits = "".join(chr(0x660 + int(digit)) for digit in str(article.pk))
-    article.lock()
-    url = f"/api/articles/{quote(digits)}/"
-    assert client.patch(url, {"title": "Lost"}).status_code == 423
-
-
 @pytest.mark.parametrize(
-    "spelling", ["{}", "{.hex}", "urn:uuid:{}", "%7B{}%7D", "upper"]
+    ("model", "address", "spelling"),
+    [
+        *((Article, "articles", each) for each in ("{}", "0{}", "%20{}", "{}%0A")),
+        *((Article, "articles", each) for each in ("%2B{}", "digits of Arabic")),
+        *(
+            (Page, "pages", each)
+            for each in ("{}", "{.hex}", "urn:uuid:{}", "%7B{}%7D")
+        ),
+        (Page, "pages", "upper case"),
+    ],
 )
-def test_a_uuid_in_any_spelling_is_the_same_object(client, spelling):
-    page = Page.objects.create(title="First")
-    token = page.lock()["token"]
-    key = str(page.pk).upper() if spelling == "upper" else spelling.format(page.pk)
-    url = f"/api/pages/{key}/"
-    assert client.patch(url, {"title": "Lost"}).status_code == 423
-    answer = client.patch(url, {"title": "Second"}, **with_token(token))
-    assert answer.status_code == 200
-    assert Page.objects.get().title == "Second"
+def test_a_key_in_any_spelling_is_the_same_object(client, model, address, spelling):
+    obj = model.objects.create(title="First")
+    digits = {ord("0") + each: chr(0x660 + each) for each in range(10)}
+    key = {
+        "digits of Arabic": quote(str(obj.pk).translate(digits)),
+        "upper case": str(obj.pk).upper(),
+    }.get(spelling, spelling.format(obj.pk))
+    send = request(client, "patch", f"/api/{address}/{key}/")
+    needs_the_lock(send, obj)
+    obj.refresh_from_db()
+    assert obj.title == "Second"
 
 
 @here
@@ -282,11 +251,13 @@ def test_a_text_is_the_same_object_where_the_database_says_so(
     found = Label.objects.filter(pk=spelling).exists()
     assert found is (spelling == "News" or connection.vendor == "mysql")
     url = f"/label/{quote(spelling)}/touch/"
-    assert client.post(url).status_code == (423 if found else 404)
-    answer = client.post(url, **with_token(VOID))
-    assert answer.status_code == (412 if found else 404)
-    answer = client.post(url, **with_token(token))
-    assert answer.status_code == (200 if found else 404)
+    for headers, status in (
+        ({}, 423),
+        (with_token(VOID), 412),
+        (with_token(token), 200),
+    ):
+        answer = client.post(url, **headers)
+        assert answer.status_code == (status if found else 404)
     assert written == (["News"] if found else [])
 
 
@@ -304,19 +275,12 @@ def test_texts_that_differ_in_case_have_locks_of_their_own(client, written):
 @pytest.mark.parametrize(
     "url",
     [
-        "/articles/nonsense/",
-        "/articles/0/",
-        "/articles/-1/",
-        "/articles/1.5/",
+        *("/articles/nonsense/", "/articles/0/", "/articles/-1/", "/articles/1.5/"),
         f"/articles/{10**40}/",
         f"/articles/{'9' * 300}/",
         f"/articles/{'9' * 5000}/",
-        "/page/nonsense/",
-        "/label/nonsense/",
-        f"/label/{'x' * 300}/",
-        "/price/nonsense/",
-        "/day/2026-02-30/",
-        "/weight/nonsense/",
+        *("/page/nonsense/", "/label/nonsense/", f"/label/{'x' * 300}/"),
+        *("/price/nonsense/", "/day/2026-02-30/", "/weight/nonsense/"),
         "/moment/nonsense/",
     ],
 )
@@ -324,35 +288,28 @@ def test_a_key_of_no_object_is_not_found(client, article, url):
     article.lock()
     before = LockToken.objects.count()
     for headers in ({}, with_token(VOID), {"headers": {"If": f"(<{VOID}>)"}}):
-        for answer in (
-            client.patch(url, {"title": "x"}, **headers),
-            client.delete(url, **headers),
-            client.post(f"{url}touch/", **headers),
-        ):
+        for method, route in (("patch", ""), ("delete", ""), ("post", "touch/")):
+            answer = request(client, method, url + route)(**headers)
             assert answer.status_code == 404
             assert set(answer.json()) == {"detail"}
     assert LockToken.objects.count() == before
 
 
 @here
-def test_a_key_of_255_characters_is_locked_and_a_longer_one_cannot_be(client, written):
-    longest = "x" * 255
+def test_a_key_of_more_than_255_characters_cannot_be_locked(client, written):
     too_long = "x" * 256
-    Label.objects.create(name=longest)
     Label.objects.create(name=too_long)
-    shown(client, f"/label/{longest}/", Label, longest, written)
     url = f"/label/{too_long}/"
     assert client.post(f"{url}lock/").status_code == 404
     answer = client.post(f"{url}touch/", **with_token(VOID))
-    assert (answer.status_code, answer.json()["error"]) == (412, "not_locked")
-    assert written == [longest]
+    assert_refused(answer, 412, "not_locked")
+    assert written == []
     answer = client.post(f"{url}touch/")
     assert answer.status_code == 200
     assert "Lock-Expires-At" not in answer
-    assert written == [longest, too_long]
+    assert written == [too_long]
     assert client.get(url).json()["lock"]["locked"] is False
-    answer = client.post(f"/strict/{too_long}/touch/")
-    assert (answer.status_code, answer.json()["error"]) == (428, "lock_required")
+    assert_refused(client.post(f"/strict/{too_long}/touch/"), 428, "lock_required")
 
 
 @here
@@ -388,40 +345,32 @@ def test_the_address_may_name_the_key_as_it_likes(client, written, name):
 def test_a_slug_in_an_address_that_names_it_apart(client, method):
     desk = Desk.objects.create(name="news", telephone="1")
     url = "/api/desks/news/"
-    body = {"name": "news", "telephone": "2"}
-    token = client.post(f"{url}lock/").json()["token"]
-    write = getattr(client, method)
-    assert write(url, body).status_code == 423
-    assert write(url, body, **with_token(VOID)).status_code == 412
-    assert Desk.objects.get().telephone == "1"
-    answer = write(url, body, **with_token(token))
+    # A write may change the slug, too.
+    send = request(client, method, url, {"name": "sport", "telephone": "2"})
+    headers = with_token(client.post(f"{url}lock/").json()["token"])
+    before = database()
+    assert send().status_code == 423
+    assert send(**with_token(VOID)).status_code == 412
+    assert database() == before
+    answer = send(**headers)
     assert answer.status_code == (204 if method == "delete" else 200)
     assert lock_row(desk).exists() is (method != "delete")
+    if method != "delete":
+        assert client.patch("/api/desks/sport/", {"name": "x"}).status_code == 423
 
 
 def test_a_slug_in_another_case_is_the_same_object_where_the_database_says_so(client):
-    token = LockToken.objects.acquire(Desk.objects.create(name="news")).token_str
+    headers = locked(Desk.objects.create(name="news"))
     found = connection.vendor == "mysql"
-    body = {"telephone": "2"}
-    answer = client.patch("/api/desks/NEWS/", body)
-    assert answer.status_code == (423 if found else 404)
-    answer = client.patch("/api/desks/NEWS/", body, **with_token(token))
-    assert answer.status_code == (200 if found else 404)
-
-
-def test_a_write_may_change_the_slug(client):
-    desk = Desk.objects.create(name="news")
-    token = LockToken.objects.acquire(desk).token_str
-    answer = client.patch("/api/desks/news/", {"name": "sport"}, **with_token(token))
-    assert answer.status_code == 200
-    assert LockToken.objects.get_by_token(desk, token)
-    assert client.patch("/api/desks/sport/", {"name": "x"}).status_code == 423
+    send = request(client, "patch", "/api/desks/NEWS/", {"telephone": "2"})
+    assert send().status_code == (423 if found else 404)
+    assert send(**headers).status_code == (200 if found else 404)
 
 
 def test_a_slug_that_went_to_another_object_meanwhile_is_that_ones(client, monkeypatch):
     """The object is looked up before the lock is had, and again after."""
     first = Desk.objects.create(name="news")
-    token = LockToken.objects.acquire(first).token_str
+    headers = locked(first)
     fence = LockToken.objects.fence
 
     def swap(*args, **options):
@@ -431,10 +380,8 @@ def test_a_slug_that_went_to_another_object_meanwhile_is_that_ones(client, monke
         return expires_at
 
     monkeypatch.setattr(LockToken.objects, "fence", swap)
-    answer = client.patch(
-        "/api/desks/news/", {"telephone": "mine"}, **with_token(token)
-    )
-    assert (answer.status_code, answer.json()["error"]) == (412, "not_locked")
+    answer = client.patch("/api/desks/news/", {"telephone": "mine"}, **headers)
+    assert_refused(answer, 412, "not_locked")
     assert not Desk.objects.filter(telephone="mine").exists()
 
 
@@ -455,8 +402,7 @@ def test_a_composite_key_is_a_mistake_of_the_projects(client, article, prefix):
 @here
 def test_an_object_with_a_composite_key_has_no_lock_to_take(client, article):
     Translation.objects.create(article=article, language="en")
-    answer = client.post("/translations/en/lock/")
-    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+    assert_refused(client.post("/translations/en/lock/"), 404, "not_found")
 
 
 # Under other objects, by drf-nested-routers
@@ -485,29 +431,23 @@ def comment(story):
 @pytest.mark.usefixtures("nested")
 def test_a_nested_object_has_its_own_lock(client, story, comment):
     url = f"/stories/{story.pk}/comments/{comment.pk}/"
-    assert client.post(f"{url}lock/").json()["token"]
-    token = lock_row(comment).get().token_str
+    needs_the_lock(request(client, "patch", url, {"text": "Second"}), comment)
+    headers = with_token(client.post(f"{url}lock/").json()["token"])
     assert client.get(f"{url}lock/").json()["locked"] is True
     assert not LockToken.objects.is_locked(story)
-    for method in ("put", "patch", "delete"):
-        write = getattr(client, method)
-        assert write(url, {"text": "Lost"}).status_code == 423
-        assert write(url, {"text": "Lost"}, **with_token(VOID)).status_code == 412
-    assert Comment.objects.get().text == "First"
-    answer = client.patch(url, {"text": "Second"}, **with_token(token))
-    assert answer.status_code == 200
-    assert "Lock-Expires-At" in answer
-    assert client.delete(url, **with_token(token)).status_code == 204
+    assert client.delete(url).status_code == 423
+    assert Comment.objects.get().text == "Second"
+    assert client.delete(url, **headers).status_code == 204
     assert not LockToken.objects.exists()
 
 
 @pytest.mark.usefixtures("nested")
 def test_the_lock_of_what_it_is_under_does_not_matter(client, story, comment):
-    LockToken.objects.acquire(story)
-    url = f"/stories/{story.pk}/comments/{comment.pk}/"
-    answer = client.patch(url, {"text": "Second"})
+    locked(story)
+    url = f"/stories/{story.pk}/"
+    answer = client.patch(f"{url}comments/{comment.pk}/", {"text": "Second"})
     assert answer.status_code == 200
-    assert client.patch(f"/stories/{story.pk}/", {"headline": "x"}).status_code == 423
+    assert client.patch(url, {"headline": "x"}).status_code == 423
 
 
 @pytest.mark.usefixtures("nested")
@@ -516,17 +456,15 @@ def test_under_another_object_it_is_not_found(client, story, comment, state):
     other = Story.objects.exclude(pk=story.pk).get()
     headers = [{}, with_token(VOID)]
     if state == "locked":
-        token = LockToken.objects.acquire(comment).token_str
-        headers.append(with_token(token))
-    before = list(LockToken.objects.values())
+        headers.append(locked(comment))
+    before = database()
     url = f"/stories/{other.pk}/comments/{comment.pk}/"
     for sent in headers:
         answer = client.patch(url, {"text": "Lost"}, **sent)
         assert answer.status_code == 404
         assert set(answer.json()) == {"detail"}
         assert client.delete(url, **sent).status_code == 404
-    # Not even the expiry has changed.
-    assert list(LockToken.objects.values()) == before
+    assert database() == before  # not even the expiry has changed
 
 
 # Models that inherit, and of third parties
@@ -536,34 +474,28 @@ def test_under_another_object_it_is_not_found(client, story, comment, state):
 @pytest.mark.parametrize("prefix", ["feature", "by-article_ptr"])
 def test_a_model_that_inherits_over_its_own_table(client, prefix):
     feature = Feature.objects.create(title="First", lead="First")
-    token = LockToken.objects.acquire(feature).token_str
-    url = f"/{prefix}/{feature.pk}/"
-    assert client.patch(url, {"title": "Lost"}).status_code == 423
-    answer = client.patch(url, {"title": "x", "lead": "y"}, **with_token(token))
-    assert answer.status_code == 200
+    send = request(
+        client, "patch", f"/{prefix}/{feature.pk}/", {"title": "x", "lead": "y"}
+    )
+    needs_the_lock(send, feature)
     feature.refresh_from_db()
     assert (feature.title, feature.lead) == ("x", "y")
 
 
 @here
-def test_a_proxy_has_the_lock_of_its_model(client, article, held):
-    url = f"/articleproxy/{article.pk}/"
-    assert client.patch(url, {"title": "Lost"}).status_code == 423
-    answer = client.patch(url, {"title": "Second"}, **with_token(held["token"]))
-    assert answer.status_code == 200
-    assert ArticleProxy.objects.get().title == "Second"
+def test_a_proxy_has_the_lock_of_its_model(client, article):
+    needs_the_lock(request(client, "patch", f"/articleproxy/{article.pk}/"), article)
+    assert title(article) == "Second"
 
 
 @here
 @pytest.mark.parametrize("sent", ["nothing", "token", "void"])
 def test_a_model_that_knows_nothing_of_locks_leaves_none_behind(client, sent):
     obj = Plain.objects.create(title="First")
-    url = f"/plain/{obj.pk}/"
-    headers = {}
-    if sent != "nothing":
-        token = LockToken.objects.acquire(obj).token_str
-        headers = with_token(token if sent == "token" else VOID)
-    answer = client.delete(url, **headers)
+    headers = {} if sent == "nothing" else locked(obj)
+    if sent == "void":
+        headers = with_token(VOID)
+    answer = client.delete(f"/plain/{obj.pk}/", **headers)
     assert answer.status_code == (412 if sent == "void" else 204)
     assert Plain.objects.exists() is (sent == "void")
     assert LockToken.objects.exists() is (sent == "void")
@@ -579,11 +511,12 @@ def test_an_object_of_another_database_has_its_lock_there(client):
     twin = Article.objects.create(pk=article.pk, title="Twin")
     twin.lock()
     url = f"/other/{article.pk}/"
-    assert client.patch(url, {"title": "Second"}).status_code == 200
+    send = request(client, "patch", url)
+    assert send().status_code == 200
     token = client.post(f"{url}lock/").json()["token"]
     assert LockToken.objects.using("other").get().token_str == token
-    assert client.patch(url, {"title": "Lost"}).status_code == 423
-    assert client.patch(url, {"title": "Lost"}, **with_token(VOID)).status_code == 412
+    assert send().status_code == 423
+    assert send(**with_token(VOID)).status_code == 412
     assert client.patch(url, {"title": "x"}, **with_token(token)).status_code == 200
     assert Article.objects.using("other").get().title == "x"
     assert client.delete(url, **with_token(token)).status_code == 204
@@ -602,26 +535,16 @@ class ReadsElsewhere:
         return "default" if model in (Article, LockToken) else None
 
 
-class LocksElsewhere:
-    """A router that keeps the locks in a database of their own."""
-
-    def db_for_read(self, model, **hints):
-        return "other" if model is LockToken else None
-
-    db_for_write = db_for_read
-
-
 def test_what_is_read_from_a_copy_is_locked_where_it_is_written(
     client, article, settings
 ):
     Article.objects.using("other").create(pk=article.pk, title="First")
-    token = article.lock()["token"]
+    headers = locked(article)
     settings.DATABASE_ROUTERS = [ReadsElsewhere()]
-    url = f"/api/articles/{article.pk}/"
-    assert client.patch(url, {"title": "Lost"}).status_code == 423
-    assert client.patch(url, {"title": "Lost"}, **with_token(VOID)).status_code == 412
-    answer = client.patch(url, {"title": "Second"}, **with_token(token))
-    assert answer.status_code == 200
+    send = request(client, "patch", f"/api/articles/{article.pk}/")
+    assert send().status_code == 423
+    assert send(**with_token(VOID)).status_code == 412
+    assert send(**headers).status_code == 200
     assert Article.objects.using("default").get().title == "Second"
     assert not LockToken.objects.using("other").exists()
 
@@ -629,12 +552,10 @@ def test_what_is_read_from_a_copy_is_locked_where_it_is_written(
 def test_locks_may_be_kept_in_another_database(client, article, settings):
     settings.DATABASE_ROUTERS = [LocksElsewhere()]
     url = f"/api/articles/{article.pk}/"
-    token = client.post(f"{url}lock/").json()["token"]
+    headers = with_token(client.post(f"{url}lock/").json()["token"])
     assert not LockToken.objects.using("default").exists()
     assert client.patch(url, {"title": "Lost"}).status_code == 423
-    answer = client.patch(url, {"title": "Second"}, **with_token(token))
-    assert answer.status_code == 200
-    answer = client.patch(url, {"title": "x" * 500}, **with_token(token))
-    assert answer.status_code == 400
-    assert client.delete(url, **with_token(token)).status_code == 204
+    assert client.patch(url, {"title": "Second"}, **headers).status_code == 200
+    assert client.patch(url, {"title": "x" * 500}, **headers).status_code == 400
+    assert client.delete(url, **headers).status_code == 204
     assert not LockToken.objects.using("other").exists()

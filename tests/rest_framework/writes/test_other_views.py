@@ -3,66 +3,67 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.decorators import action
-from rest_framework.generics import (
-    GenericAPIView,
-    get_object_or_404,
-)
+from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
-from rest_framework.views import APIView
-from rest_framework.viewsets import (
-    GenericViewSet,
-    ModelViewSet,
-    ViewSet,
-)
+from rest_framework.viewsets import GenericViewSet, ModelViewSet, ViewSet
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import (
-    LockRefused,
-)
+from lock_tokens.rest_framework import LockRefused
 from tests.models import Article
 from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.drf_writes import (
-    BOTH,
     VOID,
     Finds,
+    checked,
+    locked,
     made,
     needs_the_lock,
     rename,
     request,
     title,
+    url_of,
 )
 from tests.support.helpers import lock_row
 
-pytestmark = [pytest.mark.urls("tests.support.drf_site"), pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 
-class Bare(ViewSet):
+class Checks:
     """Finds its object by itself, and checks it."""
 
-    def get_object(self):
-        article = get_object_or_404(Article, pk=self.kwargs["pk"])
-        self.check_object_permissions(self.request, article)
-        return article
+    def find(self):
+        return checked(self, self.kwargs["pk"])
 
     def update(self, request, pk):
         if "forgetful" in request.data:
             return rename(Article.objects.get(pk=pk), request)
-        return rename(self.get_object(), request)
+        return rename(self.find(), request)
 
     partial_update = destroy = update
 
     @action(detail=True, methods=["post"])
     def publish(self, request, pk):
-        return rename(self.get_object(), request)
+        return rename(self.find(), request)
 
     @action(detail=False, methods=["post"])
     def sweep(self, request):
         return Response({})
 
 
+class WithoutQueryset(Checks, GenericViewSet):
+    queryset = None
+
+
+class Bare(Checks, ViewSet):
+    get_object = Checks.find
+
+    def find(self):
+        return self.get_object()
+
+
 def test_a_bare_viewset_has_the_route(client, serve, article):
-    serve(made((True, False), Bare))
-    url = f"/things/{article.pk}/lock/"
+    serve(made("mixin", Bare))
+    url = url_of(article, "lock/")
     assert client.get(url).json()["locked"] is False
     token = client.post(url, {"timeout": 60}).json()["token"]
     assert lock_row(article).get().token_str == token
@@ -75,25 +76,23 @@ def test_a_bare_viewset_has_the_route(client, serve, article):
     assert not LockToken.objects.exists()
 
 
-@BOTH
+@pytest.mark.parametrize("base", [Bare, WithoutQueryset])
 @pytest.mark.parametrize(
     ("method", "route"),
     [("put", ""), ("patch", ""), ("delete", ""), ("post", "publish/")],
 )
-def test_what_a_bare_viewset_checks_needs_its_lock(
-    client, serve, article, kind, method, route
+def test_what_a_viewset_without_a_queryset_checks_needs_its_lock(
+    client, serve_locked, article, base, method, route
 ):
-    serve(made(kind, Bare))
-    send = request(client, method, f"/things/{article.pk}/{route}")
-    needs_the_lock(send, article)
+    serve_locked(base, queryset=None)
+    needs_the_lock(request(client, method, url_of(article, route)), article)
     assert title(article) == "Second"
 
 
-@BOTH
-def test_a_bare_viewset_that_checks_nothing_is_a_mistake(client, serve, article, kind):
-    serve(made(kind, Bare))
+def test_a_bare_viewset_that_checks_nothing_is_a_mistake(client, serve_locked, article):
+    serve_locked(Bare)
     with pytest.raises(ImproperlyConfigured, match="check_object_permissions"):
-        client.put(f"/things/{article.pk}/", {"forgetful": True})
+        client.put(url_of(article), {"forgetful": True})
     assert client.post("/things/sweep/").status_code == 200
 
 
@@ -104,28 +103,12 @@ def test_a_bare_viewset_without_get_object_is_told_what_it_lacks(
         def retrieve(self, request, pk):
             return Response({"title": Article.objects.get(pk=pk).title})
 
-    serve(made((True, False), Lacking))
-    assert client.get(f"/things/{article.pk}/").json() == {"title": "First"}
+    serve(made("mixin", Lacking))
+    assert client.get(url_of(article)).json() == {"title": "First"}
     for send in (client.get, client.post):
         with pytest.raises(ImproperlyConfigured, match="get_object"):
-            send(f"/things/{article.pk}/lock/")
+            send(url_of(article, "lock/"))
     assert not LockToken.objects.exists()
-
-
-@BOTH
-@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_what_a_bare_view_checks_needs_its_lock(client, serve, article, kind, method):
-    class View(APIView):
-        def put(self, request, pk):
-            found = get_object_or_404(Article, pk=pk)
-            self.check_object_permissions(request, found)
-            return rename(found, request)
-
-        post = patch = delete = put
-
-    serve(made(kind, View))
-    needs_the_lock(request(client, method, f"/{article.pk}/"), article)
-    assert title(article) == "Second"
 
 
 class OfSettings(GenericAPIView):
@@ -138,61 +121,32 @@ class OfSettings(GenericAPIView):
         return Response({**self.get_object(), **request.data})
 
 
-@BOTH
 @pytest.mark.parametrize("headers", [{}, with_token(VOID)])
-def test_what_is_no_row_needs_no_lock(client, serve, kind, headers):
-    serve(made(kind, OfSettings), "settings/")
+def test_what_is_no_row_needs_no_lock(client, serve_locked, headers):
+    serve_locked(OfSettings, "settings/")
     answer = client.put("/settings/", {"title": "Second"}, **headers)
     assert (answer.status_code, answer.json()) == (200, {"title": "Second"})
     assert "Lock-Expires-At" not in answer
 
 
-@BOTH
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 @pytest.mark.parametrize("name", ["pk", "number"])
 def test_a_generic_view_may_have_no_queryset(
-    client, serve, article, kind, method, name
+    client, serve_locked, article, method, name
 ):
     class View(Finds, GenericAPIView):
         def find(self):
-            found = get_object_or_404(Article, pk=next(iter(self.kwargs.values())))
-            self.check_object_permissions(self.request, found)
-            return found
+            return checked(self, self.kwargs[name])
 
-    serve(made(kind, View, queryset=None), f"<int:{name}>/")
-    needs_the_lock(request(client, method, f"/{article.pk}/"), article)
-    assert title(article) == "Second"
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("method", "route"), [("put", ""), ("delete", ""), ("post", "publish/")]
-)
-def test_a_generic_viewset_may_have_no_queryset(
-    client, serve, article, kind, method, route
-):
-    class View(GenericViewSet):
-        def update(self, request, pk):
-            found = get_object_or_404(Article, pk=pk)
-            self.check_object_permissions(request, found)
-            return rename(found, request)
-
-        destroy = update
-
-        @action(detail=True, methods=["post"])
-        def publish(self, request, pk):
-            return self.update(request, pk)
-
-    serve(made(kind, View, queryset=None))
-    needs_the_lock(request(client, method, f"/things/{article.pk}/{route}"), article)
+    serve_locked(View, f"things/<int:{name}>/", queryset=None)
+    needs_the_lock(request(client, method, article), article)
     assert title(article) == "Second"
 
 
 # The words of a refusal, and of a mistake
 
 
-@BOTH
-def test_a_refusal_says_its_sentence(client, serve, article, kind):
+def test_a_refusal_says_its_sentence(client, serve_locked, article):
     refusals = []
 
     class View(ModelViewSet):
@@ -200,10 +154,10 @@ def test_a_refusal_says_its_sentence(client, serve, article, kind):
             refusals.append(error)
             return super().handle_exception(error)
 
-    serve(made(kind, View))
-    article.lock()
+    serve_locked(View)
+    locked(article)
     for headers in ({}, with_token(VOID)):
-        answer = client.patch(f"/things/{article.pk}/", {}, **headers)
+        answer = client.patch(url_of(article), {}, **headers)
         error = refusals.pop()
         assert isinstance(error, LockRefused)
         assert error.status_code == answer.status_code

@@ -1,31 +1,22 @@
 """Writes to a second object, or to many."""
 
 import pytest
-from django.db import (
-    models,
-)
-from django.urls import path
+from django.db import models
 from rest_framework import permissions
 from rest_framework.decorators import action
-from rest_framework.generics import (
-    GenericAPIView,
-    ListCreateAPIView,
-)
+from rest_framework.generics import GenericAPIView, ListCreateAPIView
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import (
-    ModelViewSet,
-)
+from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, ArticleProxy, Desk, Keyword
 from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.drf_writes import (
-    BOTH,
-    TOKEN,
     VOID,
-    Routes,
+    assert_refused,
     database,
+    locked,
     made,
     needs_the_lock,
     refused_without_its_lock,
@@ -36,7 +27,7 @@ from tests.support.drf_writes import (
 )
 from tests.support.helpers import lock_row
 
-pytestmark = [pytest.mark.urls("tests.support.drf_site"), pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 
 # A second object
@@ -48,18 +39,23 @@ class Merges(ModelViewSet):
     queryset = Desk.objects.order_by("pk")
     serializer_class = serializer_of(Desk, "name", "telephone")
     seconds: models.QuerySet = Desk.objects.all()
+    merged = ("telephone", "title")
 
     @action(detail=True, methods=["post", "put"])
     def merge(self, request, **kwargs):
         first = self.get_object()
         second = self.seconds.get(pk=request.data["second"])
+        self.meanwhile(second)
         self.check_object_permissions(request, second)
         for obj in (first, second):
-            for field in ("telephone", "title"):
+            for field in self.merged:
                 if hasattr(obj, field):
                     setattr(obj, field, "merged")
             obj.save()
         return Response({"was locked": LockToken.objects.is_locked(second)})
+
+    def meanwhile(self, second):
+        pass
 
 
 @pytest.fixture
@@ -67,154 +63,131 @@ def desks():
     return [Desk.objects.create(name=name) for name in ("one", "two")]
 
 
-LOOKUPS = pytest.mark.parametrize("lookup", ["pk", "name"])
+@pytest.fixture
+def other():
+    return Article.objects.create(title="Other")
 
 
-def merging(kind, lookup, **attributes):
-    attributes = {"lookup_field": lookup, "queryset": Merges.queryset, **attributes}
-    attributes.setdefault("serializer_class", Merges.serializer_class)
-    return made(kind, Merges, **attributes)
+@pytest.fixture(params=["pk", "name"])
+def lookup(request):
+    return request.param
 
 
-def merge(client, lookup, first, second, method="post"):
-    url = f"/things/{getattr(first, lookup)}/merge/"
-    return request(client, method, url, {"second": second.pk})
+@pytest.fixture
+def merging(serve_locked, lookup):
+    """Serve a view that merges desks, found by the key and by another field."""
+
+    def merging(**attributes):
+        own = {"queryset": Merges.queryset, "lookup_field": lookup}
+        own["serializer_class"] = Merges.serializer_class
+        serve_locked(Merges, **{**own, **attributes})
+
+    return merging
 
 
-@BOTH
-@LOOKUPS
-@TOKEN
+@pytest.fixture
+def merge(client, lookup):
+    def merge(first, second, method="post"):
+        url = f"/things/{getattr(first, lookup)}/merge/"
+        return request(client, method, url, {"second": second.pk})
+
+    return merge
+
+
 @pytest.mark.parametrize("method", ["post", "put"])
 def test_a_second_object_that_is_free_is_held_until_the_write_is_done(
-    client, serve, desks, kind, lookup, with_a_lock, method
+    merging, merge, desks, with_a_lock, method
 ):
-    serve(merging(kind, lookup))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(desks[0]).token_str)
-    answer = merge(client, lookup, *desks, method)(**headers)
+    merging()
+    answer = merge(*desks, method)(**(locked(desks[0]) if with_a_lock else {}))
     assert (answer.status_code, answer.json()) == (200, {"was locked": True})
     assert set(Desk.objects.values_list("telephone", flat=True)) == {"merged"}
     assert lock_row(desks[0]).exists() is with_a_lock
     assert not lock_row(desks[1]).exists()
-    LockToken.objects.acquire(desks[1])  # free again
 
 
-@BOTH
-@LOOKUPS
-@TOKEN
 def test_a_second_object_that_is_locked_refuses_the_write(
-    client, serve, desks, kind, lookup, with_a_lock
+    merging, merge, desks, with_a_lock
 ):
-    serve(merging(kind, lookup))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(desks[0]).token_str)
-    LockToken.objects.acquire(desks[1])
+    merging()
+    headers = locked(desks[0]) if with_a_lock else {}
+    locked(desks[1])
     before = database()
-    answer = merge(client, lookup, *desks)(**headers)
-    assert (answer.status_code, answer.json()["error"]) == (423, "locked")
-    assert "Lock-Expires-At" not in answer
+    assert_refused(merge(*desks)(**headers), 423, "locked")
     assert database() == before
 
 
-@BOTH
-@LOOKUPS
-def test_its_own_object_still_needs_its_lock_first(client, serve, desks, kind, lookup):
-    serve(merging(kind, lookup))
-    send = merge(client, lookup, *desks)
+def test_its_own_object_still_needs_its_lock_first(merging, merge, desks):
+    merging()
+    send = merge(*desks)
     token = refused_without_its_lock(send, desks[0])
-    LockToken.objects.acquire(desks[1])
+    locked(desks[1])
     assert send(**with_token(VOID)).status_code == 412
     assert send(**with_token(token)).status_code == 423
     lock_row(desks[1]).delete()
     assert send(**with_token(token)).status_code == 200
 
 
-@BOTH
-@LOOKUPS
-def test_a_lock_that_is_required_is_that_of_the_first_object(
-    client, serve, desks, kind, lookup
-):
-    serve(merging(kind, lookup, lock_required=True))
-    send = merge(client, lookup, *desks)
+def test_a_lock_that_is_required_is_that_of_the_first_object(merging, merge, desks):
+    merging(lock_required=True)
+    send = merge(*desks)
     assert send().status_code == 428
-    token = LockToken.objects.acquire(desks[0]).token_str
-    assert send(**with_token(token)).status_code == 200
+    assert send(**locked(desks[0])).status_code == 200
     assert not lock_row(desks[1]).exists()
 
 
-@BOTH
-@LOOKUPS
-def test_the_same_object_may_be_checked_twice(client, serve, desks, kind, lookup):
-    serve(merging(kind, lookup))
-    send = merge(client, lookup, desks[0], desks[0])
-    needs_the_lock(send, desks[0])
+def test_the_same_object_may_be_checked_twice(merging, merge, desks):
+    merging()
+    needs_the_lock(merge(desks[0], desks[0]), desks[0])
 
 
-@BOTH
-@LOOKUPS
-@TOKEN
-def test_a_second_object_is_read_again(client, serve, desks, kind, lookup, with_a_lock):
-    class View(Merges):
-        @action(detail=True, methods=["post"])
-        def merge(self, request, **kwargs):
-            self.get_object()
-            second = Desk.objects.get(pk=request.data["second"])
-            # A colleague, before the second lock is had.
-            Desk.objects.filter(pk=second.pk).update(telephone="Theirs")
-            self.check_object_permissions(request, second)
-            second.save()
-            return Response({})
+def test_a_second_object_is_read_again(merging, merge, desks, with_a_lock):
+    def meanwhile(view, second):  # a colleague, before the second lock is had
+        Desk.objects.filter(pk=second.pk).update(telephone="Theirs")
 
-    attributes = {"lookup_field": lookup, "queryset": Merges.queryset}
-    serve(made(kind, View, serializer_class=Merges.serializer_class, **attributes))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(desks[0]).token_str)
-    assert merge(client, lookup, *desks)(**headers).status_code == 200
+    merging(meanwhile=meanwhile, merged=())
+    headers = locked(desks[0]) if with_a_lock else {}
+    assert merge(*desks)(**headers).status_code == 200
     assert Desk.objects.get(pk=desks[1].pk).telephone == "Theirs"
 
 
-@BOTH
-def test_a_proxy_of_the_same_model_is_of_its_kind(client, serve, article, kind):
-    other = Article.objects.create(title="Other")
-    view = {"queryset": Article.objects.all(), "serializer_class": ArticleSerializer}
-    serve(merging(kind, "pk", seconds=ArticleProxy.objects.all(), **view))
-    token = article.lock()["token"]
-    theirs = other.lock()["token"]
-    send = merge(client, "pk", article, other)
+@pytest.mark.parametrize("lookup", ["pk"], indirect=True)
+def test_a_proxy_of_the_same_model_is_of_its_kind(merging, merge, article, other):
+    merging(
+        seconds=ArticleProxy.objects.all(),
+        queryset=Article.objects.all(),
+        serializer_class=ArticleSerializer,
+    )
+    headers = locked(article)
+    locked(other)
+    send = merge(article, other)
     before = database()
-    assert send(**with_token(token)).status_code == 423
+    assert send(**headers).status_code == 423
     assert database() == before
-    other.unlock(theirs)
-    assert send(**with_token(token)).status_code == 200
+    lock_row(other).delete()
+    assert send(**headers).status_code == 200
     assert title(other) == "merged"
 
 
-@BOTH
-@LOOKUPS
+class NotForbidden(permissions.BasePermission):
+    def has_object_permission(self, request, view, obj):
+        return getattr(obj, "title", None) != "Forbidden"
+
+
 @pytest.mark.parametrize("is_locked", [False, True])
 def test_a_second_object_of_another_model_is_only_checked(
-    client, serve, desks, article, kind, lookup, is_locked
+    merging, merge, desks, article, is_locked
 ):
-    class NotForbidden(permissions.BasePermission):
-        def has_object_permission(self, request, view, obj):
-            return getattr(obj, "title", None) != "Forbidden"
-
-    classes = [NotForbidden]
-    serve(
-        merging(kind, lookup, seconds=Article.objects.all(), permission_classes=classes)
-    )
-    token = LockToken.objects.acquire(desks[0]).token_str
+    merging(seconds=Article.objects.all(), permission_classes=[NotForbidden])
+    headers = locked(desks[0])
     if is_locked:
         article.lock()
-    send = merge(client, lookup, desks[0], article)
-    answer = send(**with_token(token))
+    send = merge(desks[0], article)
+    answer = send(**headers)
     assert (answer.status_code, answer.json()) == (200, {"was locked": is_locked})
     Article.objects.update(title="Forbidden")
     before = database()
-    assert send(**with_token(token)).status_code == 403
+    assert send(**headers).status_code == 403
     assert database() == before
 
 
@@ -234,38 +207,29 @@ class MergesByHand(APIView):
     post = patch = delete = put
 
 
-@BOTH
-@TOKEN
 @pytest.mark.parametrize("method", ["post", "put"])
 def test_by_hand_each_further_object_is_locked_without_the_token(
-    client, serve, desks, article, kind, with_a_lock, method
+    client, serve_locked, desks, article, with_a_lock, method
 ):
-    serve(made(kind, MergesByHand, lock_required=with_a_lock))
-    headers = {}
-    if with_a_lock:
-        headers = with_token(LockToken.objects.acquire(desks[0]).token_str)
-    send = request(client, method, f"/{desks[0].pk}/")
+    serve_locked(MergesByHand, lock_required=with_a_lock)
+    headers = locked(desks[0]) if with_a_lock else {}
+    send = request(client, method, desks[0])
     for other in (desks[1], article):
-        theirs = LockToken.objects.acquire(other)
+        locked(other)
         before = database()
-        answer = send(**headers)
-        assert (answer.status_code, answer.json()["error"]) == (423, "locked")
+        assert_refused(send(**headers), 423, "locked")
         assert database() == before
-        theirs.delete()
-    answer = send(**headers)
-    assert answer.status_code == 200
+        lock_row(other).delete()
+    assert send(**headers).status_code == 200
     assert list(Keyword.objects.values_list("name", flat=True)) == ["True"] * 3
     assert lock_row(desks[0]).exists() is with_a_lock
     assert LockToken.objects.count() == with_a_lock
 
 
-@BOTH
 @pytest.mark.parametrize("method", ["put", "post"])
 def test_a_second_object_of_get_object_is_refused_under_anothers_lock(
-    client, serve, article, kind, method
+    client, serve_locked, article, other, method
 ):
-    other = Article.objects.create(title="Other")
-
     class View(GenericAPIView):
         def put(self, request, pk):
             for key in (pk, other.pk):
@@ -275,9 +239,9 @@ def test_a_second_object_of_get_object_is_refused_under_anothers_lock(
 
         post = put
 
-    serve(made(kind, View))
-    send = request(client, method, f"/{article.pk}/")
-    other.lock()
+    serve_locked(View)
+    send = request(client, method, article)
+    locked(other)
     before = database()
     assert send().status_code == 423
     assert database() == before
@@ -307,84 +271,72 @@ class Bulk(ListCreateAPIView):
         return Response(status=204)
 
 
-BULK = pytest.mark.parametrize("method", ["put", "patch"])
-
-
 @pytest.fixture(params=["view", "actions", "actions of a list"])
-def bulk(request, settings):
+def bulk(request, serve, kind):
     """Serve a view that writes to many, in each way that it may be made."""
 
-    def serve(kind, **attributes):
+    def bulk(**attributes):
         if request.param == "view":
-            view = made(kind, Bulk, **attributes).as_view()
+            view = made(kind, Bulk, **attributes)
         else:
             names = {"put_all": Bulk.put, "delete_all": Bulk.delete}
             actions = {"put": "put_all", "patch": "put_all", "delete": "delete_all"}
-            view = made(kind, ModelViewSet, **names, **attributes)
             options = {"detail": False} if "list" in request.param else {}
-            view = view.as_view(actions, **options)
-        settings.ROOT_URLCONF = Routes([path("", view)])
+            view = made(kind, **names, **attributes).as_view(actions, **options)
+        serve(view, "")
 
-    return serve
+    return bulk
 
 
-@BOTH
-@BULK
-def test_a_write_to_many_needs_no_lock(client, bulk, article, kind, method):
-    bulk(kind, lock_required=True)
-    other = Article.objects.create(title="Other")
+@pytest.fixture(params=["put", "patch"])
+def write_all(request, client):
+    def write_all(**body):
+        send = getattr(client, request.param)
+        return lambda **headers: send("/", {"title": "Second", **body}, **headers)
+
+    return write_all
+
+
+def test_a_write_to_many_needs_no_lock(write_all, bulk, article, other):
+    bulk(lock_required=True)
     other.lock()
-    answer = request(client, method, "/")()
+    answer = write_all()()
     assert answer.status_code == 200
     assert "Lock-Expires-At" not in answer
     assert (title(article), title(other)) == ("Second", "Second")
     assert LockToken.objects.get().locked_object == other
 
 
-@BOTH
-@BULK
-def test_of_many_those_that_are_checked_need_theirs(
-    client, bulk, article, kind, method
-):
-    bulk(kind)
-    other = Article.objects.create(title="Other")
-    send = request(client, method, "/", {"title": "Second", "checks": True})
+def test_of_many_those_that_are_checked_need_theirs(write_all, bulk, article, other):
+    bulk()
+    send = write_all(checks=True)
     needs_the_lock(send, article)
-    token = article.lock()["token"]
-    other.lock()
+    headers = locked(article)
+    locked(other)
     Article.objects.filter(pk=article.pk).update(title="First")
     before = database()
-    for headers in ({}, with_token(token)):
-        assert send(**headers).status_code == 423
+    for sent in ({}, headers):
+        assert send(**sent).status_code == 423
         assert database() == before
     lock_row(other).delete()
-    assert send(**with_token(token)).status_code == 200
+    assert send(**headers).status_code == 200
     assert (title(article), title(other)) == ("Second", "Second")
-    assert LockToken.objects.get().token_str == token
+    assert LockToken.objects.get().locked_object == article
 
 
-@BOTH
-@BULK
-def test_of_many_the_first_may_need_its_lock_always(
-    client, bulk, article, kind, method
-):
-    bulk(kind, lock_required=True)
-    Article.objects.create(title="Other")
-    send = request(client, method, "/", {"title": "Second", "checks": True})
+def test_of_many_the_first_may_need_its_lock_always(write_all, bulk, article, other):
+    bulk(lock_required=True)
+    send = write_all(checks=True)
     before = database()
     assert send().status_code == 428
     assert database() == before
-    token = article.lock()["token"]
-    assert send(**with_token(token)).status_code == 200
+    assert send(**locked(article)).status_code == 200
 
 
-@BOTH
-@TOKEN
-def test_many_are_deleted_with_their_locks(client, bulk, article, kind, with_a_lock):
-    bulk(kind)
-    other = Article.objects.create(title="Other")
-    headers = with_token(article.lock()["token"]) if with_a_lock else {}
-    other.lock()
+def test_many_are_deleted_with_their_locks(client, bulk, article, other, with_a_lock):
+    bulk()
+    headers = locked(article) if with_a_lock else {}
+    locked(other)
     before = database()
     assert client.delete("/", **headers).status_code == 423
     assert database() == before
