@@ -20,14 +20,12 @@ from django.utils.crypto import salted_hmac
 from .exceptions import InvalidToken, UnlockForbiddenError
 from .locking.info import LockInfo, token_dict
 from .locking.lock_key import LockKey
-from .locking.tokens import is_well_formed
+from .locking.tokens import OWNER_KEY, is_well_formed
 from .models import LockableModel, LockToken
 
 # "lock_tokens:app.model:key", "lock_tokens@database:app.model:key"
 PREFIX = "lock_tokens"
 logger = logging.getLogger("lock_tokens")
-
-OWNER_KEY = "lock_tokens_owner"
 
 
 def get_session_key(obj: models.Model | LockKey) -> str:

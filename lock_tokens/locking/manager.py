@@ -164,19 +164,19 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
                 raise self._refusal(lock_key, obj, holder)
 
     def renew_owned(
-        self, obj: models.Model | LockKey, owner: str, *, timeout: float | None = None
+        self, obj: models.Model | LockKey, owner: str, **options: Any
     ) -> R | None:
         """Renew the lock that ``owner`` acquired, also an expired one, and return it.
 
-        ``timeout`` is as in :meth:`renew`, but a later expiry stays. Returns ``None``
-        when there is no lock or it is another's.
+        The options are ``timeout`` and ``user`` of :meth:`renew`. A later expiry stays.
+        Returns ``None`` when there is no lock or it is another's.
         """
         lock_key = self.key_of(obj)
         current = self.current_token(lock_key)
         if not current or not is_owned_by(current.token, owner, lock_key.about):
             return None
         with suppress(InvalidToken, self.model.DoesNotExist):  # taken meanwhile
-            self.renew(obj, current.token, timeout=timeout, extend=True)
+            self.renew(obj, current.token, extend=True, **options)
             return self.get_by_token(obj, current.token)  # type: ignore[no-any-return]
         return None
 
