@@ -30,7 +30,7 @@ from lock_tokens.holding import FencedLock, fence
 from lock_tokens.locking.info import LockInfo, display_name
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import reread
-from lock_tokens.refusals import TOKEN_FIELD
+from lock_tokens.refusals import TOKEN_FIELD, TOKEN_HEADER
 from lock_tokens.sessions import (
     forget,
     infos_of_others,
@@ -218,7 +218,7 @@ class ChangeVisit(Visit):
                 saved = status < 400 and (self.saved or status >= 300)
                 fenced.release = row_locks.written = saved
             if saved and "_continue" in request.POST:
-                self.lock_anew(fenced)
+                response[TOKEN_HEADER] = self.lock_anew(fenced)
         if not saved:
             remember(obj, request.session, fenced.token)
         else:
@@ -237,12 +237,12 @@ class ChangeVisit(Visit):
             return self.ask_without_saving()
         return response
 
-    def lock_anew(self, fenced: FencedLock) -> None:
+    def lock_anew(self, fenced: FencedLock) -> str:
         """Go on with a new token: other tabs that have the old one show the old text."""
         LockToken.objects.release(self.obj, fenced.token)
         fenced.release = False
         forget(self.obj, self.request.session)
-        self.lock()
+        return self.lock()
 
     def say_deleted(self) -> HttpResponseBase:
         return nothing_saved(self.request, self.model_admin, DELETED, status=404)
