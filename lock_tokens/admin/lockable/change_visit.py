@@ -203,10 +203,8 @@ class ChangeVisit(Visit):
                         user=request.user,
                     )
                 )
-            except WrongUserError as error:
-                return self.refuse(opened_by=display_name(error.locked_by))
-            except InvalidToken:
-                return self.refuse()
+            except InvalidToken as error:
+                return self.refuse(error)
             self.set_page(HELD, token=fenced.token)
             with request_locks(request) as row_locks:
                 response = self.save_fenced()
@@ -249,12 +247,12 @@ class ChangeVisit(Visit):
 
     # Refusing a save, and the way on
 
-    def refuse(self, opened_by: str | None = None) -> HttpResponseBase:
-        """Answer a save without the lock: show all that was typed, and write nothing.
-
-        ``opened_by`` is the name of the user who has opened the page, if it is another.
-        """
+    def refuse(self, error: InvalidToken | None = None) -> HttpResponseBase:
+        """Answer a save without the lock: show all that was typed, and write nothing."""
         request, model_admin = self.request, self.model_admin
+        opened_by = None
+        if isinstance(error, WrongUserError):
+            opened_by = display_name(error.locked_by)
         page = self.set_page(
             REFUSED,
             token=request.POST.get(TOKEN_FIELD, ""),

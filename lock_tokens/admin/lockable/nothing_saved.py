@@ -37,6 +37,7 @@ SIGNED_OUT = "signed_out"
 OUTDATED = "outdated"  # its CSRF token is from before a sign-in
 DELETED = "deleted"
 FORBIDDEN = "forbidden"
+LOCKED = "locked"
 
 View = Callable[..., HttpResponseBase]
 
@@ -137,6 +138,7 @@ def nothing_saved(
         OUTDATED: _("This is not saved yet"),
         DELETED: _("This is no longer available"),
         FORBIDDEN: _("You are no longer allowed to change this"),
+        LOCKED: _("Somebody else is editing this"),
     }
     site = model_admin.admin_site
     request.current_app = site.name
