@@ -8,7 +8,7 @@ shows all that was typed. The user can then lock the object again, or take the l
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from django.contrib import messages
@@ -86,6 +86,8 @@ class ChangeVisit(Visit):
     object_id: str | None
     form_url: str
     extra_context: dict[str, Any] | None
+    #: That another user has opened the page, if so.
+    wrong_user: WrongUserError | None = field(default=None, init=False)
 
     def answer(self) -> HttpResponseBase:
         """Return the response."""
@@ -293,7 +295,7 @@ class ChangeVisit(Visit):
             token = self.lock_again()
         except AlreadyLockedError:
             if has_text:
-                return self.refuse()
+                return self.refuse(self.wrong_user)
         else:
             if has_text:
                 self.set_page(AGAIN, token=token)
@@ -303,10 +305,15 @@ class ChangeVisit(Visit):
     def lock_again(self) -> str:
         request, obj, model_admin = self.request, self.obj, self.model_admin
         token: str = request.POST.get(TOKEN_FIELD, "")
-        with suppress(InvalidToken):  # if it is not void after all
+        try:
             LockToken.objects.renew(
                 obj, token, timeout=model_admin.lock_timeout, user=request.user
             )
+        except WrongUserError as error:
+            self.wrong_user = error
+        except InvalidToken:
+            pass
+        else:  # it is not void after all
             remember(obj, request.session, token)
             return token
         holder = LockToken.objects.info(obj)

@@ -34,6 +34,7 @@ from lock_tokens.web.lock_page import (
     HELD,
     LOCKED,
     REFUSED,
+    since,
     someone,
 )
 
@@ -57,7 +58,6 @@ from .object_views import respecting_locks
 from .request_locks import (
     has_request_lock,
     request_locks,
-    since,
     skipped_message,
 )
 from .visit import visit_of

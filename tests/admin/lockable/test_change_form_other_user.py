@@ -50,7 +50,9 @@ def test_a_page_of_alice_with_nothing_changed_is_refused_too(turned, story, page
 def test_pressing_save_twice_does_not_save_it(turned, story, page):
     answer = turned.send(page, headline="Mine")
     assert_refused(turned.send(answer), headline="Mine")
-    assert_refused(turned.send(answer, "_lock_again"), headline="Mine")
+    answer = turned.send(answer, "_lock_again")
+    assert_refused(answer, headline="Mine")
+    assert "You opened this page as" in text_of(answer)
     assert nothing_was_written(story)
 
 
