@@ -64,7 +64,8 @@ def refuse(
             holder = LockToken.objects.info(obj)
     is_gone = isinstance(error, Http404)
     retry_url = _retry_url(request)
-    is_own = is_of(getattr(holder, "locked_by", None), request)
+    locked_at = getattr(holder, "locked_at", None)
+    is_own = bool(locked_at) and is_of(getattr(holder, "locked_by", None), request)
     context = {
         "error": error,
         "object": obj,
@@ -74,7 +75,7 @@ def refuse(
         "is_gone": is_gone,
         "opened_by": error.locked_by if isinstance(error, WrongUserError) else None,
         "locked_by": getattr(holder, "locked_by", None),
-        "locked_at": getattr(holder, "locked_at", None),
+        "locked_at": locked_at,
         "expires_at": getattr(holder, "expires_at", None),
         "submitted": submitted_fields(request),
         "retry_url": retry_url,

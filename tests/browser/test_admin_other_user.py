@@ -45,6 +45,8 @@ def test_a_page_of_alice_is_not_saved_as_bob(site, window, scheme, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     picture(page, f"other_user_{scheme}_{width}")
     assert site.saved(key) == BEFORE
+    tab.goto("/admin/")
+    tab.locator("#logout-form button").click()
     tab.goto("/sign-in/alice/")
     page.locator(".lock-box [name=_lock_again]:visible").first.click()
     until_kind(page, "again")
@@ -52,6 +54,20 @@ def test_a_page_of_alice_is_not_saved_as_bob(site, window, scheme, width):
     page.locator("[name=_save]").click()
     page.wait_for_url("**/admin/tests/story/")
     assert site.saved(key) == MINE
+
+
+def test_edit_here_instead_on_the_page_of_a_decorator(site, window):
+    key = site.article()
+    editor(window, site, "alice").goto(f"/edit/{key}/")
+    page = editor(window, site, "alice", viewport={"width": 390, "height": 600})
+    page.goto(f"/edit/{key}/")
+    assert "You are already editing this" in page.locator("h1").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture(page, "own_elsewhere")
+    before = site.lock(key).token
+    page.get_by_role("link", name="Edit here instead").click()
+    until(lambda: site.lock(key).token != before, page=page)
+    assert page.locator("h1", has_text="You are already editing this").count() == 0
 
 
 def test_all_times_of_a_lock_are_those_of_the_server(site, window):

@@ -7,7 +7,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from lock_tokens.decorators import locks_object, requires_lock_on_object
+from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.models import LockToken
+from lock_tokens.refusals import refuse
 from tests.models import Article
 from tests.support.helpers import expire, of_url
 from tests.support.views import edit, here, token_in_session, url_of
@@ -152,3 +154,10 @@ def test_a_visitor_s_script_gets_the_lock_of_the_view(serve, article, settings):
     settings.ROOT_URLCONF = "tests.support.api"
     answer = client.post(API.format(article.pk))
     assert answer.json()["token"] == token_in_session(client, article)
+
+
+def test_a_refusal_of_the_project_s_own_may_not_know_since_when(rf, article, bob):
+    request = rf.get("/")
+    request.user = bob
+    answer = refuse(request, AlreadyLockedError("Locked.", article, bob))
+    assert "Edit here instead" not in answer.content.decode()
