@@ -49,6 +49,7 @@ from .web.request_tokens import (
     lock_for_request,
     own_or_session_token,
     page_token,
+    signed_in_user,
 )
 
 View = Callable[..., Any]
@@ -178,7 +179,8 @@ def requires_lock_on_object(
     form with errors. ``release`` may also be a function of the response that says whether
     to release.
 
-    Answers 403 when there is no token and when the token is void.
+    Answers 403 when there is no token, when the token is void, and when another user has
+    acquired the lock than the one who is signed in now.
     """
 
     def releases(answer: Any) -> bool:
@@ -194,7 +196,9 @@ def requires_lock_on_object(
                 obj = visit.get_object()
                 token = own_or_session_token(page_token(request), request, obj)
                 lock_key = LockToken.objects.key_of(obj)
-                lock = stack.enter_context(fence(obj, token))
+                lock = stack.enter_context(
+                    fence(obj, token, user=signed_in_user(request))
+                )
             request.lock_token = lock.serialize()
             yield
             lock.release = releases(visit.answer)

@@ -27,8 +27,17 @@ from lock_tokens.locking.info import LockInfo
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.locking.transactions import reread
+from lock_tokens.refusals import TOKEN_HEADER
 from lock_tokens.settings import get_timeout
-from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, REFUSED, someone
+from lock_tokens.web.lock_page import (
+    AGAIN,
+    ELSEWHERE,
+    HELD,
+    LOCKED,
+    REFUSED,
+    since,
+    someone,
+)
 
 from .change_list import LockStateFilter, posted_action, selects_across
 from .change_visit import ChangeVisit
@@ -50,7 +59,6 @@ from .object_views import respecting_locks
 from .request_locks import (
     has_request_lock,
     request_locks,
-    since,
     skipped_message,
 )
 from .visit import visit_of
@@ -159,6 +167,8 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             return response
         visit.shown = True
         visit.context = context
+        if visit.page.state in (HELD, AGAIN):
+            response[TOKEN_HEADER] = visit.page.token or ""  # for scripts
         if visit.page.bound:
             formsets = formsets_of(context)
             for formset in formsets:

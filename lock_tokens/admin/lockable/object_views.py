@@ -144,10 +144,15 @@ class ObjectVisit(Visit):
         with ExitStack() as stack:
             try:
                 fenced = stack.enter_context(
-                    fence(obj, self.sent_token(), timeout=model_admin.lock_timeout)
+                    fence(
+                        obj,
+                        self.sent_token(),
+                        timeout=model_admin.lock_timeout,
+                        user=request.user,
+                    )
                 )
-            except InvalidToken:
-                return self.show_refused()
+            except InvalidToken as error:
+                return self.show_refused(error)
             self.set_page(HELD, token=fenced.token)
             self.fenced = True
             response = self.view()
@@ -161,7 +166,7 @@ class ObjectVisit(Visit):
             remember(obj, request.session, fenced.token)
         return response
 
-    def show_refused(self) -> HttpResponseBase:
+    def show_refused(self, error: InvalidToken) -> HttpResponseBase:
         """Show all that was typed in the change page, which goes on from there."""
         visit = ChangeVisit(
             self.model_admin,
@@ -172,7 +177,7 @@ class ObjectVisit(Visit):
             None,
         )
         # The view, which has not run, would have checked the CSRF token.
-        show: Any = csrf_protect(lambda request: visit.refuse())
+        show: Any = csrf_protect(lambda request: visit.refuse(error))
         return show(self.request)  # type: ignore[no-any-return]
 
     def refuse(self, holder: Any) -> HttpResponseBase:

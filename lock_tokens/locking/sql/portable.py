@@ -129,15 +129,19 @@ class PortableStatements:
         seconds: float,
         extend: bool = False,
         expiring_at: datetime.datetime | None = None,
+        user_id: Any = None,
     ) -> datetime.datetime | None:
         """Move the expiry to ``seconds`` from now and return it.
 
         With ``extend`` a later expiry is kept. Returns ``None`` when this is not the
-        lock's token, and when the expiry is no longer ``expiring_at``.
+        lock's token, when the expiry is no longer ``expiring_at``, and when a user other
+        than ``user_id`` has the lock.
         """
         row = self._row(content_type_id, key).filter(token_str=token)
         expiry = later(seconds)
         due = row if expiring_at is None else row.filter(expires_at=expiring_at)
+        if user_id is not None:
+            due = due.filter(models.Q(locked_by=None) | models.Q(locked_by_id=user_id))
         if not due.update(
             expires_at=Greatest("expires_at", expiry) if extend else expiry
         ):
