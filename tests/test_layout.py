@@ -12,7 +12,7 @@ PACKAGE = Path(lock_tokens.__file__).parent
 GROUND = ["exceptions", "signals", "settings"]
 LOCK = [*GROUND, "locking"]
 MODELS = [*LOCK, "querysets", "managers", "models"]
-PAGES = [*MODELS, "permissions", "holding", "sessions", "refusals"]
+PAGES = [*LOCK, "permissions", "holding", "sessions", "refusals"]
 MAY_IMPORT = {
     **{name: [] for name in GROUND},
     "locking": GROUND,
@@ -25,14 +25,19 @@ MAY_IMPORT = {
     "refusals": MODELS,
     "checks": [*MODELS, "permissions"],
     "web": PAGES,
-    "api": [*MODELS, "permissions"],
+    "api": [*LOCK, "permissions"],
     "urls": ["api"],
     "decorators": [*PAGES, "web"],
     "templatetags": [*PAGES, "web"],
     "management": MODELS,
     "migrations": MODELS,
-    "admin": [*PAGES, "web"],
-    "rest_framework": [*PAGES, "api"],
+    # Both look at querysets: the admin filters its lists by locks, and REST framework asks
+    # whether a queryset is one of ours.
+    "admin": [*PAGES, "querysets", "web"],
+    "rest_framework": [
+        *LOCK,
+        *("querysets", "permissions", "holding", "refusals", "api"),
+    ],
     "apps": ["checks", "sessions", "rest_framework"],
 }
 

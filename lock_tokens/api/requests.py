@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings as django_settings
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token
@@ -62,6 +63,36 @@ def forbidden(request: HttpRequest) -> ApiError:
     if is_signed_in(request):
         return ApiError(403, "permission_denied", "You are not allowed to do this.")
     return ApiError(403, "not_authenticated", "You are not signed in.")
+
+
+def leave_session_alone(request: Any) -> None:
+    """Let this request not prolong the session, unless something else changes it.
+
+    With SESSION_SAVE_EVERY_REQUEST, an open page would renew its user's session for ever
+    along with its lock. An open page is no sign that somebody is there.
+    """
+    session = getattr(request, "session", None)
+    if session is not None and django_settings.SESSION_SAVE_EVERY_REQUEST:
+        session.__class__ = left_alone(session.__class__)
+
+
+@cache
+def left_alone(session_class: type) -> type:
+    """Return the class of a session that is saved only if it was modified."""
+    return type(session_class.__name__, (LeftAlone, session_class), {})
+
+
+class LeftAlone:
+    """A session of which Django's middleware sees nothing, unless it was modified."""
+
+    modified: bool
+
+    def is_empty(self) -> bool:
+        if not self.modified:
+            # This is how the middleware learns that a request has no session at all. It
+            # must not even send the cookie again: meanwhile a login may have replaced it.
+            raise AttributeError("This request leaves the session alone.")
+        return super().is_empty()  # type: ignore[misc,no-any-return]
 
 
 def check_csrf(request: HttpRequest) -> None:

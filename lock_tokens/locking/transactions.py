@@ -7,7 +7,18 @@ from random import uniform
 from time import sleep
 from typing import Any, TypeVar
 
-from django.db import Error, OperationalError, connections, models, router, transaction
+from django.db import (
+    DataError,
+    Error,
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    models,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 M = TypeVar("M", bound=models.Model)
@@ -65,6 +76,7 @@ PAUSE = 0.01
 SQLSTATES = {"40001", "40P01"}
 # Deadlock; on MariaDB also "record has changed", and a deadlock over the auto-increment.
 MYSQL_ERRORS = {1213, 1020, 1467}
+MYSQL_UNKNOWN_COLUMN = 1054
 
 
 def retry_on_conflict(using: str, operation: Callable[[], T]) -> T:
@@ -116,6 +128,19 @@ def after_commit(using: str, function: Callable[[], Any]) -> None:
         transaction.on_commit(function, using=using)
     else:
         function()
+
+
+def needs_mending(error: Error) -> bool:
+    """Whether a statement fails until somebody mends the database or the project.
+
+    For example, the table is missing because nobody has run ``migrate``.
+    """
+    if isinstance(error, OperationalError):
+        code = error.args[0] if error.args else None
+        return code == MYSQL_UNKNOWN_COLUMN or str(code).startswith("no such ")
+    return isinstance(
+        error, ProgrammingError | DataError | IntegrityError | NotSupportedError
+    )
 
 
 def is_retryable(error: OperationalError) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from inspect import unwrap
 from typing import Any
 
@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from ..api.errors import not_found
 from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
-from ..api.requests import does_release, requested_timeout
+from ..api.requests import does_release, leave_session_alone, requested_timeout
 from ..locking.lock_token import LockToken
 from .refusals import refusals
 from .requests import (
@@ -90,7 +90,12 @@ class LockableViewSetMixin:
             )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        if is_about_lock(self):
+            leave_session_alone(request)
+        # The route to the lock answers in JSON that the database failed, even if it
+        # failed for the authentication. Elsewhere that is the project's to answer.
+        with refusals() if is_about_lock(self) else nullcontext():
+            super().initial(request, *args, **kwargs)  # type: ignore[misc]
         guard(self, request)
 
     def finalize_response(
@@ -185,8 +190,8 @@ class LockableViewSetMixin:
                 f"The route lock/ of {type(self).__name__} needs the view's"
                 " get_object() method."
             )
-        obj = self.get_object()
         with refusals():
+            obj = self.get_object()
             if not LockToken.objects.can_be_locked(obj):
                 raise not_found("This object cannot be locked.")
         return obj

@@ -137,7 +137,7 @@ class LockedWrite:
 
         Raises ``LockRefused`` with one of these statuses: 423 when somebody else has
         locked the object, 412 when the token is void, 428 when the view has
-        ``lock_required`` and there is no token, 503 when the database fails. Raises
+        ``lock_required`` and there is no token, 503 or 500 when the database fails. Raises
         ``ValueError`` for a composite key.
         """
         token = None if is_second else self._token
@@ -199,7 +199,7 @@ class LockedWrite:
             try:
                 self.lock(lock_key)
             except LockRefused as refusal:
-                if refusal.status_code != 503:
+                if refusal.status_code < 500:
                     # This raises for users who may not see the object. They are to learn
                     # nothing about its lock.
                     get_view_object(self.view)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 from django.test import Client
 from django.utils.http import http_date
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
@@ -322,6 +322,10 @@ def case(path, methods, status, code=None):
 WITH_TOKEN = "get patch delete post"
 
 
+def unmigrated(request, model, obj):
+    raise ProgrammingError("The table does not exist.")
+
+
 def failing(request, model, obj):
     raise OperationalError("The database went away.")
 
@@ -342,6 +346,11 @@ for path, methods in ((STATES, "get"), (LOCK, "get post"), (TOKEN, WITH_TOKEN)):
     @case(path, methods, 404, "not_found")
     def skipped(api, path=path):
         api.settings.LOCK_TOKENS = {"API_MODELS": ["tests.Page"]}
+        return api.anywhere(path)
+
+    @case(path, methods, 500, "server_error")
+    def nobody_has_migrated(api, path=path):
+        api.permit(unmigrated)
         return api.anywhere(path)
 
     @case(path, methods, 503, "unavailable")

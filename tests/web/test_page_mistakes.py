@@ -2,6 +2,7 @@
 
 import pytest
 from django.http import HttpResponse
+from django.template import Context, Template
 
 from lock_tokens.decorators import requires_lock_on_object
 from lock_tokens.models import LockToken
@@ -61,6 +62,16 @@ def test_a_field_of_the_project_s_own_of_that_name_is_logged(sent):
 def test_a_header_that_a_script_has_got_wrong_is_logged(sent):
     (message,) = warnings_of(sent(None, headers={"Lock-Token": "undefined"}))
     assert "Lock-Token" in message
+
+
+def test_the_tag_of_the_admin_s_parts_refuses_the_whole_dict(article):
+    template = Template(
+        "{% load lock_tokens_tags %}"
+        "{% admin_lock_handler 'tests' 'article' article.pk lock_token %}"
+    )
+    context = Context({"article": article, "lock_token": article.lock()})
+    with pytest.raises(TypeError, match=r'give its \["token"\]'):
+        template.render(context)
 
 
 def test_a_void_token_is_no_mistake_of_the_page(sent):

@@ -16,6 +16,8 @@ from lock_tokens.settings import MAX_TIMEOUT, is_timeout
 
 #: What a class can override of ModelAdmin.
 NAMES_OF_MODEL_ADMIN = {name for name in dir(ModelAdmin) if not name.startswith("_")}
+#: The names of the column that says who is editing.
+COLUMNS = {"lock_state", "lock_column"}
 SWITCHES = ("lock_renew", "lock_release_on_leave", "lock_take_over")
 
 
@@ -35,6 +37,7 @@ class LockableModelAdminChecks(ModelAdminChecks):
             ),
             *_check_mixins(admin_obj),
             *_check_client(admin_obj),
+            *_check_column(admin_obj),
         ]
 
 
@@ -104,7 +107,8 @@ def _check_mixins(admin_obj: Any) -> list[CheckMessage]:
     behind = mro[mro.index(ModelAdmin) + 1 :]
     return [
         Warning(
-            f"{mixin.__name__} comes after ModelAdmin, which hides its {', '.join(hidden)}.",
+            f"{mixin.__name__} comes after ModelAdmin, which hides its"
+            f" {', '.join(hidden)}.",
             hint=f"In the bases of the class, list {mixin.__name__} before"
             " LockableModelAdmin.",
             obj=admin_obj.__class__,
@@ -134,5 +138,20 @@ def _check_client(admin_obj: Any) -> list[CheckMessage]:
             " lock_renew = False.",
             obj=admin_obj.__class__,
             id="lock_tokens.W004",
+        )
+    ]
+
+
+def _check_column(admin_obj: Any) -> list[CheckMessage]:
+    fields = {field.name for field in admin_obj.opts.fields}
+    if "lock_state" not in fields or "lock_state" not in admin_obj.list_display:
+        return []
+    return [
+        Warning(
+            "The column 'lock_state' in 'list_display' shows the model's field of this"
+            " name, and not who is editing.",
+            hint="Name the column 'lock_column'.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.W013",
         )
     ]

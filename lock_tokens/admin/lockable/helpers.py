@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
+from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.web.lock_page import LockPage
 
 A = TypeVar("A")
@@ -121,6 +122,30 @@ def has_inputs(model_admin: Any, request: HttpRequest, obj: Any) -> bool:
 def has_enabled(fields: dict[str, Any]) -> bool:
     """Say whether one of these form fields takes input."""
     return any(not field.disabled for field in fields.values())
+
+
+# Forms
+
+#: Has a hyphen, so that it is no name of a field.
+OTHER_NAME = f"{TOKEN_FIELD}-field"
+
+
+def with_free_names(form: type) -> type:
+    """Return the form's class. Its inputs do not have the name of the token's."""
+    base_fields: dict[str, Any] = form.base_fields  # type: ignore[attr-defined]
+    if TOKEN_FIELD not in base_fields:
+        return form
+    renamed: Any = type(form)(form.__name__, (WithFreeNames, form), {})
+    renamed.base_fields = base_fields  # as get_form() may have changed them
+    return renamed  # type: ignore[no-any-return]
+
+
+class WithFreeNames:
+    """The part of such a form that names its inputs."""
+
+    def add_prefix(self, field_name: str) -> str:
+        name: str = super().add_prefix(field_name)  # type: ignore[misc]
+        return OTHER_NAME if name == TOKEN_FIELD else name
 
 
 # Responses

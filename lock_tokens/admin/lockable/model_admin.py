@@ -31,7 +31,7 @@ from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, REFUSED, someone
 
 from .change_list import LockStateFilter, posted_action, selects_across
 from .change_visit import ChangeVisit
-from .checks import LockableModelAdminChecks
+from .checks import COLUMNS, LockableModelAdminChecks
 from .deletion import DeleteVisit, edited_by_others
 from .helpers import (
     NO_OTHER_BUTTONS,
@@ -39,6 +39,7 @@ from .helpers import (
     context_of,
     formsets_of,
     show_all_rows,
+    with_free_names,
     wrap,
 )
 from .inline_rows import lock_aware_inline, lock_rows, show_refused
@@ -53,7 +54,6 @@ from .request_locks import (
 )
 from .visit import visit_of
 
-COLUMN = "lock_state"
 LONG_ENOUGH = 3600  # seconds, for an action
 
 
@@ -143,6 +143,10 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         ):
             reread(obj)
         return obj
+
+    def get_form(self, *args: Any, **kwargs: Any) -> Any:
+        """Return Django's form. A field of the name of the token's gets another."""
+        return with_free_names(super().get_form(*args, **kwargs))
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -246,10 +250,13 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         text = _("%(name)s, since %(time)s") % values
         return format_html('<span class="lock-state">{}</span>', text)
 
+    #: The same column, for a model that has a field named ``lock_state``.
+    lock_column = lock_state
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Return Django's change list; one query reads the locks of all its rows."""
         changes = super().get_changelist_instance(request)
-        if COLUMN in self.get_list_display(request):
+        if not COLUMNS.isdisjoint(self.get_list_display(request)):
             locks = LockToken.objects
             rows = [row for row in changes.result_list if locks.can_be_locked(row)]
             for row, info in zip(rows, locks.infos(rows), strict=True):
