@@ -92,36 +92,6 @@ def cannot_save(page, text):
     return page.get_by_role("button", name="Save").is_disabled()
 
 
-def test_one_edits_the_other_waits_and_then_edits(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
-
-    alice.goto("/")
-    alice.get_by_role("link", name="Edit Old ferry terminal").click()
-    assert heading(alice) == "Editing"
-    assert demo.holders() == {1: "alice"}
-    assert state(bob, 1) == "Alice Moreau is editing"
-
-    refused = bob.goto("/articles/1/edit/")
-    assert refused.status == 403
-    assert heading(bob) == "Alice Moreau is editing this article"
-    facts = bob.get_by_role("definition")
-    assert re.fullmatch(r"\d\d:\d\d", facts.nth(0).inner_text())
-    assert re.match(r"\d\d:\d\d, or sooner", facts.nth(1).inner_text())
-    bob.get_by_role("link", name="Read the article").click()
-    assert "Alice Moreau is editing this article" in bob.inner_text(".notice")
-    assert bob.get_by_role("link", name="Edit").count() == 0
-    assert bob.goto("/articles/1/edit/").status == 403
-
-    write_and_save(alice, demo, 1, "Written by Alice.")
-    assert demo.holders() == {}
-
-    bob.get_by_role("link", name="Try again").click()
-    assert bob.get_by_label("Text").input_value() == "Written by Alice."
-    assert demo.holders() == {1: "bob"}
-    write_and_save(bob, demo, 1, "Written by Bob.")
-    assert demo.holders() == {}
-
-
 def test_refused_save_keeps_the_text_to_copy(demo, sign_in):
     # Her browser runs no scripts: nothing tells her page before she saves.
     alice, bob = sign_in("alice", java_script_enabled=False), sign_in("bob")
@@ -160,19 +130,6 @@ def test_refused_save_keeps_the_text_to_copy(demo, sign_in):
     assert demo.holders() == {}
 
 
-def test_errors_keep_the_lock_and_the_text(demo, sign_in):
-    alice = sign_in("alice")
-    alice.goto("/articles/1/edit/")
-    alice.get_by_label("Headline").fill("   ")
-    alice.get_by_label("Text").fill("Not lost.")
-    alice.get_by_role("button", name="Save").click()
-    assert "You are still editing the article" in alice.locator(".errors").inner_text()
-    alice.get_by_text(HELD).wait_for()
-    assert demo.live() == {1: "alice"}
-    alice.get_by_label("Headline").fill("A headline")
-    save(alice, demo, 1, "Not lost.")
-
-
 def test_two_clicks_on_save_save_once(demo, sign_in):
     alice = sign_in("alice")
     alice.goto("/articles/1/edit/")
@@ -181,21 +138,6 @@ def test_two_clicks_on_save_save_once(demo, sign_in):
     alice.wait_for_url("**/articles/1/")
     assert "The article is saved" in said(alice)
     assert demo.body(1) == "Two clicks.\n\nTwo paragraphs."
-    assert demo.holders() == {}
-
-
-def test_second_tab_of_one_person_is_told_that_the_first_saved(demo, sign_in):
-    first = sign_in("alice")
-    edit(first, 1)
-    second = first.context.new_page()
-    edit(second, 1)
-    second.get_by_label("Text").fill("From the second tab.")
-    first.get_by_label("Text").fill("From the first tab.")
-    first.get_by_role("button", name="Save").click()
-    assert said(first) == SAVED
-    second.get_by_text("You are no longer editing this article.").wait_for()
-    assert cannot_save(second, "From the second tab.")
-    assert demo.body(1) == "From the first tab."
     assert demo.holders() == {}
 
 
