@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig, apps
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.checks import register
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
@@ -28,8 +28,12 @@ class LockTokensConfig(AppConfig):
 
         register(checks.check_settings)
         register(checks.check_middleware)
+        register(checks.check_models)
         register(checks.check_api_is_not_open, deploy=True)
         register(checks.check_api_models, deploy=True)
+        user_logged_in.connect(
+            sessions.rotate_on_login, dispatch_uid="lock_tokens.rotate_on_login"
+        )
         user_logged_out.connect(
             sessions.release_on_logout, dispatch_uid="lock_tokens.release_on_logout"
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
+from inspect import getattr_static
+from types import FunctionType
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -13,6 +15,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.urls import get_resolver
 
 from . import settings as lock_settings
+from .models import LockableModel
 from .permissions import (
     Permission,
     allow_any,
@@ -184,6 +187,63 @@ def _open_to() -> Permission | None:
     if not getattr(settings, "ROOT_URLCONF", None) or not includes_api(get_resolver()):
         return None
     return permission
+
+
+def check_models(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check that the lockable models have the methods and the manager of their parent."""
+    return [
+        message
+        for config in app_configs or apps.get_app_configs()
+        for model in config.get_models()
+        if issubclass(model, LockableModel)
+        for message in (*_check_names(model), *_check_manager(model))
+    ]
+
+
+def _check_names(model: type[LockableModel]) -> Iterator[CheckMessage]:
+    meta = model._meta
+    fields = {*meta.fields, *meta.many_to_many, *meta.private_fields}
+    own = {field.name for field in fields}
+    for name, method in vars(LockableModel).items():
+        if name.startswith("_") or not _is_method(method):
+            continue
+        if name in own or not _is_method(getattr_static(model, name)):
+            yield Warning(
+                f"'{name}' of the model hides the method {name}() of LockableModel.",
+                hint="Rename it, or call the method as"
+                f" lock_tokens.models.LockableModel.{name}(obj).",
+                obj=model,
+                id="lock_tokens.W011",
+            )
+    if getattr(model, "lock_state", None) is not None:
+        yield Warning(
+            "'lock_state' of the model takes the name that with_lock_state() uses, so"
+            " that method will raise ValueError.",
+            hint="Give another name: with_lock_state(to_attr=…).",
+            obj=model,
+            id="lock_tokens.W011",
+        )
+
+
+def _is_method(value: Any) -> bool:
+    return isinstance(value, FunctionType | classmethod)
+
+
+def _check_manager(model: type[LockableModel]) -> Iterator[CheckMessage]:
+    manager = getattr(model, "objects", None)
+    parent = next(cls for cls in model.__mro__ if "objects" in vars(cls))
+    if manager is None or hasattr(manager, "locked") or parent is model:
+        return
+    yield Warning(
+        f"'objects' is the manager of {parent.__name__}, so it has no locked(),"
+        " unlocked(), with_lock_state() and get_and_lock().",
+        hint="Name LockableModel before it in the bases, or let that manager inherit"
+        " from lock_tokens.managers.LockableModelManager.",
+        obj=model,
+        id="lock_tokens.W012",
+    )
 
 
 def _is_model(label: str) -> bool:

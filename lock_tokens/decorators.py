@@ -1,14 +1,20 @@
 """Views that lock the object that they are about.
 
-Each decorator takes the model and ``get_object_id``, a function that returns the key of
-the object. It is called with the arguments of the view, the request first. If there is
-no such object, the answer is a 404. If the request sent a form, the 404 page shows what
-was entered.
+Each decorator takes the model, or its label such as ``"articles.Article"``, and
+``get_object_id``. That is the name of the keyword argument with the key of the object,
+or a function that returns the key or the object itself. The function is called with the
+arguments of the view, the request first. If there is no such object, the answer is a 404.
+If the request sent a form, the 404 page shows what was entered.
 
 Two more options say what is answered when the lock cannot be had. ``template`` is the
 name of a template for the 403 page; :func:`lock_tokens.refusals.refuse` lists its
 context. ``response`` is a function of the request and the error that returns the whole
 response.
+
+Raises ``TypeError`` for an argument of the wrong kind, ``LookupError`` for the label of
+no model and ``ValueError`` for a model with a composite key, all when the view is
+decorated. A function that returns an object of another
+model is a ``TypeError`` in the request.
 
 The decorators work on functions, on coroutine functions, on ``View.as_view()``, and on
 methods through Django's ``method_decorator``.
@@ -23,6 +29,7 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction
+from django.apps import apps
 from django.db import models
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -31,6 +38,7 @@ from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
 from .holding import fence
 from .locking.lock_token import LockToken
 from .locking.object_keys import find_object, key_field
+from .locking.primary import reading_from_primary
 from .locking.renewal import HeldLock, in_thread, renewing
 from .refusals import DEFAULT_TEMPLATE, refuse, submitted_fields
 from .sessions import forget
@@ -43,7 +51,8 @@ from .web.request_tokens import (
 )
 
 View = Callable[..., Any]
-GetObjectId = Callable[..., Any]
+Model = type[models.Model] | str
+GetObjectId = Callable[..., Any] | str
 Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
 Release = bool | Callable[[HttpResponseBase], bool]
 
@@ -52,7 +61,7 @@ SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
 
 
 def locks_object(
-    model: type[models.Model],
+    model: Model,
     get_object_id: GetObjectId,
     *,
     force_new: bool = False,
@@ -93,11 +102,11 @@ def locks_object(
                     request.lock_token = lock_for_request(request, obj, force_new)
         yield
 
-    return _decorator(lock, _Options(model, get_object_id, template, response))
+    return _decorator(lock, _options(model, get_object_id, template, response))
 
 
 def holds_lock_on_object(
-    model: type[models.Model],
+    model: Model,
     get_object_id: GetObjectId,
     *,
     force_new: bool = False,
@@ -141,11 +150,11 @@ def holds_lock_on_object(
                 if hasattr(request, "session") and not is_undone:
                     forget(held.lock_key, request.session)
 
-    return _decorator(hold, _Options(model, get_object_id, template, response))
+    return _decorator(hold, _options(model, get_object_id, template, response))
 
 
 def requires_lock_on_object(
-    model: type[models.Model],
+    model: Model,
     get_object_id: GetObjectId,
     release: Release = False,
     *,
@@ -188,16 +197,56 @@ def requires_lock_on_object(
         if lock.release:
             forget_token(request, lock_key, lock.token)
 
-    return _decorator(verify, _Options(model, get_object_id, template, response))
+    return _decorator(verify, _options(model, get_object_id, template, response))
 
 
 class _Options(NamedTuple):
     """The arguments that all three decorators take."""
 
     model: type[models.Model]
-    get_object_id: GetObjectId
+    get_object_id: Callable[..., Any]
     template: str
     response: Response | None
+
+
+def _options(
+    model: Model, get_object_id: GetObjectId, template: str, response: Response | None
+) -> _Options:
+    """Return the arguments, which are checked before there is a request."""
+    if isinstance(model, str) and model.count(".") == 1:
+        model = apps.get_model(model)
+    if not isinstance(model, type) or not issubclass(model, models.Model):
+        raise TypeError(
+            "model must be a model, or a label such as 'articles.Article', not"
+            f" {model!r}."
+        )
+    if model._meta.abstract:
+        raise TypeError(f"{model.__name__} is abstract, so it has no objects to lock.")
+    key_field(model)  # raises for a composite key
+    if isinstance(get_object_id, str):
+        get_object_id = _keyword(get_object_id)
+    if not callable(get_object_id) or iscoroutinefunction(get_object_id):
+        raise TypeError(
+            "get_object_id must be the name of a keyword argument of the view, or a"
+            f" function that is no coroutine function, not {get_object_id!r}."
+        )
+    if response is not None and not callable(response):
+        raise TypeError(f"response must be a function, not {response!r}.")
+    return _Options(model, get_object_id, template, response)
+
+
+def _keyword(name: str) -> Callable[..., Any]:
+    """Return the function that finds the key in a keyword argument of the view."""
+
+    def get_object_id(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if name not in kwargs:
+            names = ", ".join(kwargs) or "none"
+            raise TypeError(
+                f"The view has no keyword argument {name!r}. It was called with {names}."
+            )
+        return kwargs[name]
+
+    return get_object_id
 
 
 @dataclass
@@ -214,7 +263,15 @@ class _Visit:
         """Return the object; raise ``Http404`` when there is none."""
         model = self.options.model
         key = self.options.get_object_id(self.request, *self.args, **self.kwargs)
-        key_field(model)  # raises for a composite key, which is a mistake in the code
+        if isinstance(key, model):
+            return key
+        if isinstance(key, models.Model):
+            raise TypeError(
+                "get_object_id must return the key of an object, or an object of"
+                f" {model._meta.label}, not of {key._meta.label}."
+            )
+        if key is None:  # a return that was forgotten, or a parameter that was not sent
+            raise Http404("get_object_id returned None, which is the key of no object.")
         obj = find_object(model, key)
         if obj is None:
             raise Http404(f"There is no {model._meta.verbose_name} with this key.")
@@ -265,7 +322,7 @@ def _decorator(
         def run(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             visit = _Visit(options, request, args, kwargs)
             try:
-                with guard(visit):
+                with reading_from_primary(), guard(visit):
                     visit.answer = view(request, *args, **kwargs)
             except _Refused as refused:
                 return refused.answer

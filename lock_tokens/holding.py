@@ -15,6 +15,7 @@ from django.db import connections, models, transaction
 from .exceptions import InvalidToken, UnlockForbiddenError
 from .locking.info import token_dict
 from .locking.lock_key import LockKey, database_of
+from .locking.primary import reading_from_primary
 from .locking.renewal import HeldLock, in_thread, renewing
 from .models import LockToken
 
@@ -26,6 +27,7 @@ __all__ = [
     "fence",
     "fence_unlocked",
     "hold_lock",
+    "reading_from_primary",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,7 +69,8 @@ def fence(
     Yields a :class:`FencedLock`.
 
     Raises ``InvalidToken``, before the block runs, when the token is void or the object
-    has no lock; ``ValueError`` for an unsaved object or a bad timeout.
+    has no lock; ``ValueError`` for an unsaved object or a bad timeout; ``TypeError`` for a
+    token that is no ``str``.
     """
 
     def verify() -> FencedLock:
@@ -115,6 +118,7 @@ def _fencing(
 ) -> Iterator[FencedLock]:
     lock_key = LockToken.objects.key_of(obj)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(reading_from_primary())
         # If a router keeps lock and object apart, the object's transaction ends first.
         for using in dict.fromkeys((lock_key.using, database_of(obj))):
             stack.enter_context(transaction.atomic(using=using))
@@ -154,6 +158,11 @@ class _Hold:
         timeout: float | None = None,
         user: Any = None,
     ) -> None:
+        if not isinstance(obj, models.Model) and not callable(obj):
+            raise TypeError(
+                "The lock is held on a saved object. A decorator also takes a function"
+                f" that returns the object. This is neither: {obj!r}."
+            )
         self.obj = obj
         self.timeout = timeout
         self.user = user
@@ -218,6 +227,7 @@ class hold_lock(_Hold):
     def __enter__(self) -> HeldLock:
         self._held = self._acquire()
         self._stack = contextlib.ExitStack()
+        self._stack.enter_context(reading_from_primary())
         self._stack.enter_context(renewing(self._held))
         return self._held
 

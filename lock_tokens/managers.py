@@ -10,12 +10,14 @@ from django.db import DatabaseError, models
 
 from .locking.lock_token import LockToken
 from .locking.manager import LockTokenManager
+from .locking.primary import reading_from_primary
 from .locking.transactions import current_rows
 from .querysets import LockableQuerySet
 
 __all__ = ["LockTokenManager", "LockableModelManager", "get_and_lock"]
 
 
+@reading_from_primary()
 def get_and_lock(
     objects: models.Manager[Any],
     *args: Any,
@@ -25,7 +27,8 @@ def get_and_lock(
 ) -> tuple[Any, dict[str, str]]:
     """Return the object that ``objects.get()`` finds, locked, and its token dict.
 
-    The object is read again when it is locked, so that it is not older than its lock.
+    The object is read again when it is locked, so that it is not older than its lock. It
+    is read from the database that it is written to.
     ``lock_timeout`` (seconds) and ``lock_user`` are as in ``LockTokenManager.acquire``.
 
     Raises what ``get()`` raises, ``AlreadyLockedError`` when the object has a live lock,

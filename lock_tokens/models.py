@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import models
-from django.db.models.signals import class_prepared, post_delete
+from django.db import models, transaction
+from django.db.models.signals import class_prepared, pre_delete
 
 from .exceptions import LockExpiredWarning, NoLockWarning
 from .locking.info import LockInfo, token_dict
 from .locking.lock_key import LockKey, key_of_deleted
 from .locking.lock_token import LockToken, default_expiry
+from .locking.tokens import is_well_formed
 from .managers import LockableModelManager, get_and_lock
 
 __all__ = [
@@ -52,7 +54,8 @@ class LockableModel(models.Model):
 
         Without a token it raises ``AlreadyLockedError`` when the object has a live lock.
         With a token it raises ``InvalidToken`` when that is void or the object has no
-        lock. It raises ``ValueError`` for a bad timeout or an unsaved user.
+        lock. It raises ``ValueError`` for a bad timeout or an unsaved user, and
+        ``TypeError`` for a token that is no ``str``.
         """
         if token is None:
             return LockToken.objects.acquire(
@@ -63,7 +66,8 @@ class LockableModel(models.Model):
     def unlock(self: models.Model, token: str) -> None:
         """Give the lock up.
 
-        Raises ``UnlockForbiddenError`` when the token is not that of the object's lock.
+        Raises ``UnlockForbiddenError`` when the token is not that of the object's lock,
+        and ``TypeError`` when it is no ``str``.
         """
         LockToken.objects.release(self, token)
 
@@ -78,6 +82,8 @@ class LockableModel(models.Model):
         a ``LockExpiredWarning``. Any token of an object without a lock is void, and gives
         a ``NoLockWarning``. To *save* with a token, use ``fence()``: what this method
         says may have changed one statement later.
+
+        Raises ``TypeError`` for a token that is neither a ``str`` nor ``None``.
         """
         return _check_lock(self, token)
 
@@ -128,6 +134,7 @@ class LockableModel(models.Model):
 
 
 def _check_lock(obj: models.Model, token: str | None) -> bool:
+    is_well_formed(token)  # raises for what is no text, whether there is a lock or not
     current = LockToken.objects.current_token(obj)
     if current is None:
         warnings.warn("This object has no lock.", NoLockWarning, stacklevel=3)
@@ -146,11 +153,21 @@ def _check_lock(obj: models.Model, token: str | None) -> bool:
 def remove_lock_of_deleted(
     sender: type[models.Model], instance: models.Model, using: str, **kwargs: Any
 ) -> None:
-    """Remove the lock of a ``LockableModel`` object that was deleted."""
+    """Remove the lock of a ``LockableModel`` object that is about to be deleted.
+
+    The lock goes before the object's row. A save under the lock takes the two rows in
+    the same order, so neither waits for the other in a circle. A lock in another
+    database is not part of the transaction: it goes when the deletion has committed.
+    """
     try:
-        LockToken.objects.remove(key_of_deleted(LockToken.objects, instance, using))
+        lock_key = key_of_deleted(LockToken.objects, instance, using)
     except ValueError:
         return  # a key that cannot be locked
+    if lock_key.using == using:
+        LockToken.objects.remove(lock_key)
+    else:
+        remove = partial(LockToken.objects.remove, lock_key)
+        transaction.on_commit(remove, using=using, robust=True)
 
 
 def watch_deletion(sender: type[models.Model], **kwargs: Any) -> None:
@@ -160,7 +177,7 @@ def watch_deletion(sender: type[models.Model], **kwargs: Any) -> None:
     deletion away from every model of the project.
     """
     if issubclass(sender, LockableModel):
-        post_delete.connect(
+        pre_delete.connect(
             remove_lock_of_deleted,
             sender=sender,
             dispatch_uid=("lock_tokens.remove_lock_of_deleted", sender._meta.label),

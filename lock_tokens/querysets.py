@@ -62,14 +62,17 @@ class KeyText(models.Func):
 
 
 class LockStateIterable(ModelIterable):  # type: ignore[type-arg]
-    """Gives each object its ``lock_state``, with one query for each batch."""
+    """Gives each object the state of its lock, with one query for each batch."""
 
     def __iter__(self) -> Iterator[Any]:
         locks = LockToken.objects
+        queryset: Any = self.queryset
         objects = super().__iter__()
         while batch := list(islice(objects, OBJECTS_A_QUERY)):
             for obj, state in zip(batch, locks.infos(batch), strict=True):
-                obj.lock_state = state
+                # For a LockStateField: the other name may be used for something else.
+                obj._lock_state = state
+                setattr(obj, queryset._lock_state_attr, state)
                 yield obj
 
 
@@ -116,6 +119,8 @@ class LockableQuerySet(models.QuerySet[M]):
     the same database. ``with_lock_state()`` works across databases.
     """
 
+    _lock_state_attr = "lock_state"
+
     def locked(self, by: models.Model | None = None) -> LockableQuerySet[M]:
         """Return the objects that have a live lock; with ``by``, one of that user.
 
@@ -128,11 +133,26 @@ class LockableQuerySet(models.QuerySet[M]):
         """Return the objects that are free. Raises as :meth:`locked` does."""
         return self.filter(~live_lock(self.model))
 
-    def with_lock_state(self) -> LockableQuerySet[M]:
+    def with_lock_state(self, to_attr: str = "lock_state") -> LockableQuerySet[M]:
         """Give each object a ``lock_state``: its ``LockInfo``, ``None`` when free.
 
-        One query more for each 500 objects. Has no effect on ``values()``.
+        ``to_attr`` is another name for the attribute. One query more for each 500
+        objects. Has no effect on ``values()``.
+
+        Raises ``ValueError`` when the model or an annotation already uses the name.
         """
+        taken = getattr(self.model, to_attr, None) is not None
+        if taken or to_attr in self.query.annotations:
+            raise ValueError(
+                f"{self.model._meta.label} already has a {to_attr!r}. Give another name:"
+                " with_lock_state(to_attr=…)."
+            )
         clone: LockableQuerySet[M] = self._chain()  # type: ignore[attr-defined]
         clone._iterable_class = LockStateIterable
+        clone._lock_state_attr = to_attr
+        return clone
+
+    def _clone(self) -> LockableQuerySet[M]:
+        clone: LockableQuerySet[M] = super()._clone()  # type: ignore[misc]
+        clone._lock_state_attr = self._lock_state_attr
         return clone

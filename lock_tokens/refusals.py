@@ -79,14 +79,17 @@ def submitted_fields(request: HttpRequest) -> list[tuple[str, str]]:
     Empty fields, tokens and passwords are left out, and so are the fields that Django's
     ``sensitive_post_parameters`` names.
     """
-    hidden = getattr(request, "sensitive_post_parameters", ())
-    if hidden == "__ALL__":
-        return []
     return [
         (name, value)
         for name, values in request.POST.lists()
-        if name not in (TOKEN_FIELD, "csrfmiddlewaretoken", *hidden)
-        and "password" not in name.lower()
+        if name not in (TOKEN_FIELD, "csrfmiddlewaretoken")
+        and not is_secret(request, name)
         for value in values
         if value
     ]
+
+
+def is_secret(request: HttpRequest, name: str) -> bool:
+    """Say whether no page may show what was sent in this field."""
+    hidden = getattr(request, "sensitive_post_parameters", ())
+    return hidden == "__ALL__" or name in hidden or "password" in name.lower()

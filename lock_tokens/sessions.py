@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, models, transaction
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.crypto import salted_hmac
 
-from .exceptions import InvalidToken, UnlockForbiddenError
+from .exceptions import AlreadyLockedError, InvalidToken, UnlockForbiddenError
 from .locking.info import LockInfo
 from .locking.lock_key import LockKey
 from .locking.tokens import is_well_formed
@@ -26,7 +28,10 @@ from .models import LockableModel, LockToken
 PREFIX = "lock_tokens"
 logger = logging.getLogger("lock_tokens")
 
+MAX_TOKENS = 40
+
 OWNER_KEY = "lock_tokens_owner"
+FORMER_OWNER_KEY = "lock_tokens_former_owner"  # before the last login
 
 
 def get_session_key(obj: models.Model | LockKey) -> str:
@@ -89,12 +94,22 @@ def lock_for_session(
         else:
             remember(obj, session, token)
             return held
-    lock = LockToken.objects.acquire(
-        obj,
-        timeout=timeout,
-        user=user or _user_of(session),
-        owner=_owner(session),
-    )
+    try:
+        lock = LockToken.objects.acquire(
+            obj,
+            timeout=timeout,
+            user=user or _user_of(session),
+            owner=_owner(session),
+        )
+    except AlreadyLockedError:
+        # It may be the lock of a page that was opened before the login.
+        former = session.get(FORMER_OWNER_KEY)
+        if former is None:
+            raise
+        own = LockToken.objects.renew_owned(obj, str(former), timeout=timeout)
+        if own is None:
+            raise
+        lock = own
     remember(obj, session, lock.token_str)
     return lock.serialize()
 
@@ -178,23 +193,27 @@ def check_for_session(obj: models.Model, session: SessionBase) -> bool:
 
 def release_session_locks(session: SessionBase) -> None:
     """Give up every lock of the session. Logging out does so."""
-    for name in list(session.keys()):
-        prefix, colon, rest = str(name).partition(":")
-        name_of_prefix, _, database = prefix.partition("@")
-        if name_of_prefix != PREFIX or not colon:
-            continue
-        label, _, key = rest.partition(":")
+    held = []
+    for name in _names_of_tokens(session):
         token = session.pop(name)
-        locks = LockToken.objects.db_manager(database or None)
-        try:
-            lock_key = locks.key_of_pk(apps.get_model(label), key)
-            with transaction.atomic(using=lock_key.using):
-                locks.release(lock_key, token)
-        except (LookupError, ValueError, UnlockForbiddenError):
-            continue  # the model is gone, or the lock is
-        except (DatabaseError, ConnectionDoesNotExist):
-            # Logging out must not fail. The lock will expire.
-            logger.warning("Could not release the lock of %s.", label, exc_info=True)
+        if not isinstance(token, str):
+            continue
+        with _logged_failures(name.split(":")[1]):
+            held.append((_lock_key_of(name), token))
+    for lock_key, token in sorted(held, key=lambda pair: pair[0].order):
+        with _logged_failures(lock_key), transaction.atomic(using=lock_key.using):
+            LockToken.objects.release(lock_key, token)
+
+
+@contextmanager
+def _logged_failures(what: LockKey | str) -> Iterator[None]:
+    """Go on after a lock that is gone. Log a failure: logging out must not fail."""
+    try:
+        yield
+    except (LookupError, ValueError, UnlockForbiddenError):
+        pass  # the model is gone, or the lock is
+    except (DatabaseError, ConnectionDoesNotExist):  # the lock will expire
+        logger.warning("Could not release the lock on %s.", what, exc_info=True)
 
 
 def release_on_logout(sender: Any, request: Any, **kwargs: Any) -> None:
@@ -204,11 +223,28 @@ def release_on_logout(sender: Any, request: Any, **kwargs: Any) -> None:
         release_session_locks(session)
 
 
-def remember(obj: models.Model, session: SessionBase, token: str) -> None:
-    """Keep the token of ``obj`` in the session."""
+def rotate_on_login(sender: Any, request: Any, **kwargs: Any) -> None:
+    """Receiver of ``user_logged_in``: give the session a new owner's secret.
+
+    Somebody else may know the session as it was before. The former secret finds only
+    the locks that the session acquired with it.
+    """
+    session = getattr(request, "session", None)
+    if session is not None and OWNER_KEY in session:
+        session[FORMER_OWNER_KEY] = session[OWNER_KEY]
+        session[OWNER_KEY] = secrets.token_hex(20)
+
+
+def remember(obj: models.Model | LockKey, session: SessionBase, token: str) -> None:
+    """Keep the token of ``obj`` in the session.
+
+    A session keeps 40 tokens at most. For one more, it drops a void one or the oldest.
+    """
     key = get_session_key(obj)
     if session.get(key) != token:
         _forget_of_0_2_5(obj, session)
+        if key not in session:
+            _make_room(session)
         session[key] = token
 
 
@@ -216,6 +252,58 @@ def forget(obj: models.Model | LockKey, session: SessionBase) -> None:
     """Drop the token of ``obj`` from the session, without asking the database."""
     session.pop(get_session_key(obj), None)
     _forget_of_0_2_5(obj, session)
+
+
+def _make_room(session: SessionBase) -> None:
+    """Drop tokens until there is room for one more.
+
+    Void ones are dropped first, then those of expired locks, and the oldest first. A
+    session that is a cookie must stay small.
+    """
+    names = _names_of_tokens(session)
+    surplus = len(names) + 1 - MAX_TOKENS
+    if surplus <= 0:
+        return
+    keys = {}
+    for name in names:
+        with suppress(LookupError, ValueError, ConnectionDoesNotExist):
+            keys[name] = _lock_key_of(name)
+    try:
+        current = LockToken.objects.current_tokens(keys.values())
+    except DatabaseError:  # of another database, which must not stop this lock
+        current = {}
+
+    def rank(name: str) -> int:
+        lock = current.get(keys[name]) if name in keys else None
+        if lock is None or not lock.matches(session[name]):
+            return 0
+        return 2 if lock.live else 1
+
+    for name in sorted(names, key=rank)[:surplus]:
+        del session[name]
+
+
+def _names_of_tokens(session: SessionBase) -> list[str]:
+    """Return the keys under which the session has tokens, the oldest first."""
+    return [
+        name
+        for name in session.keys()  # noqa: SIM118  a session is no dict
+        if isinstance(name, str) and re.match(rf"{PREFIX}(@[^:]*)?:", name)
+    ]
+
+
+def _lock_key_of(name: str) -> LockKey:
+    """Return the lock key of :func:`get_session_key`.
+
+    Raises ``LookupError``, ``ValueError`` or ``ConnectionDoesNotExist`` when there is no
+    such model, key or database any more.
+    """
+    prefix, _, rest = name.partition(":")
+    label, _, key = rest.partition(":")
+    database = prefix.partition("@")[2]
+    locks: Any = LockToken.objects.db_manager(database or None)
+    lock_key: LockKey = locks.key_of_pk(apps.get_model(label), key)
+    return lock_key
 
 
 def _token_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> str | None:
@@ -229,7 +317,7 @@ def _token_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> str | 
     token = (
         session.get("_".join(lock_key.about)) if lock_key.object_key.isdigit() else None
     )
-    return token if is_well_formed(token) else None
+    return token if isinstance(token, str) and is_well_formed(token) else None
 
 
 def _forget_of_0_2_5(obj: models.Model | LockKey, session: SessionBase) -> None:

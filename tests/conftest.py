@@ -12,6 +12,7 @@ from tests.models import Article
 from tests.settings import DATABASE
 from tests.support.demo import Demo
 from tests.support.helpers import use_statements
+from tests.support.replica import LaggingReplica
 
 
 def pytest_collection_modifyitems(config, items):
@@ -92,6 +93,12 @@ def article():
     article = Article.objects.create(title="First")
     article.is_locked()  # warms the cache of content types
     return article
+
+
+@pytest.fixture
+def replica(settings):
+    """Read the tests' models from a replica. It has what ``catch_up()`` copies."""
+    settings.DATABASE_ROUTERS = [LaggingReplica()]
 
 
 @pytest.fixture

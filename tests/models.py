@@ -133,6 +133,14 @@ class Shift(models.Model):
     desk = models.ForeignKey(Desk, to_field="name", on_delete=models.CASCADE)
 
 
+class Badge(models.Model):
+    """Its fields have names that the package uses too."""
+
+    holder = models.CharField(max_length=50)
+    lock_token = models.CharField(max_length=50, blank=True)
+    lock_state = models.CharField(max_length=50, blank=True)
+
+
 class Document(models.Model):
     """Its file is chosen anew in each form that is sent."""
 

@@ -12,7 +12,7 @@ PACKAGE = Path(lock_tokens.__file__).parent
 GROUND = ["exceptions", "signals", "settings"]
 LOCK = [*GROUND, "locking"]
 MODELS = [*LOCK, "querysets", "managers", "models"]
-PAGES = [*MODELS, "permissions", "holding", "sessions", "refusals"]
+PAGES = [*LOCK, "permissions", "holding", "sessions", "refusals"]
 MAY_IMPORT = {
     **{name: [] for name in GROUND},
     "locking": GROUND,
@@ -23,16 +23,21 @@ MAY_IMPORT = {
     "holding": MODELS,
     "sessions": MODELS,
     "refusals": MODELS,
-    "checks": [*GROUND, "permissions"],
+    "checks": [*MODELS, "permissions"],
     "web": PAGES,
-    "api": [*MODELS, "permissions"],
+    "api": [*LOCK, "permissions"],
     "urls": ["api"],
     "decorators": [*PAGES, "web"],
     "templatetags": [*PAGES, "web"],
     "management": MODELS,
     "migrations": MODELS,
-    "admin": [*PAGES, "web"],
-    "rest_framework": [*PAGES, "api"],
+    # Both look at querysets: the admin filters its lists by locks, and REST framework asks
+    # whether a queryset is one of ours.
+    "admin": [*PAGES, "querysets", "web"],
+    "rest_framework": [
+        *LOCK,
+        *("querysets", "permissions", "holding", "refusals", "api"),
+    ],
     "apps": ["checks", "sessions", "rest_framework"],
 }
 
@@ -127,7 +132,8 @@ def test_no_test_imports_another():
         "decorators": "locks_object holds_lock_on_object requires_lock_on_object",
         "exceptions": "AlreadyLockedError InvalidToken UnlockForbiddenError"
         " RenewedSinceError NoLockWarning LockExpiredWarning LockTokensError",
-        "holding": "fence fence_unlocked afence hold_lock ahold_lock HeldLock FencedLock",
+        "holding": "fence fence_unlocked afence hold_lock ahold_lock HeldLock FencedLock"
+        " reading_from_primary",
         "admin": "LockableModelAdmin LockableAdmin LockTokenAdmin LockStateFilter",
         "settings": "TIMEOUT DATEFORMAT API_CSRF_EXEMPT API_PERMISSION API_MODELS",
         "signals": "lock_acquired lock_replaced lock_taken_over lock_renewed"

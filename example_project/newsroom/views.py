@@ -33,15 +33,6 @@ from .interruptions import give_back, interrupted
 from .models import Article
 
 
-def article_id(request, pk):
-    """Tell the decorators which article a request is about.
-
-    They call it with what the view is called with: the request and what the address
-    has in it.
-    """
-    return pk
-
-
 class ArticleList(ListView):
     # with_lock_state() gives each article its lock_state, all with one query.
     queryset = Article.objects.with_lock_state().select_related(
@@ -67,12 +58,12 @@ def not_saved(request, error):
 
 
 @method_decorator(
-    locks_object(Article, article_id, template="newsroom/refused.html"), name="get"
+    locks_object(Article, "pk", template="newsroom/refused.html"), name="get"
 )
 @method_decorator(
     requires_lock_on_object(
         Article,
-        article_id,
+        "pk",
         release=True,
         response=not_saved,
         template="newsroom/gone.html",  # for a save that its article did not wait for
@@ -99,11 +90,11 @@ class EditArticle(UpdateView):
 
 
 @method_decorator(
-    locks_object(Article, article_id, template="newsroom/refused.html"), name="get"
+    locks_object(Article, "pk", template="newsroom/refused.html"), name="get"
 )
 @method_decorator(
     requires_lock_on_object(
-        Article, article_id, release=True, template="newsroom/refused.html"
+        Article, "pk", release=True, template="newsroom/refused.html"
     ),
     name="post",
 )
@@ -144,13 +135,11 @@ def publish(request, pk):
             " leave it first.",
         )
         return redirect(article)
-    return publish_unless_locked(request, pk)
+    return publish_unless_locked(request, pk=pk)
 
 
 # force_new: this saves nothing that a page has shown, so an old lock is no hindrance.
-@holds_lock_on_object(
-    Article, article_id, force_new=True, template="newsroom/refused.html"
-)
+@holds_lock_on_object(Article, "pk", force_new=True, template="newsroom/refused.html")
 def publish_unless_locked(request, pk):
     """Publish the text as it stands. Nobody can begin to change it meanwhile."""
     article = get_object_or_404(Article, pk=pk)

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from lock_tokens.models import LockToken
+from lock_tokens.locking.lock_token import LockToken
 
 from .lock_token.model_admin import LockTokenAdmin
 from .lockable.change_list import LockStateFilter

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from django.db import Error
 from django.http import JsonResponse
 
 from .. import settings
 from ..exceptions import AlreadyLockedError
-from ..locking.info import LockInfo, serialized
+from ..locking.info import LockInfo, seconds_left, serialized
+from ..locking.transactions import needs_mending
+
+logger = logging.getLogger("lock_tokens")
 
 
 class ApiError(Exception):
@@ -65,14 +70,17 @@ def wrong_token(info: LockInfo | None) -> ApiError:
     )
 
 
-def renewed_since(info: LockInfo) -> ApiError:
-    """Return the error for a lock whose expiry is not that of ``If-Match``."""
-    expires_at = info.serialize()["expires_at"]
+def renewed_since(lock: Any) -> ApiError:
+    """Return the error for a lock whose expiry is not that of ``If-Match``.
+
+    ``lock`` is a row that ``get_by_token()`` has read.
+    """
     return ApiError(
         412,
         "renewed_since",
         "The lock has been renewed in the meantime.",
-        expires_at=expires_at,
+        expires_at=lock.serialize()["expires_at"],
+        expires_in=seconds_left(lock),
     )
 
 
@@ -87,9 +95,27 @@ def locked(holder: AlreadyLockedError | LockInfo) -> ApiError:
 
 
 def unavailable() -> ApiError:
-    """Return the error for a failure of the database."""
+    """Return the error for a database that does not answer now."""
     error = ApiError(
         503, "unavailable", "The locks are not available now. Try again in a moment."
     )
     error.retry_after = 2
     return error
+
+
+def database_failed(error: Error) -> ApiError:
+    """Return the error for an exception of the database, and log the exception.
+
+    It is a 503 if another try may help, else a 500. The log says what to do.
+    """
+    if needs_mending(error):
+        logger.exception(
+            "The database cannot run a statement of lock_tokens. Did you run migrate?"
+        )
+        return ApiError(
+            500,
+            "server_error",
+            "The locks do not work on this server. Its log says why.",
+        )
+    logger.exception("The database raised an error while it used a lock.")
+    return unavailable()

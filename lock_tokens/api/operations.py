@@ -20,7 +20,7 @@ from ..exceptions import (
     UnlockForbiddenError,
 )
 from ..locking.fields import to_utc
-from ..locking.info import LockInfo, serialized, token_dict
+from ..locking.info import LockInfo, seconds_left, serialized, token_dict
 from ..locking.lock_key import LockKey
 from ..locking.lock_token import LockToken
 from .errors import ApiError, locked, not_locked, renewed_since, wrong_token
@@ -54,7 +54,6 @@ def acquire(
     locks = LockToken.objects
     # Renew even an expired lock: a new one would make the token of other pages void.
     lock = locks.renew_owned(obj, owner, timeout=timeout) if owner else None
-    is_new = False
     if lock is None:
         try:
             lock, is_new = locks.get_or_acquire(
@@ -62,9 +61,12 @@ def acquire(
             )
         except AlreadyLockedError as error:
             raise locked(error) from error
-    answer = token_answer(lock.serialize(), status=201)
-    if not is_new:
-        answer.headers["Idempotent-Replayed"] = "true"
+        if is_new:
+            return token_answer(lock.serialize(), timeout, status=201)
+        with refused_if_void(obj):  # another request of this client was faster
+            lock = locks.get_by_token(obj, lock.token_str)
+    answer = held_answer(lock, status=201)
+    answer.headers["Idempotent-Replayed"] = "true"
     return answer
 
 
@@ -79,7 +81,7 @@ def get_by_token(obj: models.Model, token: str) -> Answer:
     Raises an ``ApiError`` for a void token.
     """
     with refused_if_void(obj):
-        return token_answer(LockToken.objects.get_by_token(obj, token).serialize())
+        return held_answer(LockToken.objects.get_by_token(obj, token))
 
 
 def renew(
@@ -91,7 +93,7 @@ def renew(
     """
     with refused_if_void(obj):
         expires_at = _new_expiry(request, obj, token, timeout)
-    return token_answer(token_dict(token, expires_at))
+    return token_answer(token_dict(token, expires_at), timeout)
 
 
 def release(obj: models.Model, token: str) -> Answer:
@@ -116,7 +118,7 @@ def _new_expiry(
     for expiry in known:
         with suppress(RenewedSinceError):
             return locks.renew(obj, token, timeout=timeout, expiring_at=expiry)
-    raise renewed_since(locks.get_by_token(obj, token).info())
+    raise renewed_since(locks.get_by_token(obj, token))
 
 
 def public_state(info: LockInfo | None) -> dict[str, Any]:
@@ -133,9 +135,20 @@ def state_answer(request: HttpRequest, body: dict[str, Any]) -> Answer:
     return Answer(200, body, {"ETag": etag})
 
 
-def token_answer(body: dict[str, str], status: int = 200) -> Answer:
-    """Answer with the token dict. Its ETag is the expiry, for ``If-Match``."""
-    return Answer(status, body, {"ETag": f'"{body["expires_at"]}"'})
+def held_answer(lock: Any, status: int = 200) -> Answer:
+    """Answer with the token dict of a row that ``get_by_token()`` has read."""
+    return token_answer(lock.serialize(), seconds_left(lock), status)
+
+
+def token_answer(held: dict[str, str], expires_in: float, status: int = 200) -> Answer:
+    """Answer with the token dict, and with the seconds until its expiry.
+
+    The seconds are by the database's clock, which decides about locks. No other clock
+    needs to agree with it. They are negative when the lock has expired. The ETag is the
+    expiry, for ``If-Match``.
+    """
+    body = {**held, "expires_in": expires_in}
+    return Answer(status, body, {"ETag": f'"{held["expires_at"]}"'})
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings as django_settings
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token
@@ -64,6 +65,36 @@ def forbidden(request: HttpRequest) -> ApiError:
     return ApiError(403, "not_authenticated", "You are not signed in.")
 
 
+def leave_session_alone(request: Any) -> None:
+    """Let this request not prolong the session, unless something else changes it.
+
+    With SESSION_SAVE_EVERY_REQUEST, an open page would renew its user's session for ever
+    along with its lock. An open page is no sign that somebody is there.
+    """
+    session = getattr(request, "session", None)
+    if session is not None and django_settings.SESSION_SAVE_EVERY_REQUEST:
+        session.__class__ = left_alone(session.__class__)
+
+
+@cache
+def left_alone(session_class: type) -> type:
+    """Return the class of a session that is saved only if it was modified."""
+    return type(session_class.__name__, (LeftAlone, session_class), {})
+
+
+class LeftAlone:
+    """A session of which Django's middleware sees nothing, unless it was modified."""
+
+    modified: bool
+
+    def is_empty(self) -> bool:
+        if not self.modified:
+            # This is how the middleware learns that a request has no session at all. It
+            # must not even send the cookie again: meanwhile a login may have replaced it.
+            raise AttributeError("This request leaves the session alone.")
+        return super().is_empty()  # type: ignore[misc,no-any-return]
+
+
 def check_csrf(request: HttpRequest) -> None:
     """Raise a 403 for a request that may be forged.
 
@@ -97,6 +128,18 @@ def reject_csrf(check: Any, request: HttpRequest, reason: str) -> None:
     csrf_logger.warning("Forbidden (%s): the lock API", reason)
     token = {"csrf_token": get_token(request)} if "CSRF_COOKIE" in request.META else {}
     raise ApiError(403, "csrf_failed", reason, **token)
+
+
+def does_release(request: HttpRequest) -> bool:
+    """Say whether a POST is to release the lock, by ``?do=release``, or to renew it.
+
+    Raises a 400 for anything else. These are words of our own: firewalls that hold back
+    PATCH and DELETE also hold back the usual ways to write another method into a POST.
+    """
+    do = request.GET.get("do")
+    if do not in ("renew", "release"):
+        raise bad_request("invalid_do", "Send ?do=renew or ?do=release.")
+    return do == "release"
 
 
 def requested_timeout(body: Mapping[str, Any]) -> float:

@@ -7,11 +7,12 @@ programs.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
-from django.db import Error, connections
+from django.db import Error, connections, transaction
 from django.http import (
     Http404,
     HttpRequest,
@@ -28,7 +29,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ..locking.lock_token import LockToken
 from ..locking.object_keys import find_objects
 from ..permissions import is_permitted
-from .errors import ApiError, bad_request, not_found, unavailable
+from .errors import ApiError, bad_request, database_failed, not_found
 from .operations import (
     Answer,
     acquire,
@@ -41,17 +42,34 @@ from .operations import (
 )
 from .requests import (
     check_csrf,
+    does_release,
     forbidden,
     get_model,
     get_permitted_object,
+    leave_session_alone,
     read_json,
     requested_timeout,
 )
 
-logger = logging.getLogger("lock_tokens")
-
 #: How many objects one request may ask about.
 MAX_STATES = 100
+
+
+@contextmanager
+def request_transactions() -> Iterator[None]:
+    """Open the transactions of ATOMIC_REQUESTS, so that the view sees if that fails."""
+    with ExitStack() as stack:
+        for alias, values in connections.settings.items():
+            if values["ATOMIC_REQUESTS"]:
+                stack.enter_context(transaction.atomic(using=alias))
+        yield
+
+
+def without_atomic_requests(view: Any) -> Any:
+    """Let Django open no transaction around the view, which opens its own."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 # The view does the middleware's check itself. A project may have no such middleware, and
@@ -60,18 +78,34 @@ MAX_STATES = 100
 class ApiView(View):
     """What the views share: the CSRF check, and errors in JSON."""
 
+    @without_atomic_requests
     def dispatch(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
+        leave_session_alone(request)
+        try:
+            with request_transactions():
+                answer = self.answer(request, *args, **kwargs)
+        except Error as error:
+            answer = database_failed(error).response()
+        answer["Cache-Control"] = "no-store"
+        # Django would log a refusal with its path, which may have a valid token.
+        answer._has_been_logged = True  # type: ignore[attr-defined]
+        return answer
+
+    def answer(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Return the response. A refusal undoes nothing, and so it is not raised."""
         try:
             check_csrf(request)
-            answer = super().dispatch(request, *args, **kwargs)
+            return super().dispatch(request, *args, **kwargs)
         except ApiError as error:
-            answer = error.response()
+            return error.response()
         except PermissionDenied:
-            answer = forbidden(request).response()
+            return forbidden(request).response()
         except Http404:
-            answer = not_found("There is no such object.").response()
+            return not_found("There is no such object.").response()
         except (
             BadRequest,
             MultiPartParserError,
@@ -79,17 +113,9 @@ class ApiView(View):
             UnreadablePostError,
         ):
             # The body has too many fields, is too large, or broke off.
-            answer = bad_request(
+            return bad_request(
                 "bad_request", "The server cannot read this request."
             ).response()
-        except Error:
-            logger.exception("The database raised an error in the lock API.")
-            roll_back()
-            answer = unavailable().response()
-        answer["Cache-Control"] = "no-store"
-        # Django would log a refusal with its path, which may have a valid token.
-        answer._has_been_logged = True  # type: ignore[attr-defined]
-        return answer
 
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any
@@ -104,13 +130,6 @@ class ApiView(View):
             name.upper() for name in self.http_method_names if hasattr(self, name)
         )
         return answer
-
-
-def roll_back() -> None:
-    """Undo the transaction of ATOMIC_REQUESTS, although the view returns normally."""
-    for connection in connections.all(initialized_only=True):
-        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
-            connection.set_rollback(True)
 
 
 class StatesView(ApiView):
@@ -181,6 +200,15 @@ class TokenView(ApiView):
     def delete(self, request: HttpRequest, token: str, **address: str) -> HttpResponse:
         """Release the lock: 204."""
         return json_response(release(get_permitted_object(request, **address), token))
+
+    def post(self, request: HttpRequest, **address: str) -> HttpResponse:
+        """Do as PATCH for ``?do=renew``, and as DELETE for ``?do=release``.
+
+        Many firewalls let neither of them pass.
+        """
+        if does_release(request):
+            return self.delete(request, **address)
+        return self.patch(request, **address)
 
 
 def json_response(answer: Answer) -> HttpResponse:

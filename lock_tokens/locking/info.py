@@ -43,6 +43,15 @@ def serialized(holder: Any) -> dict[str, str | None]:
     }
 
 
+def seconds_left(lock: Any) -> float:
+    """Return the seconds until the expiry of a row that ``get_by_token()`` has read.
+
+    They are by the database's clock, and negative when the lock has expired.
+    """
+    seconds: float = (lock.expires_at - lock.read_at).total_seconds()
+    return seconds
+
+
 def display_name(user: Any) -> str | None:
     """Return the user's full name if the model knows one, else ``str(user)``."""
     if user is None:

@@ -27,7 +27,7 @@ from .querysets import LockTokenQuerySet
 from .sql import for_database
 from .sql.rows import Acquired, Busy, CurrentToken, NewLock, new_lock
 from .tokens import is_owned_by, is_well_formed
-from .transactions import after_commit, retry_on_conflict
+from .transactions import after_commit, on_live_connection, retry_on_conflict
 
 #: The model of the rows: ``LockToken``, which has this manager.
 R = TypeVar("R", bound=models.Model)
@@ -241,8 +241,9 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         somebody who leaves one of two pages can cut the lock short without cutting off
         the other page. (Do not combine it with ``extend``.)
 
-        Raises ``InvalidToken`` when the token is void or the object has no lock, and
-        ``RenewedSinceError`` when the expiry is not ``expiring_at``.
+        Raises ``InvalidToken`` when the token is void or the object has no lock,
+        ``RenewedSinceError`` when the expiry is not ``expiring_at``, and ``TypeError``
+        for a token that is no ``str``.
         """
         lock_key = self.key_of(obj)
         seconds = get_timeout(timeout)
@@ -286,15 +287,21 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         return self.renew(obj, token, timeout=timeout, extend=True)
 
     def release(self, obj: models.Model | LockKey, token: str) -> None:
-        """Give the lock up.
+        """Give the lock up, on a new connection if the database was away meanwhile.
 
-        Raises ``UnlockForbiddenError`` when the token is void or the object has no lock.
+        Raises ``UnlockForbiddenError`` when the token is void or the object has no lock,
+        and ``TypeError`` for a token that is no ``str``.
         """
         lock_key = self.key_of(obj)
-        statements = for_database(self.model, lock_key.using)
-        if not is_well_formed(token) or not retry_on_conflict(
-            lock_key.using, lambda: statements.release(*lock_key.columns, token)
-        ):
+        using = lock_key.using
+
+        def release() -> bool:
+            statements = for_database(self.model, using)
+            return retry_on_conflict(
+                using, lambda: statements.release(*lock_key.columns, token)
+            )
+
+        if not is_well_formed(token) or not on_live_connection(using, release):
             raise UnlockForbiddenError(
                 f"This is not the token of the lock on {lock_key}.", instance_of(obj)
             )

@@ -17,6 +17,8 @@ from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import connections, models
 from django.utils import timezone
 
+from .primary import reading_from_primary
+
 MAX_LENGTH = 255
 UTC = datetime_timezone.utc
 
@@ -104,6 +106,7 @@ def object_key(obj: models.Model) -> str:
     return text_key(model, obj.pk)
 
 
+@reading_from_primary()
 def find_object(model: type[models.Model], key: Any) -> models.Model | None:
     """Return the object with this key, or ``None``.
 
@@ -120,6 +123,7 @@ def find_object(model: type[models.Model], key: Any) -> models.Model | None:
     return found if _text(model, found.pk) is not None else None
 
 
+@reading_from_primary()
 def find_objects(
     model: type[models.Model], keys: Iterable[str]
 ) -> dict[str, models.Model | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -44,7 +44,7 @@ class LockTokenQuerySet(models.QuerySet[Any]):
     def live_with_holder(self) -> LockTokenQuerySet:
         """Return the live locks, with their users where those are in this database."""
         locks = self.filter(self.live())
-        if router.db_for_read(get_user_model()) == self.db:
+        if router.db_for_write(get_user_model()) == self.db:
             return locks.select_related("locked_by")
         return locks
 
@@ -60,17 +60,33 @@ class LockTokenQuerySet(models.QuerySet[Any]):
         """
         lock_keys = [key_of(self, obj) for obj in objects]
         infos: dict[LockKey, LockInfo] = {}
-        for using in dict.fromkeys(lock_key.using for lock_key in lock_keys):
-            here = [lock_key for lock_key in lock_keys if lock_key.using == using]
+        for using, here in _by_database(lock_keys):
             live = self.using(using).live_with_holder()
-            for start in range(0, len(here), KEYS_A_QUERY):
-                batch = {
-                    each.columns: each for each in here[start : start + KEYS_A_QUERY]
-                }
-                for lock in live.filter(_is_one_of(batch)):
-                    columns = lock.locked_object_content_type_id, lock.locked_object_id
-                    infos[batch[columns]] = lock.info()
+            infos |= {lock_key: lock.info() for lock_key, lock in live.at_each(here)}
         return [infos.get(lock_key) for lock_key in lock_keys]
+
+    def current_tokens(
+        self, lock_keys: Iterable[LockKey]
+    ) -> dict[LockKey, CurrentToken]:
+        """Return the token of each of these locks, and whether the lock is live.
+
+        One query for 500 lock keys of one database. A key without a lock is not there.
+        """
+        tokens: dict[LockKey, CurrentToken] = {}
+        for using, here in _by_database(lock_keys):
+            locks = self.using(using).annotate(is_live=self.live())
+            for lock_key, lock in locks.at_each(here):
+                tokens[lock_key] = CurrentToken(lock.token_str, lock.is_live)
+        return tokens
+
+    def at_each(self, lock_keys: list[LockKey]) -> Iterator[tuple[LockKey, Any]]:
+        """Find the rows of these lock keys, which are all of this database."""
+        for start in range(0, len(lock_keys), KEYS_A_QUERY):
+            batch = lock_keys[start : start + KEYS_A_QUERY]
+            by_columns = {lock_key.columns: lock_key for lock_key in batch}
+            for lock in self.filter(_is_one_of(by_columns)):
+                columns = lock.locked_object_content_type_id, lock.locked_object_id
+                yield by_columns[columns], lock
 
     def get_for_object(
         self, obj: models.Model | LockKey, allow_expired: bool = True
@@ -87,10 +103,12 @@ class LockTokenQuerySet(models.QuerySet[Any]):
     def get_by_token(self, obj: models.Model | LockKey, token: str) -> Any:
         """Return the row of the object's lock, also an expired one, to its holder.
 
+        ``read_at`` of the row is the database's clock when it was read.
+
         Raises ``InvalidToken`` when the token is void, and ``LockToken.DoesNotExist``
         when the object has no lock at all.
         """
-        lock = self.get_for_object(obj)
+        lock = self.annotate(read_at=UTCNow()).get_for_object(obj)
         if not CurrentToken(lock.token_str, live=True).matches(token):
             raise InvalidToken(
                 f"This is not the token of the lock on {lock}.", instance_of(obj)
@@ -127,6 +145,15 @@ class LockTokenQuerySet(models.QuerySet[Any]):
             if found < batch_size:
                 break
         return total
+
+
+def _by_database(
+    lock_keys: Iterable[LockKey],
+) -> Iterable[tuple[str, list[LockKey]]]:
+    by_database = defaultdict(list)
+    for lock_key in lock_keys:
+        by_database[lock_key.using].append(lock_key)
+    return by_database.items()
 
 
 def _is_one_of(columns: Iterable[tuple[int, str]]) -> models.Q:

@@ -16,6 +16,7 @@ from ..exceptions import InvalidToken, UnlockForbiddenError
 from ..settings import get_timeout
 from .lock_key import LockKey
 from .lock_token import LockToken
+from .primary import reading_from_primary
 from .transactions import in_transaction
 
 logger = logging.getLogger("lock_tokens")
@@ -144,24 +145,30 @@ def succeeded(work: asyncio.Future[Any]) -> bool:
 async def in_thread(context: contextlib.AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a context manager in the thread of Django's async ORM.
 
-    It is also left when the task is cancelled while entering or leaving.
+    It is also left when the task is cancelled while entering or leaving. What the block
+    reads comes from the primary database, as in the thread.
     """
-    leave = sync_to_async(context.__exit__)
-    entering = asyncio.ensure_future(sync_to_async(context.__enter__)())
-    try:
-        entered = await finished(entering)
-    except asyncio.CancelledError as error:
-        if succeeded(entering):
-            with contextlib.suppress(asyncio.CancelledError):
-                await finished(asyncio.ensure_future(leave(type(error), error, None)))
-        raise
-    try:
-        yield entered
-    except BaseException as error:
-        with contextlib.suppress(type(error)):
-            await finished(
-                asyncio.ensure_future(leave(type(error), error, error.__traceback__))
-            )
-        raise
-    else:
-        await finished(asyncio.ensure_future(leave(None, None, None)))
+    with reading_from_primary():
+        leave = sync_to_async(context.__exit__)
+        entering = asyncio.ensure_future(sync_to_async(context.__enter__)())
+        try:
+            entered = await finished(entering)
+        except asyncio.CancelledError as error:
+            if succeeded(entering):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await finished(
+                        asyncio.ensure_future(leave(type(error), error, None))
+                    )
+            raise
+        try:
+            yield entered
+        except BaseException as error:
+            with contextlib.suppress(type(error)):
+                await finished(
+                    asyncio.ensure_future(
+                        leave(type(error), error, error.__traceback__)
+                    )
+                )
+            raise
+        else:
+            await finished(asyncio.ensure_future(leave(None, None, None)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -13,9 +13,27 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 WELL_FORMED = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
-def is_well_formed(token: Any) -> bool:
-    """Whether this can be a token at all: 32 lower-case hexadecimal digits."""
-    return isinstance(token, str) and WELL_FORMED.fullmatch(token) is not None
+def is_well_formed(token: str | None) -> TypeGuard[str]:
+    """Whether this can be a token at all: 32 lower-case hexadecimal digits.
+
+    Raises ``TypeError`` for anything but text and ``None``: what has a token, such as a
+    token dict or a lock, is easily given instead of it.
+    """
+    if token is None:
+        return False
+    if not isinstance(token, str):
+        raise TypeError(f"A token must be a str. {_advice(token)}")
+    return WELL_FORMED.fullmatch(token) is not None
+
+
+def _advice(given: Any) -> str:
+    name = type(given).__name__
+    if isinstance(given, dict) and "token" in given:
+        return 'This is the token dict: give its ["token"].'
+    for attribute in ("token", "token_str"):
+        if hasattr(given, attribute):
+            return f"This is a {name}: give its .{attribute}."
+    return f"This is a {name}."
 
 
 def new_token(owner: str | None = None, about: tuple[str, ...] = ()) -> str:

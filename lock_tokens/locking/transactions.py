@@ -7,7 +7,18 @@ from random import uniform
 from time import sleep
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connections, models, transaction
+from django.db import (
+    DataError,
+    Error,
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    models,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 M = TypeVar("M", bound=models.Model)
@@ -28,8 +39,19 @@ def current_rows(objects: models.QuerySet[M]) -> models.QuerySet[M]:
 
 def reread(obj: models.Model) -> None:
     """Read the object as it is now. Raise ``DoesNotExist`` when it is gone."""
-    objects = type(obj)._base_manager.using(obj._state.db)
-    obj.refresh_from_db(from_queryset=current_rows(objects))
+    using = router.db_for_write(type(obj), instance=obj)
+    rows = current_rows(type(obj)._base_manager.using(using))
+    values, key = vars(obj), obj._meta.pk.attname
+    columns = [field.attname for field in obj._meta.concrete_fields]
+    # Some fields take no second value, such as the protected ones of django-fsm-2.
+    before = {name: values.pop(name) for name in columns if name in {*values} - {key}}
+    try:
+        obj.refresh_from_db(fields=[key, *before], from_queryset=rows)
+    except BaseException:
+        values.update(before)
+        raise
+    obj._state.fields_cache.clear()
+    values.pop("_prefetched_objects_cache", None)
 
 
 def reads_stale_snapshot(using: str) -> bool:
@@ -54,6 +76,7 @@ PAUSE = 0.01
 SQLSTATES = {"40001", "40P01"}
 # Deadlock; on MariaDB also "record has changed", and a deadlock over the auto-increment.
 MYSQL_ERRORS = {1213, 1020, 1467}
+MYSQL_UNKNOWN_COLUMN = 1054
 
 
 def retry_on_conflict(using: str, operation: Callable[[], T]) -> T:
@@ -73,6 +96,22 @@ def retry_on_conflict(using: str, operation: Callable[[], T]) -> T:
     return operation()
 
 
+def on_live_connection(using: str, operation: Callable[[], T]) -> T:
+    """Run an operation. If the connection turns out to be dead, run it on a new one.
+
+    This is for what ends a long piece of work. Its connection may be older than an outage
+    of the database, and Django would replace it only after the request.
+    """
+    connection = connections[using]
+    try:
+        return operation()
+    except Error:
+        if in_transaction(connection) or connection.is_usable():
+            raise
+    connection.close()
+    return operation()
+
+
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Whether the caller has an open transaction."""
     return connection.in_atomic_block or not connection.get_autocommit()
@@ -89,6 +128,19 @@ def after_commit(using: str, function: Callable[[], Any]) -> None:
         transaction.on_commit(function, using=using)
     else:
         function()
+
+
+def needs_mending(error: Error) -> bool:
+    """Whether a statement fails until somebody mends the database or the project.
+
+    For example, the table is missing because nobody has run ``migrate``.
+    """
+    if isinstance(error, OperationalError):
+        code = error.args[0] if error.args else None
+        return code == MYSQL_UNKNOWN_COLUMN or str(code).startswith("no such ")
+    return isinstance(
+        error, ProgrammingError | DataError | IntegrityError | NotSupportedError
+    )
 
 
 def is_retryable(error: OperationalError) -> bool:

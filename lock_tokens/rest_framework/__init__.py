@@ -6,6 +6,9 @@
 * :class:`LockRefused`: the exception of a refusal, for your own exception handler.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 try:
     import rest_framework  # noqa: F401
 except ImportError as error:
@@ -17,6 +20,19 @@ except ImportError as error:
 from .fields import LockStateField
 from .permissions import HoldsLock
 from .refusals import LockRefused
-from .viewsets import LockableViewSetMixin
+
+if TYPE_CHECKING:
+    from .viewsets import LockableViewSetMixin
 
 __all__ = ["HoldsLock", "LockRefused", "LockStateField", "LockableViewSetMixin"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the mixin when it is asked for.
+
+    REST framework's views import their default permissions, which may be HoldsLock, while
+    they are imported themselves. The mixin needs those views.
+    """
+    if name == "LockableViewSetMixin":
+        return import_module(".viewsets", __name__).LockableViewSetMixin
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -30,7 +30,7 @@ STATE = "Whether an object is locked, by whom, since when and until when."
 ROUTE = {
     "GET": "Say whether the object is locked. With the lock's token, also say when the"
     " lock expires.",
-    "POST": "Lock the object.",
+    "POST": "Lock the object. With a token, renew or release its lock, as do says.",
     "PATCH": "Renew the lock.",
     "DELETE": "Release the lock.",
 }
@@ -88,6 +88,12 @@ ROUTE_HEADERS = {
         ),
     ],
     "POST": [
+        OpenApiParameter(
+            "do",
+            enum=["renew", "release"],
+            description="Do as PATCH or as DELETE, where a firewall lets neither pass.",
+        ),
+        token_header(required=False),
         header(
             "Idempotency-Key",
             "A secret of the client. If you send the request again with the same key,"
@@ -123,15 +129,24 @@ def route_answers(method: str) -> dict[int, Any]:
     void = OpenApiResponse(
         LockRouteErrorSerializer, "The token is void, or the client may not do this."
     )
+    renewed = OpenApiResponse(
+        LockRenewedErrorSerializer, "The lock has been renewed in the meantime."
+    )
+    answers: dict[int, Any]
     if method == "POST":
         answers = {
+            200: LockTokenSerializer,
             201: LockTokenSerializer,
+            204: None,
             400: invalid,
+            403: void,
             # By default this status is also that of a missing permission.
             int(settings.API_LOCKED_STATUS): OpenApiResponse(
-                LockRouteErrorSerializer, "The object is already locked."
+                LockRouteErrorSerializer,
+                "The object is already locked, or the token is void.",
             ),
-            404: OpenApiResponse(LockRouteErrorSerializer, "There is no such object."),
+            404: gone,
+            412: renewed,
         }
     elif method == "GET":
         either = PolymorphicProxySerializer(
@@ -142,9 +157,6 @@ def route_answers(method: str) -> dict[int, Any]:
         known = OpenApiResponse(description="The state has not changed.")
         answers = {200: either, 304: known, 400: invalid, 403: void, 404: gone}
     elif method == "PATCH":
-        renewed = OpenApiResponse(
-            LockRenewedErrorSerializer, "The lock has been renewed in the meantime."
-        )
         token = LockTokenSerializer
         answers = {200: token, 400: invalid, 403: void, 404: gone, 412: renewed}
     else:

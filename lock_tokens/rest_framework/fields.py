@@ -50,8 +50,8 @@ class LockStateField(LockStateSerializer):
         write = getattr(self.context.get("view"), "locked_write", None)
         if not locks.can_be_locked(obj) or (write and write.ends_lock_of(obj)):
             return None
-        if "lock_state" in vars(obj):
-            return obj.lock_state  # type: ignore[attr-defined,no-any-return]
+        if hasattr(obj, "_lock_state"):  # from with_lock_state()
+            return obj._lock_state  # type: ignore[no-any-return]
         infos = self._infos_of_list()
         found = infos.get(_key(obj), self) if infos else self
         return locks.info(obj) if found is self else found  # type: ignore[return-value]

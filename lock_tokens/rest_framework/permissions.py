@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
-from .writes import guard, is_about_lock
+from .requests import is_about_lock
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+# REST framework's views import the default permissions while they are imported, so this
+# module must not import a view.
 
 
 class HoldsLock(BasePermission):
@@ -31,6 +36,8 @@ class HoldsLock(BasePermission):
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
+        from .writes import guard  # it imports REST framework's views
+
         guard(view, request)
         return True
 

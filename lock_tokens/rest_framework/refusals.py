@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 from django.db import Error
 from rest_framework.exceptions import APIException, ErrorDetail
 
-from ..api.errors import ApiError, locked, not_locked, unavailable
+from ..api.errors import ApiError, database_failed, locked, not_locked
 from ..api.operations import void_token
 from ..exceptions import AlreadyLockedError
 from ..locking.info import LockInfo, serialized
 from ..locking.lock_key import LockKey
 from ..locking.lock_token import LockToken
-
-logger = logging.getLogger("lock_tokens")
 
 
 class LockRefused(APIException):
@@ -33,7 +30,7 @@ class LockRefused(APIException):
         self.code = error.code
         # The base class is not called: it would turn each None into text.
         self.detail: Any = {
-            name: value if value is None else ErrorDetail(str(value), error.code)
+            name: ErrorDetail(value, error.code) if isinstance(value, str) else value
             for name, value in error.body.items()
         }
         if error.retry_after is not None:
@@ -59,8 +56,7 @@ def refusals() -> Iterator[None]:
     except ApiError as error:
         raise LockRefused(error) from error
     except Error as error:
-        logger.exception("The database raised an error while it used a lock.")
-        raise LockRefused(unavailable()) from error
+        raise LockRefused(database_failed(error)) from error
 
 
 def refused_by_lock(holder: AlreadyLockedError | LockInfo) -> ApiError:

@@ -19,6 +19,15 @@ CODED_URL = re.compile(r"<([^<>]*)>")
 NO_TAG_LIST = re.compile(r"\(\s*<([^<>]*)>\s*\)")
 
 
+#: The actions of the mixin's route. They are about the lock itself and need none.
+LOCK_ACTIONS = ("lock", "acquire_lock", "renew_lock", "release_lock")
+
+
+def is_about_lock(view: Any) -> bool:
+    """Say whether the request is for the mixin's route to the lock."""
+    return getattr(view, "action", None) in getattr(view, "lock_actions", ())
+
+
 def request_token(request: Request) -> str | None:
     """Return the token in the headers; ``None`` without one.
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+EXPIRES_IN = "The seconds until the expiry, by the clock of the database."
+
 
 class SecondsField(serializers.FloatField):
     """A number of seconds above 0."""
@@ -29,6 +31,7 @@ class LockTokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField()
     expires = serializers.CharField(help_text="The expiry as text for people.")
     expires_at = serializers.DateTimeField(help_text="The expiry for programs.")
+    expires_in = serializers.FloatField(help_text=EXPIRES_IN)
 
 
 class LockStateSerializer(serializers.Serializer[Any]):
@@ -63,6 +66,7 @@ class LockRenewedErrorSerializer(LockErrorSerializer):
     """A refusal to renew, as the lock was renewed since."""
 
     expires_at = serializers.DateTimeField(help_text="The current expiry of the lock.")
+    expires_in = serializers.FloatField(help_text=EXPIRES_IN)
 
 
 class LockRouteErrorSerializer(serializers.Serializer[Any]):

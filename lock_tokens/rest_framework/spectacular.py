@@ -30,10 +30,11 @@ from .descriptions import (
 )
 from .fields import LockStateField
 from .permissions import HoldsLock
+from .requests import is_about_lock
 from .serializers import LockTimeoutSerializer, SecondsField
 from .targets import has_own_hook, has_standard_get_object
 from .viewsets import LockableViewSetMixin
-from .writes import is_about_lock, is_lock_required
+from .writes import is_lock_required
 
 extend_schema_field(
     {"type": "number", "format": "double", "minimum": 0, "exclusiveMinimum": True}

@@ -94,6 +94,11 @@ def creates(view: Any) -> bool:
     return bool(getattr(view, "action", "create") == "create")
 
 
+def lists_objects(view: Any) -> bool:
+    """Say whether this is a generic view whose URL leads to many objects."""
+    return isinstance(view, GenericAPIView) and not _is_about_object(view)
+
+
 def _is_about_object(view: Any) -> bool:
     """Say whether this is a generic view whose URL leads to one object."""
     if not isinstance(view, GenericAPIView):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from inspect import unwrap
 from typing import Any
 
@@ -17,13 +17,19 @@ from rest_framework.views import APIView
 
 from ..api.errors import not_found
 from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
-from ..api.requests import requested_timeout
+from ..api.requests import does_release, leave_session_alone, requested_timeout
 from ..locking.lock_token import LockToken
 from .refusals import refusals
-from .requests import body_fields, request_token, required_token
+from .requests import (
+    LOCK_ACTIONS,
+    body_fields,
+    is_about_lock,
+    request_token,
+    required_token,
+)
 from .serializers import LockTimeoutSerializer
 from .targets import get_object_to_lock
-from .writes import LOCK_ACTIONS, guard, is_about_lock
+from .writes import guard
 
 #: What the browsable API says above the route.
 DESCRIPTION = (
@@ -84,7 +90,12 @@ class LockableViewSetMixin:
             )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        if is_about_lock(self):
+            leave_session_alone(request)
+        # The route to the lock answers in JSON that the database failed, even if it
+        # failed for the authentication. Elsewhere that is the project's to answer.
+        with refusals() if is_about_lock(self) else nullcontext():
+            super().initial(request, *args, **kwargs)  # type: ignore[misc]
         guard(self, request)
 
     def finalize_response(
@@ -144,9 +155,13 @@ class LockableViewSetMixin:
 
     @lock.mapping.post
     def acquire_lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Lock the object."""
+        """Lock the object. With ``?do=renew`` or ``?do=release``, do that instead."""
         obj = self._get_lockable()
         with refusals():
+            if "do" in request.GET:
+                if does_release(request):
+                    return _response(release(obj, required_token(request)))
+                return self._renew(request, obj)
             timeout = requested_timeout(body_fields(request))
             return _response(acquire(request, obj, timeout, request.user))
 
@@ -155,10 +170,7 @@ class LockableViewSetMixin:
         """Renew the lock."""
         obj = self._get_lockable()
         with refusals():
-            token = required_token(request)
-            return _response(
-                renew(request, obj, token, requested_timeout(body_fields(request)))
-            )
+            return self._renew(request, obj)
 
     @lock.mapping.delete
     def release_lock(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -167,14 +179,19 @@ class LockableViewSetMixin:
         with refusals():
             return _response(release(obj, required_token(request)))
 
+    def _renew(self, request: Request, obj: Any) -> Response:
+        token = required_token(request)
+        timeout = requested_timeout(body_fields(request))
+        return _response(renew(request, obj, token, timeout))
+
     def _get_lockable(self) -> Any:
         if not hasattr(self, "get_object"):
             raise ImproperlyConfigured(
                 f"The route lock/ of {type(self).__name__} needs the view's"
                 " get_object() method."
             )
-        obj = self.get_object()
         with refusals():
+            obj = self.get_object()
             if not LockToken.objects.can_be_locked(obj):
                 raise not_found("This object cannot be locked.")
         return obj

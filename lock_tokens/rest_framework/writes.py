@@ -26,6 +26,7 @@ from ..locking.fields import to_utc
 from ..locking.lock_key import LockKey, database_of
 from ..locking.lock_token import LockToken
 from ..locking.object_keys import key_field, key_value
+from ..locking.primary import reading_from_primary
 from ..locking.transactions import reads_stale_snapshot, reread
 from .refusals import (
     LockRefused,
@@ -34,40 +35,39 @@ from .refusals import (
     refused_void_token,
     refused_without_token,
 )
-from .requests import request_token
-from .targets import creates, get_hook, get_view_object, has_own_hook, known_lock_key
+from .requests import is_about_lock, request_token
+from .targets import (
+    creates,
+    get_hook,
+    get_view_object,
+    has_own_hook,
+    known_lock_key,
+    lists_objects,
+)
 
 Handler = Callable[..., HttpResponseBase]
 
 #: The header of an answer that says when the lock expires.
 EXPIRY_HEADER = "Lock-Expires-At"
 
-#: The actions of the mixin's route. They are about the lock itself and need none.
-LOCK_ACTIONS = ("lock", "acquire_lock", "renew_lock", "release_lock")
-
 
 def guard(view: Any, request: Request) -> None:
     """Make the view's handler for this request run under the lock of its object.
 
     Call it between the view's own checks and its handler, as in ``initial()``. Safe
-    methods need no lock, and neither does the route to the lock itself.
+    methods need no lock, and neither does the route to the lock itself. But whoever reads
+    one object may be about to write to it: it does not come from a replica.
     """
     name = str(request.method).lower()
     handler = getattr(view, name, None)
-    if (
-        request.method in SAFE_METHODS
-        or handler is None
-        or hasattr(view, "locked_write")
-        or is_about_lock(view)
-    ):
+    if handler is None or hasattr(view, "locked_write"):
+        return
+    if request.method in SAFE_METHODS or is_about_lock(view):
+        if not lists_objects(view):
+            setattr(view, name, reading_from_primary()(handler))
         return
     view.locked_write = LockedWrite(view, request)
     setattr(view, name, view.locked_write.around(handler))
-
-
-def is_about_lock(view: Any) -> bool:
-    """Say whether the request is for the mixin's route to the lock."""
-    return getattr(view, "action", None) in getattr(view, "lock_actions", ())
 
 
 def is_lock_required(view: Any) -> bool:
@@ -104,6 +104,7 @@ class LockedWrite:
         """Return the handler, to run under the lock."""
 
         @wraps(handler)
+        @reading_from_primary()
         def inner(request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
             self.has_begun, is_done = True, False
             try:
@@ -136,7 +137,7 @@ class LockedWrite:
 
         Raises ``LockRefused`` with one of these statuses: 423 when somebody else has
         locked the object, 412 when the token is void, 428 when the view has
-        ``lock_required`` and there is no token, 503 when the database fails. Raises
+        ``lock_required`` and there is no token, 503 or 500 when the database fails. Raises
         ``ValueError`` for a composite key.
         """
         token = None if is_second else self._token
@@ -198,7 +199,7 @@ class LockedWrite:
             try:
                 self.lock(lock_key)
             except LockRefused as refusal:
-                if refusal.status_code != 503:
+                if refusal.status_code < 500:
                     # This raises for users who may not see the object. They are to learn
                     # nothing about its lock.
                     get_view_object(self.view)

@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from django.template import Context
 
 from lock_tokens import settings
+from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.object_keys import find_object
-from lock_tokens.models import LockToken
+from lock_tokens.locking.tokens import is_well_formed
 from lock_tokens.web.client_config import get_base_url, get_csrf, get_nonce
 from lock_tokens.web.lock_page import ELSEWHERE, HELD, LOCKED, LockPage, is_of
 
@@ -59,7 +60,8 @@ def admin_lock_handler(
     page decides. If the template also has the admin's blocks, the first of the two shows
     it.
 
-    Raises ``LookupError`` when there is no such model.
+    Raises ``LookupError`` when there is no such model, and ``TypeError`` for a token that
+    is no text, such as the whole token dict.
     """
     page = context.get("lock_page")
     if not isinstance(page, LockPage):
@@ -73,6 +75,7 @@ def page_of(
     context: Context, app_label: str, model_name: str, object_id: Any, token: str | None
 ) -> LockPage:
     """Return what one of the project's own pages shows of a lock."""
+    is_well_formed(token)  # raises for what is no text
     model = apps.get_model(app_label, model_name)
     obj = find_object(model, object_id)
     request = request_of(context)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
+
 from django.db import models
 from django.http import HttpRequest
 
 from ..locking.info import token_dict
 from ..locking.lock_key import LockKey
 from ..locking.lock_token import LockToken
+from ..locking.tokens import is_well_formed
 from ..refusals import SHOWING_METHODS, TOKEN_FIELD, TOKEN_HEADER
 from ..sessions import forget, get_session_token, lock_for_session, remember
+
+logger = logging.getLogger("lock_tokens")
 
 
 def form_token(request: HttpRequest) -> str | None:
@@ -17,13 +23,45 @@ def form_token(request: HttpRequest) -> str | None:
 
     An empty field is not ``None``: it is a void token.
     """
-    return request.POST.get(TOKEN_FIELD)
+    return _checked(request, request.POST.get(TOKEN_FIELD))
 
 
 def page_token(request: HttpRequest) -> str | None:
     """Return the page's own token, from its form or else from the header."""
     token = form_token(request)
-    return token if token is not None else request.headers.get(TOKEN_HEADER)
+    if token is not None:
+        return token
+    return _checked(request, request.headers.get(TOKEN_HEADER))
+
+
+def _checked(request: HttpRequest, token: str | None) -> str | None:
+    """Return the token. If it is none at all, log that: the page has a mistake."""
+    if token is not None and not is_well_formed(token):
+        match = request.resolver_match
+        log_mistake(match.view_name if match else "", token == "", "{" in token)
+    return token
+
+
+@cache  # once for each view and mistake
+def log_mistake(view_name: str, is_empty: bool, is_dict: bool) -> None:
+    """Say why a page has sent no token. The text may be a secret, so it is left out."""
+    if is_dict:
+        why = "It is a whole token dict. Send {{ request.lock_token.token }}."
+    elif is_empty:
+        why = (
+            "It is empty. Does the page's view lock the object, and is"
+            " django.template.context_processors.request in TEMPLATES?"
+        )
+    else:
+        why = "If your form has a field of this name, give the form a prefix."
+    logger.warning(
+        "A page sent something else than a token to the view %r, in the field %s or the"
+        " header %s. It counts as a void token. %s",
+        view_name,
+        TOKEN_FIELD,
+        TOKEN_HEADER,
+        why,
+    )
 
 
 def own_or_session_token(

@@ -5,13 +5,20 @@ import logging
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, connection, connections
+from django.db import (
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+)
 from django.test import AsyncClient, Client
 
 from lock_tokens.models import LockToken
 from lock_tokens.permissions import is_staff
 from tests.models import Article
 from tests.support.api import address, error_of, row_of, send, since
+from tests.support.doors import assert_refused
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
 
@@ -65,6 +72,89 @@ def test_a_refusal_undoes_nothing(client, settings, atomic_requests, article):
     assert client.post(address(article)).status_code == 403
     article.refresh_from_db()
     assert article.title == "written"
+
+
+# Both doors
+
+
+def failing_with(error):
+    """Return a context in which every statement raises this error."""
+
+    def fail(execute, sql, params, many, context):
+        raise error
+
+    return connection.execute_wrapper(fail)
+
+
+def ask(door, method, token):
+    token = None if method == "POST" else token
+    return door.client.generic(method, door.address(token), headers=door.headers(token))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+def test_a_database_that_fails_every_statement_is_a_503(door, held, method):
+    with failing_with(OperationalError("the database has gone away")):
+        answer = ask(door, method, held["token"])
+    assert_refused(answer, 503, "unavailable")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProgrammingError('relation "lock_tokens_locktoken" does not exist'),
+        ProgrammingError(1146, "Table 'lock_tokens_locktoken' doesn't exist"),
+        OperationalError("no such table: lock_tokens_locktoken"),
+        OperationalError("no such column: lock_tokens_locktoken.expires_at"),
+        OperationalError(1054, "Unknown column 'expires_at' in 'field list'"),
+        IntegrityError("violates foreign key constraint"),
+    ],
+    ids=str,
+)
+def test_a_database_that_nobody_has_migrated_is_not_back_in_a_moment(
+    door, held, caplog, error
+):
+    for method in ("GET", "POST", "DELETE"):
+        with failing_with(error):
+            answer = ask(door, method, held["token"])
+        assert_refused(answer, 500, "server_error")
+    assert caplog.text.count("Did you run migrate?") == 3
+    assert held["token"] not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_table_itself(client, article):
+    with connection.schema_editor() as editor:
+        editor.alter_db_table(LockToken, LockToken._meta.db_table, "away")
+    try:
+        answer = client.post(address(article))
+    finally:
+        with connection.schema_editor() as editor:
+            editor.alter_db_table(LockToken, "away", LockToken._meta.db_table)
+    assert (answer.status_code, error_of(answer)) == (500, "server_error")
+    assert client.post(address(article)).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_database_that_nobody_can_reach_is_a_503_behind_django_s_middleware(
+    client, settings, monkeypatch, article, alice, method, atomic
+):
+    """With the session's database away too, and a permission that needs the user."""
+
+    def refuse(*args):
+        raise OperationalError("could not connect to server")
+
+    settings.LOCK_TOKENS = {"API_PERMISSION": "lock_tokens.permissions.is_staff"}
+    client.force_login(alice)
+    token = None if method == "POST" else article.lock()["token"]
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", atomic)
+    with monkeypatch.context() as patch:
+        connection.close()
+        patch.setattr(type(connections["default"]), "get_new_connection", refuse)
+        answer = client.generic(method, address(article, token))
+        connection.close()
+    assert (answer.status_code, error_of(answer)) == (503, "unavailable")
 
 
 # Logs

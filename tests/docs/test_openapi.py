@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 from django.test import Client
 from django.utils.http import http_date
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
@@ -283,8 +283,12 @@ class Api:
     def at_lock(self, obj=None, **options):
         return self.send(address(obj or self.article), **options)
 
-    def at_token(self, token="0" * 32, obj=None, **options):
-        return self.send(address(obj or self.article, token), **options)
+    def at_token(self, token="0" * 32, obj=None, do="renew", **options):
+        url = address(obj or self.article, token) + self.query_of(TOKEN, do)
+        return self.send(url, **options)
+
+    def query_of(self, path, do="renew"):
+        return f"?do={do}" if (path, self.method) == (TOKEN, "post") else ""
 
     def at_states(self, *keys, **options):
         return self.send(states_of(Article, *keys), **options)
@@ -315,7 +319,11 @@ def case(path, methods, status, code=None):
     return add
 
 
-WITH_TOKEN = "get patch delete"
+WITH_TOKEN = "get patch delete post"
+
+
+def unmigrated(request, model, obj):
+    raise ProgrammingError("The table does not exist.")
 
 
 def failing(request, model, obj):
@@ -340,6 +348,11 @@ for path, methods in ((STATES, "get"), (LOCK, "get post"), (TOKEN, WITH_TOKEN)):
         api.settings.LOCK_TOKENS = {"API_MODELS": ["tests.Page"]}
         return api.anywhere(path)
 
+    @case(path, methods, 500, "server_error")
+    def nobody_has_migrated(api, path=path):
+        api.permit(unmigrated)
+        return api.anywhere(path)
+
     @case(path, methods, 503, "unavailable")
     def database_fails(api, path=path):
         api.permit(failing)
@@ -350,7 +363,7 @@ for path, methods in ((STATES, "get"), (LOCK, "get post"), (TOKEN, WITH_TOKEN)):
         return api.anywhere(path)
 
 
-for path, methods in ((LOCK, "post"), (TOKEN, "patch delete")):
+for path, methods in ((LOCK, "post"), (TOKEN, "patch delete post")):
 
     @case(path, methods, 403, "csrf_failed")
     def forged(api, path=path):
@@ -379,10 +392,11 @@ BAD_BODIES = [
 
 def send_body(api, path, body, content_type="application/json"):
     url = address(api.article, api.lock() if path == TOKEN else None)
+    url += api.query_of(path)
     return api.send_raw(url, body, content_type)
 
 
-for path, methods in ((LOCK, "post"), (TOKEN, "patch")):
+for path, methods in ((LOCK, "post"), (TOKEN, "patch post")):
     for status, code, sent in BAD_BODIES:
 
         @case(path, methods, status, code)
@@ -458,7 +472,7 @@ def locked_by_who_knows(api):
     return api.at_lock()
 
 
-@case(TOKEN, "get patch", 200)
+@case(TOKEN, "get patch post", 200)
 def expired(api):
     token = api.lock()
     expire(api.article)
@@ -478,14 +492,14 @@ def wrong_and_the_other_has_expired(api):
     return api.at_token("nonsense")
 
 
-@case(TOKEN, "patch", 200)
+@case(TOKEN, "patch post", 200)
 def cut_short(api):
     token = api.lock()
     tag = api.client.get(address(api.article, token))["ETag"]
     return api.at_token(token, body={"timeout": 10}, If_Match=tag)
 
 
-@case(TOKEN, "patch", 412, "renewed_since")
+@case(TOKEN, "patch post", 412, "renewed_since")
 def renewed_since(api):
     token = api.lock()
     tag = api.client.get(address(api.article, token))["ETag"]
@@ -493,13 +507,13 @@ def renewed_since(api):
     return api.at_token(token, body={"timeout": 10}, If_Match=tag)
 
 
-@case(TOKEN, "patch", 200)
+@case(TOKEN, "patch post", 200)
 def cut_short_by_a_date(api):
     latest = http_date(time.time() + 3)
     return api.at_token(api.lock(), body={"timeout": 10}, If_Unmodified_Since=latest)
 
 
-@case(TOKEN, "patch", 412, "renewed_since")
+@case(TOKEN, "patch post", 412, "renewed_since")
 def renewed_since_a_date(api):
     long_ago = http_date(0)
     return api.at_token(api.lock(), body={"timeout": 10}, If_Unmodified_Since=long_ago)
@@ -523,10 +537,13 @@ case(LOCK, "post", 201)(
 case(LOCK, "post", 400, "invalid_idempotency_key")(
     lambda api: api.at_lock(Idempotency_Key="5")
 )
-case(TOKEN, "get patch", 200)(lambda api: api.at_token(api.lock()))
+case(TOKEN, "get patch post", 200)(lambda api: api.at_token(api.lock()))
 case(TOKEN, WITH_TOKEN, 404, "not_locked")(lambda api: api.at_token())
 case(TOKEN, WITH_TOKEN, 404, "not_found")(lambda api: api.at_token(obj=api.nobody))
-case(TOKEN, "delete", 204)(lambda api: api.at_token(api.lock()))
+case(TOKEN, "delete post", 204)(lambda api: api.at_token(api.lock(), do="release"))
+case(TOKEN, "post", 400, "invalid_do")(
+    lambda api: api.at_token(api.lock(), do="DELETE")
+)
 
 
 @pytest.fixture

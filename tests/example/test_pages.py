@@ -410,6 +410,18 @@ def test_demo_refuses_an_address_that_is_none(demo):
     assert "neither a port nor an address" in refused.stderr
 
 
+def test_demo_says_at_once_that_its_port_is_taken_and_which_to_try(demo):
+    demo.start()
+    for address in (str(demo.port), f"127.0.0.1:{demo.port}"):
+        refused = demo.manage("demo", address, check=False)
+        assert refused.returncode == 1
+        assert f": port {demo.port} is already in use." in refused.stderr
+        assert "manage.py demo 8001" in refused.stderr
+        assert refused.stdout == ""
+    refused = demo.manage("demo", "99999", check=False)
+    assert "Cannot serve on 127.0.0.1:99999: " in refused.stderr
+
+
 # The admin
 
 

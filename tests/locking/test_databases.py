@@ -1,7 +1,7 @@
 """Locks in several databases, and the table in each."""
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.models import LockToken
@@ -47,6 +47,21 @@ def test_a_router_may_keep_the_locks_elsewhere(article, alice, locks_elsewhere):
     assert LockToken.objects.remove_expired() == 1
     with pytest.raises(InvalidToken):
         article.lock(held["token"])
+
+
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
+def test_a_lock_elsewhere_goes_when_the_deletion_has_committed(
+    article, locks_elsewhere
+):
+    token = article.lock()["token"]
+    with transaction.atomic():
+        Article.objects.get().delete()
+        transaction.set_rollback(True)
+    assert article.check_lock(token)
+    with transaction.atomic():
+        Article.objects.get().delete()
+        assert article.check_lock(token)
+    assert not LockToken.objects.exists()
 
 
 @pytest.mark.django_db(databases=["default", "other"])

@@ -92,9 +92,7 @@ def test_a_void_token_is_refused_before_the_block(article, token, fenced, state)
     assert not connection.in_atomic_block
 
 
-@pytest.mark.parametrize(
-    "garbage", [None, "", "x", "0" * 31, "A" * 32, b"0" * 32, 5, "\0" * 32]
-)
+@pytest.mark.parametrize("garbage", [None, "", "x", "0" * 31, "A" * 32, "\0" * 32])
 def test_garbage_is_a_void_token(article, token, fenced, garbage):
     with pytest.raises(InvalidToken):
         fenced(article, garbage)

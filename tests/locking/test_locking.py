@@ -112,7 +112,7 @@ def test_an_expired_lock_that_nobody_took_renews(article):
 
 
 @pytest.mark.parametrize(
-    "token", [VOID, "", "x" * 32, "A" * 32, "0" * 31, "0" * 33, 5, b"0" * 32, "\0" * 32]
+    "token", [VOID, "", "x" * 32, "A" * 32, "0" * 31, "0" * 33, "\0" * 32]
 )
 def test_a_void_token_renews_nothing(article, lockable, token):
     held = article.lock()
@@ -204,7 +204,7 @@ def test_unlock_frees_the_object(article, lockable, expired):
     article.lock()
 
 
-@pytest.mark.parametrize("token", [VOID, None, "", 7])
+@pytest.mark.parametrize("token", [VOID, None, ""])
 def test_only_the_token_unlocks(article, lockable, token):
     article.lock()
     with pytest.raises(UnlockForbiddenError) as caught:

@@ -1,8 +1,13 @@
 """Querysets of locked and unlocked objects, and the state of many."""
 
+import pickle
+
 import pytest
+from django.db import models
+from django.db.models import Value
 
 from lock_tokens.models import LockableModel, LockToken
+from lock_tokens.querysets import live_lock
 from tests.models import Article, Draft, Label, Page, Plain
 from tests.support.helpers import expire
 from tests.support.twins import Awaited
@@ -52,6 +57,37 @@ def test_with_lock_state_works_with_get_iterator_only_and_values(article):
         assert obj.lock_state is not None
     assert list(Article.objects.with_lock_state().values_list("pk")) == [(article.pk,)]
     assert not Article.objects.none().with_lock_state()
+
+
+@pytest.mark.parametrize("name", ["title", "pk", "lock", "feature", "objects"])
+def test_with_lock_state_does_not_overwrite_what_the_model_has(name):
+    with pytest.raises(ValueError, match=f"already has a '{name}'"):
+        Article.objects.with_lock_state(to_attr=name)
+
+
+def test_with_lock_state_does_not_overwrite_an_annotation():
+    annotated = Article.objects.annotate(lock_state=Value("draft"))
+    with pytest.raises(ValueError, match="already has a 'lock_state'"):
+        annotated.with_lock_state()
+
+
+def test_with_lock_state_may_use_another_name(article, alice):
+    article.lock(user=alice)
+    annotated = Article.objects.annotate(lock_state=Value("draft"))
+    found = pickle.loads(
+        pickle.dumps(annotated.with_lock_state(to_attr="editing").filter(pk__gt=0))
+    )
+    assert found.get().lock_state == "draft"
+    assert found.get().editing.locked_by == alice
+    assert Article.objects.with_lock_state().get().lock_state.locked_by == alice
+
+
+def test_live_lock_filters_the_querysets_of_any_manager(article):
+    free = Article.objects.create()
+    article.lock()
+    everything = models.QuerySet(Article)
+    assert list(everything.filter(live_lock(Article))) == [article]
+    assert list(everything.filter(~live_lock(Article))) == [free]
 
 
 def test_infos_keep_the_order_and_take_any_models(

@@ -1,5 +1,7 @@
 """Real connections, real threads: who wins, and what the losers see."""
 
+import contextlib
+
 import pytest
 from django.db import connection, transaction
 
@@ -10,7 +12,7 @@ from lock_tokens.exceptions import (
 )
 from lock_tokens.holding import fence
 from lock_tokens.models import LockToken
-from tests.models import Article
+from tests.models import Article, Feature
 from tests.support.helpers import (
     InThread,
     again_if_undone,
@@ -281,3 +283,62 @@ def test_cleaning_up_leaves_a_row_that_is_being_fenced(article):
     with fence(article, token):
         assert InThread(LockToken.objects.remove_expired)() == 0
     assert article.check_lock(token)
+
+
+# Deleting: the lock's row first, and then the object's
+
+
+@pytest.mark.parametrize("delete", ["object", "queryset", "cascade"])
+def test_deleting_what_is_being_saved_waits_and_does_not_deadlock(article, delete):
+    edited = Feature.objects.create() if delete == "cascade" else article
+    doomed = Article.objects.filter(pk=edited.pk)
+    deletion = doomed.delete if delete == "queryset" else doomed.get().delete
+    token = edited.lock()["token"]
+    with fence(edited, token):
+        deleting = InThread(deletion)
+        wait_until_blocked_or_done(deleting)
+        assert deleting.is_running()
+        assert type(edited).objects.filter(pk=edited.pk).update(title="Saved") == 1
+    deleting()
+    assert not doomed.exists()
+    assert not LockToken.objects.exists()
+
+
+def test_a_save_that_meets_a_deletion_is_refused_and_revives_nothing(article):
+    token = article.lock()["token"]
+
+    def save_it():
+        with fence(article, token):
+            article.save()
+
+    with transaction.atomic():
+        Article.objects.get().delete()
+        saving = InThread(save_it)
+        wait_until_blocked_or_done(saving)
+        assert saving.is_running()
+    with pytest.raises(InvalidToken):
+        saving()
+    assert not Article.objects.exists()
+
+
+def test_a_deletion_that_is_undone_leaves_the_lock(article):
+    token = article.lock()["token"]
+    with transaction.atomic():
+        Article.objects.get().delete()
+        transaction.set_rollback(True)
+    assert article.check_lock(token)
+    assert article.is_locked()
+
+
+def test_many_deletions_beside_many_saves(article):
+    articles = [article, *(Article.objects.create() for _ in range(9))]
+    tokens = {each: each.lock()["token"] for each in articles}
+
+    def edit():
+        for each, token in tokens.items():
+            with contextlib.suppress(InvalidToken):
+                save(each, token, "Saved")
+
+    race(edit, edit, Article.objects.all().delete, edit, Article.objects.all().delete)
+    assert not Article.objects.exists()
+    assert not LockToken.objects.exists()

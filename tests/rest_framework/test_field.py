@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("rest_framework", reason="Django REST framework is not installed")
 
+from django.db.models import F
 from django.urls import include, path
 from rest_framework import serializers
 from rest_framework.pagination import (
@@ -494,6 +495,7 @@ def test_states_that_come_with_a_list_cost_nothing(django_assert_num_queries, gi
     Article.objects.create(title="1").lock()
     Article.objects.create(title="2")
     with django_assert_num_queries(2):
-        found = given(Article.objects.with_lock_state().order_by("pk"))
+        rows = Article.objects.annotate(lock_state=F("title")).order_by("pk")
+        found = given(rows.with_lock_state("editing"))
         data = ArticleSerializer(found, many=True).data
     assert locked_of(data) == [True, False]

@@ -8,9 +8,9 @@ from django.http import Http404, HttpResponse
 from django.test import Client
 
 from lock_tokens.decorators import holds_lock_on_object, locks_object
-from lock_tokens.models import LockToken
+from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.sessions import remember
-from tests.models import Article, Draft, Label, Page, Price, Translation
+from tests.models import Article, Draft, Label, Page, Plain, Price, Translation
 from tests.support.helpers import of_url
 from tests.support.objects import LOCKABLE
 from tests.support.views import ALL, awaited, editor_of, here, not_reached, url_of
@@ -113,10 +113,66 @@ def test_an_url_for_no_object_is_a_404_page(decorator, serve, client):
         assert client.post(url).status_code == 404
 
 
-def test_a_composite_key_is_the_project_s_mistake_and_no_404(decorator, request_):
-    view = decorator(Translation, of_url)(not_reached)
-    with pytest.raises(ValueError, match="composite primary key"):
-        view(request_, "1")
+def test_the_model_may_be_a_label_and_the_key_the_name_of_an_argument(
+    decorator, serve, article
+):
+    serve(decorator("tests.Article", "key")(here))
+    client = editor_of(article)
+    assert client.post(url_of(article)).content == b"here"
+    assert client.post("/99999999/").status_code == 404
+
+
+def test_the_function_may_return_the_object(decorator, serve, article):
+    serve(decorator(Article, lambda request, key: Article.objects.get(pk=key))(here))
+    assert editor_of(article).post(url_of(article)).content == b"here"
+
+
+def test_a_function_that_returns_none_is_a_404_that_says_so(decorator, request_):
+    view = decorator(Article, lambda request: None)(not_reached)
+    with pytest.raises(Http404, match="get_object_id returned None"):
+        view(request_)
+
+
+def test_an_object_of_another_model_is_the_project_s_mistake(decorator, request_):
+    plain = Plain.objects.create()
+    view = decorator(Article, lambda request: plain)(not_reached)
+    with pytest.raises(TypeError, match=r"of tests\.Article, not of tests\.Plain"):
+        view(request_)
+
+
+def test_a_name_that_is_no_argument_is_told_with_those_that_are(decorator, request_):
+    view = decorator(Article, "pk")(not_reached)
+    with pytest.raises(TypeError, match=r"no keyword argument 'pk'.*with article_id"):
+        view(request_, article_id=5)
+    with pytest.raises(TypeError, match="with none"):
+        view(request_, 5)
+
+
+async def no_function(request, key):
+    return key
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "arguments", "options"),
+    [
+        (LookupError, "doesn't have a 'Artikel' model", ["tests.Artikel", "key"], {}),
+        (TypeError, "such as 'articles.Article'", ["no label", "key"], {}),
+        (TypeError, "must be a model", [Article(), "key"], {}),
+        (TypeError, "must be a model", [Article.objects, "key"], {}),
+        (TypeError, "must be a model", [str, "key"], {}),
+        (TypeError, "is abstract", [LockableModel, "key"], {}),
+        (ValueError, "composite primary key", [Translation, "key"], {}),
+        (TypeError, "the name of a keyword argument", [Article, 5], {}),
+        (TypeError, "the name of a keyword argument", [Article, None], {}),
+        (TypeError, "no coroutine function", [Article, no_function], {}),
+        (TypeError, "response must", [Article, "key"], {"response": "refused.html"}),
+    ],
+)
+def test_a_wrong_argument_is_told_when_the_view_is_decorated(
+    decorator, error, words, arguments, options
+):
+    with pytest.raises(error, match=words):
+        decorator(*arguments, **options)
 
 
 def test_an_object_that_the_default_manager_hides_is_a_404(decorator, serve):

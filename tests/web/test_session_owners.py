@@ -3,11 +3,14 @@
 from functools import partial
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import alogin, login
+from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.signed_cookies import (
     SessionStore as SignedCookies,
 )
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
 from lock_tokens.decorators import locks_object
@@ -22,7 +25,7 @@ from lock_tokens.sessions import (
 )
 from tests.models import Article
 from tests.support.helpers import new_session, of_url, race, same_session
-from tests.support.views import take_and_leave, url_of
+from tests.support.views import edit, take_and_leave, url_of
 
 pytestmark = pytest.mark.django_db
 
@@ -129,6 +132,74 @@ def test_logging_in_keeps_the_lock_s_owner(
     # Even when a request beside the login made the session forget the token.
     forget(article, after)
     assert lock_for_session(article, after)["token"] == token
+
+
+@pytest.mark.parametrize("log_in", [login, async_to_sync(alogin)])
+def test_logging_in_changes_the_owner_s_secret(article, alice, session, log_in):
+    """Who knew the session before the login does not know what is locked after it."""
+    mine = Article.objects.create()
+    lock_for_session(mine, session)
+    session.save()
+    planted = {**session}
+    log_in(request_with(session), alice)
+    token = lock_for_session(article, session)["token"]
+    attacker = new_session()
+    attacker.update(planted)
+    with pytest.raises(AlreadyLockedError):
+        lock_for_session(article, attacker)
+    # Twice is once more.
+    before = session["lock_tokens_owner"]
+    log_in(request_with(session), alice)
+    assert session["lock_tokens_owner"] != before
+    forget(article, session)
+    assert lock_for_session(article, session)["token"] == token
+    assert lock_for_session(mine, session)["token"] == get_session_token(mine, session)
+
+
+def test_pages_that_were_opened_before_the_login_are_not_locked_out(
+    serve, client, article, alice
+):
+    serve(edit)
+    other = Article.objects.create()
+    token = client.get(url_of(article)).json()["token"]
+    forgotten = client.get(url_of(other)).json()["token"]
+    client.force_login(alice)
+    # The page saves with its own token, and with that of the session.
+    for data in ({"lock_token": token}, {}):
+        assert client.post(url_of(article), data).json()["token"] == token
+    # A request beside the login has made the session forget the token.
+    session = client.session
+    forget(other, session)
+    session.save()
+    assert client.get(url_of(other)).json()["token"] == forgotten
+    assert Client().get(url_of(other)).status_code == 403
+
+
+def test_the_former_secret_opens_no_other_s_lock(article, alice, session):
+    lock_for_session(Article.objects.create(), session)
+    login(request_with(session), alice)
+    article.lock()
+    with pytest.raises(AlreadyLockedError):
+        lock_for_session(article, session)
+    session["lock_tokens_former_owner"] = ["garbage"]
+    with pytest.raises(AlreadyLockedError):
+        lock_for_session(article, session)
+
+
+def test_a_login_of_somebody_who_never_locked_leaves_the_session_alone(session, alice):
+    login(request_with(session), alice)
+    assert "lock_tokens" not in str(dict(session.items()))
+
+
+def test_a_login_without_a_session_is_no_concern(alice):
+    user_logged_in.send(sender=type(alice), request=None, user=alice)
+    user_logged_in.send(sender=type(alice), request=HttpRequest(), user=alice)
+
+
+def request_with(session):
+    request = HttpRequest()
+    request.session = session
+    return request
 
 
 class SessionBaseWithoutStore(SessionBase):

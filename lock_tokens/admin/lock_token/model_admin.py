@@ -121,6 +121,7 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[LockToken]:
         """Return the locks. Each has ``is_live``, by the database's clock."""
         locks: models.QuerySet[LockToken] = super().get_queryset(request)
+        locks = locks.using(router.db_for_write(LockToken))
         return locks.annotate(is_live=LockToken.objects.live())
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
@@ -277,8 +278,8 @@ class LockTokenAdmin(ModelAdmin):  # type: ignore[type-arg]
         using = router.db_for_write(LockToken, instance=lock)
         try:
             with transaction.atomic(using=using):
-                self.log_deletions(request, [lock])  # type: ignore[arg-type]
                 self.delete_model(request, lock)
+                self.log_deletions(request, [lock])  # type: ignore[arg-type]
         except UnlockForbiddenError:
             return False
         return True

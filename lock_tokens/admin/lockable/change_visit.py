@@ -127,13 +127,13 @@ class ChangeVisit(Visit):
             and model_admin.has_change_permission(request)
             and model_admin.get_object(request, unquote(self.object_id)) is None
         ):
-            return nothing_saved(request, model_admin.admin_site, DELETED, status=404)
+            return nothing_saved(request, model_admin, DELETED, status=404)
         try:
             return self.ask_django()
         except PermissionDenied:
             if not is_form(request) or TOKEN_FIELD not in request.POST:
                 raise
-            return nothing_saved(request, model_admin.admin_site, FORBIDDEN, status=403)
+            return nothing_saved(request, model_admin, FORBIDDEN)
 
     def show_without_inputs(self) -> HttpResponseBase:
         """Let Django answer for a page on which nothing can be changed.
@@ -237,9 +237,7 @@ class ChangeVisit(Visit):
         self.lock()
 
     def say_deleted(self) -> HttpResponseBase:
-        return nothing_saved(
-            self.request, self.model_admin.admin_site, DELETED, status=404
-        )
+        return nothing_saved(self.request, self.model_admin, DELETED, status=404)
 
     # Refusing a save, and the way on
 

@@ -13,6 +13,8 @@ from lock_tokens import settings as settings_of_locks
 from lock_tokens.permissions import includes_api, is_api_model
 from lock_tokens.settings import MAX_TIMEOUT, is_timeout
 
+#: The names of the column that says who is editing.
+COLUMNS = {"lock_state", "lock_column"}
 SWITCHES = ("lock_renew", "lock_release_on_leave", "lock_take_over")
 
 
@@ -26,6 +28,7 @@ class LockableModelAdminChecks(ModelAdminChecks):
             *_check_switches(admin_obj),
             *_check_exempt_actions(admin_obj),
             *_check_client(admin_obj),
+            *_check_column(admin_obj),
         ]
 
 
@@ -106,5 +109,20 @@ def _check_client(admin_obj: Any) -> list[CheckMessage]:
             " lock_renew = False.",
             obj=admin_obj.__class__,
             id="lock_tokens.W004",
+        )
+    ]
+
+
+def _check_column(admin_obj: Any) -> list[CheckMessage]:
+    fields = {field.name for field in admin_obj.opts.fields}
+    if "lock_state" not in fields or "lock_state" not in admin_obj.list_display:
+        return []
+    return [
+        Warning(
+            "The column 'lock_state' in 'list_display' shows the model's field of this"
+            " name, and not who is editing.",
+            hint="Name the column 'lock_column'.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.W013",
         )
     ]

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin.utils import NestedObjects, quote
+from django.contrib.admin.utils import NestedObjects
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
@@ -83,15 +82,6 @@ class DeleteVisit(Visit):
             self.request, self.object_id, self.extra_context
         )
         return response
-
-    def way_back(self) -> str:
-        model_admin, site = self.model_admin, self.model_admin.admin_site.name
-        if not model_admin.has_view_or_change_permission(self.request, self.obj):
-            return reverse("admin:index", current_app=site)
-        name = (
-            f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_change"
-        )
-        return reverse(name, args=(quote(self.obj.pk),), current_app=site)
 
 
 def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[str]:

@@ -9,15 +9,15 @@ from copy import copy
 from functools import cache
 from typing import Any, TypeVar
 
-from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
+from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.web.lock_page import LockPage
 
-A = TypeVar("A", bound="ModelAdmin[Any]")
+A = TypeVar("A")
 
 
 # A ModelAdmin that may do less
@@ -26,8 +26,8 @@ A = TypeVar("A", bound="ModelAdmin[Any]")
 def copy_with(part: type, model_admin: A) -> A:
     """Return a copy for one request, of a class with ``part`` before all others.
 
-    The methods of ``part`` also replace those that the project has overridden, on the
-    class or on the object.
+    It is a copy of a ModelAdmin or of an inline. The methods of ``part`` also replace those
+    that the project has overridden, on the class or on the object.
     """
     reduced: Any = copy(model_admin)
     for name in vars(part):
@@ -50,6 +50,26 @@ class ReadOnly:
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return True
+
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        # Django's own inlines ask the ModelAdmin. Those of packages, which can be within
+        # each other, are asked themselves.
+        get: Any = getattr(super(), "get_inline_instances", None)
+        inlines = get(request, obj) if get is not None else []
+        return [copy_with(ReadOnlyInline, inline) for inline in inlines]
+
+
+class ReadOnlyInline(ReadOnly):
+    """An inline of a page that is read-only, and the inlines within it."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_max_num(self, *args: Any, **kwargs: Any) -> int:
+        return 0  # beside the rows that are there
 
 
 class NeverSaving:
@@ -104,6 +124,30 @@ def has_enabled(fields: dict[str, Any]) -> bool:
     return any(not field.disabled for field in fields.values())
 
 
+# Forms
+
+#: Has a hyphen, so that it is no name of a field.
+OTHER_NAME = f"{TOKEN_FIELD}-field"
+
+
+def with_free_names(form: type) -> type:
+    """Return the form's class. Its inputs do not have the name of the token's."""
+    base_fields: dict[str, Any] = form.base_fields  # type: ignore[attr-defined]
+    if TOKEN_FIELD not in base_fields:
+        return form
+    renamed: Any = type(form)(form.__name__, (WithFreeNames, form), {})
+    renamed.base_fields = base_fields  # as get_form() may have changed them
+    return renamed  # type: ignore[no-any-return]
+
+
+class WithFreeNames:
+    """The part of such a form that names its inputs."""
+
+    def add_prefix(self, field_name: str) -> str:
+        name: str = super().add_prefix(field_name)  # type: ignore[misc]
+        return OTHER_NAME if name == TOKEN_FIELD else name
+
+
 # Responses
 
 
@@ -152,13 +196,23 @@ def is_torn(context: dict[str, Any]) -> bool:
 def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
     """Let ``template`` add its blocks to the template of the page.
 
-    ``template`` extends that one as ``lock_base``: Django's, or the project's own. A page
-    that is rendered already stays as it is.
+    ``template`` extends that one as ``lock_base``: Django's, or the project's own. A view
+    may still choose another template for the response. A page that is rendered already
+    stays as it is.
     """
-    if isinstance(response, TemplateResponse) and not response.is_rendered:
-        base = response.resolve_template(response.template_name)
-        response.template_name = template
-        context_of(response).update(lock_base=base, lock_page=page)
+    if not isinstance(response, TemplateResponse) or response.is_rendered:
+        return response
+    resolve = response.resolve_template
+
+    def resolve_both(name: Any) -> Any:
+        context_of(response).update(lock_base=resolve(name), lock_page=page)
+        return resolve(template)
+
+    def forget_both(rendered: Any) -> None:
+        del rendered.resolve_template  # a function cannot be put into a cache
+
+    response.resolve_template = resolve_both  # type: ignore[method-assign]
+    response.add_post_render_callback(forget_both)
     return response
 
 
@@ -172,6 +226,14 @@ TAKE_OVER = "_take_over"
 SAVE_AS_NEW = "_saveasnew"
 SAVE_BUTTONS = {"_save", "_continue", "_addanother"}
 OWN_BUTTONS = {*SAVE_BUTTONS, SAVE_AS_NEW, LOCK_AGAIN, TAKE_OVER}
+#: What other packages show their buttons from, on a page that has any.
+NO_OTHER_BUTTONS: dict[str, Any] = {
+    "objectactions": (),  # django-object-actions
+    "fsm_object_transitions": (),  # django-fsm-2
+    "actions_detail": (),  # django-unfold
+    "actions_submit_line": (),
+    "show_change_form_export": False,  # django-import-export
+}
 HIDDEN_FIELDS = {"_popup", "_to_field", "_source_model", "_selected_action"}
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import models, router
+from django.db import models
 from django.utils.translation import gettext as _
 
+from lock_tokens.locking.lock_key import database_of
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import current_rows
 from lock_tokens.web.lock_page import AGAIN
@@ -115,8 +116,9 @@ def saved_rows(rows: list[tuple[Any, Any]]) -> dict[tuple[type, Any], Any]:
     found = {}
     shown = [form.instance for _formset, form in rows if shown_row(form) is not None]
     for model in dict.fromkeys(type(instance) for instance in shown):
-        keys = [row.pk for row in shown if type(row) is model]
-        objects = model._base_manager.using(router.db_for_write(model))
+        rows_of_model = [row for row in shown if type(row) is model]
+        objects = model._base_manager.using(database_of(rows_of_model[0]))
+        keys = [row.pk for row in rows_of_model]
         for key, row in current_rows(objects.all()).in_bulk(keys).items():
             found[model, key] = row
     return found
@@ -131,38 +133,34 @@ def reason_against(
 ) -> str:
     """Return why a row must not be written, for people to read; empty if it may be."""
     row = form.instance
+    saved = current.get((type(row), row.pk))
     if row in locks.skipped:
-        return not_saved(described(row, locks.skipped[row]))
+        return not_saved(described(saved or row, locks.skipped[row]))
     is_deleted = formset.can_delete and formset._should_delete_form(form)
     if is_deleted:
-        using = router.db_for_write(type(row))
-        for edited in edited_by_others([row], visit.request, using):
+        for edited in edited_by_others([row], visit.request, database_of(row)):
             return not_saved(edited)
-    saved = current.get((type(row), row.pk))
     if saved is None:
         return ""
     shown = shown_row(form)
-    now = saved_form(form, saved, **formset.get_form_kwargs(None))
+    options = formset.get_form_kwargs(formset.forms.index(form))
+    now = saved_form(form, saved, **options)
     if not is_outdated(form, shown, now):
         return ""
     visit.told_rows.add(form.prefix)
     fields = fields_saved_since(now, shown) or list(now.fields)
     values = {"what": changed_meanwhile(saved), "saved": saved_text(now, fields)}
     if is_deleted:
-        return (
-            _(
-                "Nothing was saved: %(what)s. The saved version has %(saved)s. To delete it"
-                " all the same, save again."
-            )
-            % values
+        message = _(
+            "Nothing was saved: %(what)s. The saved version has %(saved)s. To delete it"
+            " all the same, save again."
         )
-    return (
-        _(
-            "Nothing was saved: %(what)s. The saved version has %(saved)s. To replace it, save"
-            " again."
+    else:
+        message = _(
+            "Nothing was saved: %(what)s. The saved version has %(saved)s. To replace it,"
+            " save again."
         )
-        % values
-    )
+    return message % values
 
 
 def not_saved(what: str) -> str:
@@ -174,5 +172,5 @@ def show_refused(visit: Visit, context: dict[str, Any], formsets: list[Any]) -> 
     forms = {form.prefix: form for formset in formsets for form in formset.forms}
     forms[""] = context["adminform"].form
     for prefix, reason in visit.refused_rows.items():
-        forms[prefix].add_error(None, reason)
+        forms.get(prefix, forms[""]).add_error(None, reason)
         context["errors"].append(reason)

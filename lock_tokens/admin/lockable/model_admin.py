@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from typing import Any
 
 from django.contrib import messages
@@ -14,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.models.query import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -22,18 +24,28 @@ from django.views.decorators.csrf import csrf_protect
 
 from lock_tokens.locking.info import LockInfo
 from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.locking.transactions import reread
 from lock_tokens.settings import get_timeout
-from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, someone
+from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, REFUSED, someone
 
 from .change_list import LockStateFilter, posted_action, selects_across
 from .change_visit import ChangeVisit
-from .checks import LockableModelAdminChecks
+from .checks import COLUMNS, LockableModelAdminChecks
 from .deletion import DeleteVisit, edited_by_others
-from .helpers import OWN_BUTTONS, context_of, formsets_of, show_all_rows, wrap
+from .helpers import (
+    NO_OTHER_BUTTONS,
+    OWN_BUTTONS,
+    context_of,
+    formsets_of,
+    show_all_rows,
+    with_free_names,
+    wrap,
+)
 from .inline_rows import lock_aware_inline, lock_rows, show_refused
 from .list_editable import lock_aware
 from .nothing_saved import keeping_input
+from .object_views import respecting_locks
 from .request_locks import (
     has_request_lock,
     request_locks,
@@ -42,7 +54,6 @@ from .request_locks import (
 )
 from .visit import visit_of
 
-COLUMN = "lock_state"
 LONG_ENOUGH = 3600  # seconds, for an action
 
 
@@ -67,6 +78,9 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     #: Names of actions that change nothing. They run even on what others are editing.
     lock_exempt_actions: Collection[str] = ()
 
+    #: Names of URLs in ``get_urls()`` that change nothing. Their views lock nothing.
+    lock_exempt_views: Collection[str] = ()
+
     checks_class = LockableModelAdminChecks
 
     def has_take_over_permission(
@@ -77,6 +91,11 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             "lock_tokens.take_over_locktoken"
         )
 
+    @property
+    def urls(self) -> Any:
+        """Django's URLs and the project's, whose views of objects respect the lock."""
+        return respecting_locks(self.get_urls(), self)
+
     # The change page
 
     def get_urls(self) -> Any:
@@ -85,10 +104,11 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         forms = {f"{own}_{page}" for page in ("add", "change", "changelist")}
         for pattern in urls:
             if pattern.name in forms:
-                pattern.callback = keeping_input(pattern.callback, self.admin_site)
+                pattern.callback = keeping_input(pattern.callback, self)
         return urls
 
     @method_decorator(csrf_protect)
+    @reading_from_primary()
     def changeform_view(
         self,
         request: HttpRequest,
@@ -124,6 +144,10 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             reread(obj)
         return obj
 
+    def get_form(self, *args: Any, **kwargs: Any) -> Any:
+        """Return Django's form. A field of the name of the token's gets another."""
+        return with_free_names(super().get_form(*args, **kwargs))
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
@@ -140,6 +164,23 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             show_refused(visit, context, formsets)
         if visit.page.state in (LOCKED, ELSEWHERE):
             context_of(response).update(save_as=False, action_form=None)
+        if visit.page.state in (LOCKED, ELSEWHERE, REFUSED):
+            context_of(response).update(NO_OTHER_BUTTONS)
+        return wrap(response, "lock_tokens/admin/change_form.html", visit.page)
+
+    def render_history_view(
+        self,
+        request: HttpRequest,
+        template: Any,
+        context: dict[str, Any],
+        **kwargs: Any,
+    ) -> HttpResponse:
+        """Return a page of django-simple-history, which asks for it by this name."""
+        response = TemplateResponse(request, template, context)
+        visit = visit_of(request)
+        if visit is None or "adminform" not in context:
+            return response
+        visit.shown = True
         return wrap(response, "lock_tokens/admin/change_form.html", visit.page)
 
     def get_formsets_with_inlines(
@@ -158,6 +199,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     # Deletion
 
     @method_decorator(csrf_protect)
+    @reading_from_primary()
     def delete_view(
         self,
         request: HttpRequest,
@@ -208,10 +250,13 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         text = _("%(name)s, since %(time)s") % values
         return format_html('<span class="lock-state">{}</span>', text)
 
+    #: The same column, for a model that has a field named ``lock_state``.
+    lock_column = lock_state
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Return Django's change list; one query reads the locks of all its rows."""
         changes = super().get_changelist_instance(request)
-        if COLUMN in self.get_list_display(request):
+        if not COLUMNS.isdisjoint(self.get_list_display(request)):
             locks = LockToken.objects
             rows = [row for row in changes.result_list if locks.can_be_locked(row)]
             for row, info in zip(rows, locks.infos(rows), strict=True):
@@ -255,7 +300,9 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        with request_locks(request) as locks:
+        writes = request.method == "POST"
+        reading = reading_from_primary() if writes else nullcontext()
+        with reading, request_locks(request) as locks:
             response = super().changelist_view(request, extra_context)
             locks.written = True
         return response

@@ -63,7 +63,7 @@ class RequestLocks:
             if obj not in self.skipped
         }
         # In one order for all, so that two transactions never wait for each other.
-        for lock_key in sorted(free, key=lambda each: each.columns):
+        for lock_key in sorted(free, key=lambda each: each.order):
             obj = free[lock_key]
             try:
                 self._acquire(obj, lock_key, timeout)

@@ -8,10 +8,10 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.html import conditional_escape
 
-from lock_tokens.refusals import TOKEN_FIELD
+from lock_tokens.refusals import TOKEN_FIELD, submitted_fields
 
 from .helpers import HIDDEN_FIELDS, SAVE_BUTTONS, with_nested
-from .nothing_saved import typed_fields
+from .posted import is_technical
 
 #: A field of ours carries on what the form cannot show, as ``name=value``.
 OTHERS_FIELD = "_lock_other"
@@ -59,8 +59,8 @@ def other_fields(
     }
     typed = [
         (labels.get(name, name), value)
-        for name, value in typed_fields(request)
-        if name in unknown
+        for name, value in submitted_fields(request)
+        if name in unknown and not is_technical(name)
     ]
     carried = [each.partition("=") for each in request.POST.getlist(OTHERS_FIELD)]
     return list(dict.fromkeys([*typed, *((name, value) for name, _, value in carried)]))

@@ -97,6 +97,16 @@ class Visit:
         request._lock_visit = self  # type: ignore[attr-defined]
         return self.page
 
+    def way_back(self) -> str:
+        """Return the URL of the change page, or of the index for who may not see it."""
+        model_admin, site = self.model_admin, self.model_admin.admin_site.name
+        if not model_admin.has_view_or_change_permission(self.request, self.obj):
+            return reverse("admin:index", current_app=site)
+        name = (
+            f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_change"
+        )
+        return reverse(name, args=(quote(self.obj.pk),), current_app=site)
+
     @property
     def is_new(self) -> bool:
         """Whether this request acquired the lock: it must show the object as it is now."""

@@ -137,7 +137,7 @@ class Statements(ABC):
         self.users: RowReader[Any] | None = None
         users = get_user_model()
         select, join = self.locks.select, ""
-        if router.db_for_read(users) == self.alias and not users._meta.parents:
+        if router.db_for_write(users) == self.alias and not users._meta.parents:
             self.users = RowReader(users, connection)
             quote = connection.ops.quote_name
             table, key = quote(users._meta.db_table), quote(str(users._meta.pk.column))

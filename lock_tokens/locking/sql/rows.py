@@ -93,6 +93,9 @@ class CurrentToken(NamedTuple):
     def __repr__(self) -> str:
         return f"<CurrentToken {'live' if self.live else 'expired'}>"
 
-    def matches(self, token: Any) -> bool:
-        """Whether ``token`` is this one. Any guess takes the same time."""
+    def matches(self, token: str | None) -> bool:
+        """Whether ``token`` is this one. Any guess takes the same time.
+
+        Raises ``TypeError`` as :func:`is_well_formed` does.
+        """
         return is_well_formed(token) and constant_time_compare(self.token, token)

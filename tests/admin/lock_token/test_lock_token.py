@@ -687,8 +687,8 @@ def test_the_action_leaves_locks_alone_that_were_taken_meanwhile(
     assert successor.locked_object == held.locked_object
     assert successor.token_str != held.token_str
     assert log() == [
-        ("locktoken", str(free.pk), DELETION),
         ("story", free.locked_object_id, CHANGE),
+        ("locktoken", str(free.pk), DELETION),
     ]
 
 

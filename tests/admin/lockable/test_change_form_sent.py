@@ -320,6 +320,23 @@ def test_a_row_in_a_row_that_is_gone_and_was_to_be_deleted_stays_gone(
     assert [text for _, text in texts()] == ["A 2", "B 1", "B 2"]
 
 
+def test_a_row_in_a_row_that_another_edits_is_not_saved(
+    alice, bob, nested, replies, story
+):
+    LockToken.objects.acquire(replies[2], user=bob.user)
+    page = alice.open(story)
+    wrong = alice.send(
+        page, headline="Mine", comment_set__1__replies__0__text="Mine too"
+    )
+    assert state_of(wrong) == "held"
+    assert "Bob Writer has been editing it" in text_of(wrong)
+    assert form_of(wrong)["comment_set-1-replies-0-text"] == ["Mine too"]
+    assert saved(story).headline == "As it was"
+    take_and_leave(replies[2])
+    assert alice.send(wrong).status_code == 302
+    assert texts()[2] == ("B", "Mine too")
+
+
 def test_a_gone_row_leaves_the_rows_of_a_second_inline_of_its_model(
     alice, serve, story
 ):

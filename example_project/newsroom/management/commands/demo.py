@@ -1,3 +1,7 @@
+import errno
+import os
+import socket
+
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, call_command
 
@@ -28,6 +32,8 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{address!r} is neither a port nor an address and port."
             )
+        if not no_serve:
+            self.check_is_free(host, int(port))
         call_command("migrate", verbosity=max(verbosity - 1, 0))
         if load_samples():
             self.stdout.write("The newsroom is new and has sample articles.")
@@ -50,3 +56,20 @@ class Command(BaseCommand):
         # Whoever names the address of this computer wants to be found there.
         settings.ALLOWED_HOSTS.append(host)
         call_command("runserver", f"{host}:{port}", use_reloader=False)
+
+    def check_is_free(self, host, port):
+        """Say now what the server would say after everything else, and which to try."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            with socket.socket(family) as probe:
+                if os.name == "posix":  # as the server does
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host.strip("[]"), port))
+        except (OSError, OverflowError) as error:
+            in_use = getattr(error, "errno", None) == errno.EADDRINUSE
+            why = f"port {port} is already in use" if in_use else error
+            raise CommandError(
+                f"Cannot serve on {host}:{port}: {why}.\n"
+                "Name another port, for example: manage.py demo"
+                f" {8001 if port != 8001 else 8002}"
+            ) from error

@@ -1,0 +1,166 @@
+"""Views of an object that a class adds in ``get_urls()``, such as a button."""
+
+import pytest
+from django.http import HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, re_path
+
+from lock_tokens.models import LockToken
+from tests.models import Story
+from tests.support.admin_site import (
+    StoryAdmin,
+    assert_refused,
+    form_of,
+    holder_of,
+    messages_of,
+    saved,
+    standing_token,
+    state_of,
+    take_and_leave,
+    text_of,
+    token_of,
+    url_of,
+)
+
+
+class WithViews(StoryAdmin):
+    lock_exempt_views = ["preview"]
+
+    def get_urls(self):
+        view = self.admin_site.admin_view
+        return [
+            path("<path:object_id>/publish/", view(self.publish)),
+            path("<path:object_id>/preview/", view(self.preview), name="preview"),
+            path("<path:object_id>/report/", view(self.preview)),
+            path("<path:object_id>/old/", view(self.old)),
+            path("stories/<int:number>/", view(self.preview)),
+            re_path(r"^(\d+)/versions/(\d+)/$", view(self.preview)),
+            *super().get_urls(),
+        ]
+
+    def publish(self, request, object_id):
+        Story.objects.filter(pk=object_id).update(body="Published")
+        return HttpResponseRedirect("../change/")
+
+    def preview(self, request, *args, **kwargs):
+        return HttpResponse("Shown")
+
+    def old(self, request, object_id):
+        """Show an old version in a page of its own, as packages do that revert."""
+        response = self.changeform_view(request, object_id, request.path)
+        if isinstance(response, TemplateResponse):
+            response.template_name = "admin/change_form.html"
+            response.render()
+        return response
+
+
+@pytest.fixture(autouse=True)
+def with_views(serve):
+    serve(WithViews)
+
+
+def at(story, view):
+    return f"/admin/tests/story/{story.pk}/{view}/"
+
+
+@pytest.mark.parametrize("method", ["get", "post", "head"])
+def test_a_view_that_writes_is_refused_while_another_edits(alice, bob, story, method):
+    alice.open(story)
+    answer = getattr(bob, method)(at(story, "publish"))
+    assert answer.status_code == 302
+    assert answer.url == url_of(story)
+    assert saved(story).body == "Once"
+    page = bob.get(url_of(story))
+    (message,) = messages_of(page)
+    assert message.startswith("This was not done: “As it was” (Alice Writer has been")
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_view_runs_on_what_is_free_and_leaves_no_lock(alice, story, method):
+    assert getattr(alice, method)(at(story, "publish")).url == "../change/"
+    assert saved(story).body == "Published"
+    assert standing_token(story) is None
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_after_a_view_that_wrote_the_users_own_page_is_outdated(alice, story, method):
+    page = alice.open(story)
+    getattr(alice, method)(at(story, "publish"))
+    assert_refused(alice.send(page, body="Mine"), body="Mine")
+
+
+def test_a_view_that_only_shows_leaves_the_users_own_page_its_lock(alice, story):
+    page = alice.open(story)
+    assert text_of(alice.get(at(story, "report"))) == "Shown"
+    assert standing_token(story) == token_of(page)
+
+
+def test_a_view_that_raises_leaves_no_lock(alice, story, monkeypatch):
+    monkeypatch.setattr(Story, "objects", None)
+    with pytest.raises(AttributeError):
+        alice.get(at(story, "publish"))
+    assert not LockToken.objects.exists()
+
+
+def test_what_was_typed_for_a_view_is_kept_while_another_edits(alice, bob, story):
+    alice.open(story)
+    answer = bob.post(at(story, "publish"), {"why": "It is ready."})
+    assert answer.status_code == 403
+    assert "Somebody else is editing this" in text_of(answer)
+    assert "It is ready." in text_of(answer)
+
+
+def test_a_view_can_be_exempt_by_the_name_of_its_url(alice, bob, story):
+    alice.open(story)
+    assert text_of(bob.get(at(story, "preview"))) == "Shown"
+    assert bob.get(at(story, "report")).status_code == 302
+
+
+def test_the_key_may_be_a_positional_argument(alice, bob, story):
+    alice.open(story)
+    assert bob.get(at(story, "versions/3")).status_code == 302
+
+
+def test_a_view_that_is_not_of_an_object_is_no_page_of_the_lock(alice, bob, story):
+    alice.open(story)
+    assert text_of(bob.get(f"/admin/tests/story/stories/{story.pk}/")) == "Shown"
+    assert text_of(bob.get("/admin/tests/story/777/report/")) == "Shown"
+
+
+def test_a_view_is_not_run_ahead_of_time(alice, story):
+    answer = alice.get(at(story, "publish"), headers={"Sec-Purpose": "prefetch"})
+    assert answer.status_code == 503
+    assert saved(story).body == "Once"
+
+
+def test_who_is_signed_out_is_sent_to_the_sign_in_page(client, story):
+    assert "/login/" in client.get(at(story, "publish")).url
+    assert standing_token(story) is None
+
+
+def test_a_page_that_shows_the_form_is_a_page_of_the_lock(alice, bob, story):
+    page = alice.get(at(story, "old"))
+    assert state_of(page) == "held"
+    assert holder_of(story) == alice.user
+    assert bob.get(at(story, "old")).url == url_of(story)
+    assert alice.send(page, body="Mine").status_code == 302
+    assert saved(story).body == "Mine"
+    assert standing_token(story) is None
+
+
+def test_a_page_that_shows_the_form_keeps_the_lock_with_errors(alice, story):
+    page = alice.get(at(story, "old"))
+    page = alice.send(page, headline="")
+    assert state_of(page) == "held"
+    assert standing_token(story) == token_of(page)
+
+
+def test_a_form_that_comes_too_late_goes_on_in_the_change_page(alice, story):
+    page = alice.get(at(story, "old"))
+    take_and_leave(story)
+    answer = alice.send(page, body="Mine")
+    assert_refused(answer, body="Mine")
+    assert f'action="{url_of(story)}"' in text_of(answer)
+    again = alice.post(url_of(story), form_of(answer, "_lock_again"))
+    assert alice.post(url_of(story), form_of(again)).status_code == 302
+    assert saved(story).body == "Mine"

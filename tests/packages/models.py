@@ -1,0 +1,1 @@
+"""Empty, but it must be there: Django makes tables for apps that have such a file."""
