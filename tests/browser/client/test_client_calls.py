@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from ..site import Other, Site, address, until
-from .pages import GRACE, KEYS, article_of, call, names, seen
+from ..site import GRACE, Other, Site, address, until
+from .pages import KEYS, article_of, call, names, seen
 
 
 def test_lock_gives_its_token_to_the_callback_and_the_promise(site, visit):
