@@ -304,7 +304,7 @@ def keys_of_row(formset: Any, row: int) -> Iterator[str]:
     """Return the names of the fields that hold a row's key, or point to it."""
     yield f"{formset.add_prefix(row)}-{formset._pk_field.name}"
     for nested in with_nested(getattr(formset.forms[row], "nested_formsets", ())):
-        foreign_key = getattr(nested, "fk", None)
-        if foreign_key is not None:
-            for number in range(nested.total_form_count()):
-                yield f"{nested.add_prefix(number)}-{foreign_key.name}"
+        # A generic formset has no such field.
+        names = [nested.fk.name] if hasattr(nested, "fk") else []
+        for number in range(nested.total_form_count()):
+            yield from (f"{nested.add_prefix(number)}-{name}" for name in names)
