@@ -254,6 +254,7 @@ class hold_lock(_Hold):
             )
 
         @wraps(function)
+        @reading_from_primary()
         def inner(*args: Any, **kwargs: Any) -> Any:
             obj = self._of_call(args, kwargs)
             with hold_lock(obj, timeout=self.timeout, user=self.user):
@@ -291,10 +292,11 @@ class ahold_lock(_Hold):
 
         @wraps(function)
         async def inner(*args: Any, **kwargs: Any) -> Any:
-            if iscoroutinefunction(self.obj):
-                obj = await self.obj(*args, **kwargs)
-            else:
-                obj = await sync_to_async(self._of_call)(args, kwargs)
+            with reading_from_primary():
+                if iscoroutinefunction(self.obj):
+                    obj = await self.obj(*args, **kwargs)
+                else:
+                    obj = await sync_to_async(self._of_call)(args, kwargs)
             async with ahold_lock(obj, timeout=self.timeout, user=self.user):
                 return await function(*args, **kwargs)
 

@@ -217,11 +217,10 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
                 return statements.take_over(lock)
 
         try:
-            acquired = retry_on_conflict(lock_key.using, take_over)
+            with statements.waiting():
+                acquired = retry_on_conflict(lock_key.using, take_over)
         except Busy:
-            if locked_at is not None:
-                raise self.refusal(lock_key) from None
-            raise self._refusal(lock_key, obj, None) from None
+            raise self.refusal(obj) from None
         previous = ended and ended.info()
         signal = signals.lock_taken_over
         return self._row_of(lock_key, lock, acquired, signal, obj, previous=previous)

@@ -96,10 +96,6 @@ def needs_the_lock(send, obj):
     assert not LockToken.objects.exists()
 
 
-def title(article):
-    return Article.objects.get(pk=article.pk).title
-
-
 def rename(obj, request):
     obj.title = request.data.get("title", "Renamed")
     obj.save()

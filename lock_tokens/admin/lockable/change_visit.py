@@ -359,7 +359,7 @@ class ChangeVisit(Visit):
             page.differences = differences(
                 self.obj, form, [each for each in formsets if has_entered(each)]
             )
-            page.others = other_fields(request, form, unknown)
+            page.others = other_fields(request, self.model_admin, unknown)
             page.is_saved = not (page.differences or page.files or unknown)
             page.last_change = last_change_of(self.obj)
         return response

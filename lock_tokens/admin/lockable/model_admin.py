@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_protect
 
+from lock_tokens.locking.error_reports import hide_tokens
 from lock_tokens.locking.info import LockInfo
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.primary import reading_from_primary
@@ -125,6 +126,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Lock the object for its change page, and save only what comes from that page."""
+        hide_tokens(request)
         if request.method == "POST" and self._posts_action(request):
             return super().changeform_view(request, object_id, form_url, extra_context)
         obj = self.get_lockable_object(request, object_id, self.has_change_permission)
@@ -217,6 +219,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Delete the object under its lock, which the page that asks first acquires."""
+        hide_tokens(request)
         obj = self.get_lockable_object(request, object_id, self.has_delete_permission)
         if obj is None or request.method not in ("GET", "POST"):
             return super().delete_view(request, object_id, extra_context)
@@ -310,6 +313,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
+        hide_tokens(request)
         writes = request.method == "POST"
         reading = reading_from_primary() if writes else nullcontext()
         with reading, request_locks(request) as locks:

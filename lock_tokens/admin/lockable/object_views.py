@@ -28,7 +28,9 @@ from lock_tokens.exceptions import (
     UnlockForbiddenError,
 )
 from lock_tokens.holding import fence
+from lock_tokens.locking.error_reports import hide_tokens
 from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.sessions import forget, get_session_token, remember
 from lock_tokens.web.lock_page import HELD
@@ -67,7 +69,9 @@ def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
     """
 
     @wraps(view)
+    @reading_from_primary()
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        hide_tokens(request)
         key = unquote(str(kwargs[name] if name is not None else args[0]))
         if not model_admin.admin_site.has_permission(request):
             return view(request, *args, **kwargs)

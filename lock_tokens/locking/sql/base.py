@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.contrib.auth import get_user_model
@@ -206,6 +207,13 @@ class Statements(ABC):
         return self.locks.model._meta.get_field("expires_at").get_db_prep_value(
             value, self.connection
         )
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Raise ``Busy`` when the block waits for a row for too long.
+
+        This concerns databases that end such a wait and let the transaction go on.
+        """
+        return nullcontext()
 
     def is_locked(self, content_type_id: int, key: str) -> bool:
         """Say whether the object has a live lock."""

@@ -8,6 +8,7 @@ the row count tells whether a renewal or a release succeeded.
 from __future__ import annotations
 
 import datetime
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
@@ -47,6 +48,10 @@ class PortableStatements:
     def __init__(self, model: type[models.Model], alias: str) -> None:
         self.model = model
         self.alias = alias
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Do as the dialects' method does. This way knows of no such wait."""
+        return nullcontext()
 
     def _row(self, content_type_id: int, key: str) -> models.QuerySet[Any]:
         return self.model._base_manager.using(self.alias).filter(

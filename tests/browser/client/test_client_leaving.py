@@ -5,10 +5,8 @@ import time
 
 import pytest
 
-from ..conftest import ARGUMENTS, CHROMIUM, Watch
-from ..site import poaching, until
+from ..site import GRACE, poaching, until
 from .pages import (
-    GRACE,
     article_of,
     call,
     names,
@@ -246,22 +244,8 @@ def test_unlock_in_one_tab_tells_the_other(site, visit):
 
 
 @pytest.fixture
-def cached(browser, site):
-    """A window of a Chromium that has its back/forward cache, which Playwright's lacks."""
-    chromium = browser.browser_type.launch(
-        executable_path=CHROMIUM,
-        headless=True,
-        args=ARGUMENTS,
-        ignore_default_args=["--disable-back-forward-cache"],
-    )
-    context = chromium.new_context(base_url=site.url)
-    context.set_default_timeout(10_000)
-    context.watch = Watch(context)
-    yield context
-    for page in context.pages:
-        page.evaluate("1")
-    chromium.close()
-    assert context.watch.problems == []
+def cached(window, caching_browser, site):
+    return window(by=caching_browser, base_url=site.url)
 
 
 def test_coming_back_from_the_cache_holds_the_lock_again(site, visit, cached):

@@ -16,9 +16,9 @@ from tests.support.drf_writes import (
     locked,
     rename,
     request,
-    title,
 )
 from tests.support.helpers import lock_row
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -147,7 +147,7 @@ def test_an_error_in_a_transaction_of_its_own_spoils_nothing(
 ):
     serve_locked(SwallowsRightly)
     assert patch(**headers).status_code == 200
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
     assert lock_row(article).exists() is with_a_lock
 
 
