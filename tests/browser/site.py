@@ -20,6 +20,16 @@ import lock_tokens
 from tests.support.demo import STRICT, Demo
 
 Row = namedtuple("Row", "token left locked_by")
+#: Django's ways to keep and to send its secret, as a site's settings.
+CSRF_SETUPS = {
+    "default": {},
+    "sessions": {"CSRF_USE_SESSIONS": True},
+    "httponly": {"CSRF_COOKIE_HTTPONLY": True},
+    "renamed": {
+        "CSRF_COOKIE_NAME": "not.forged",
+        "CSRF_HEADER_NAME": "HTTP_X_NOT_FORGED",
+    },
+}
 GRACE = 5  # seconds that a lock lives on when its page is left
 ROOT = Path(__file__).absolute().parents[2]
 

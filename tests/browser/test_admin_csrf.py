@@ -23,18 +23,10 @@ from .editors import (
     write,
     written,
 )
-from .site import until
+from .site import CSRF_SETUPS, until
 
 #: The settings of sites, beside Django's defaults.
-SETUPS = {
-    "default": {},
-    "sessions": {"CSRF_USE_SESSIONS": True},
-    "httponly": {"CSRF_COOKIE_HTTPONLY": True},
-    "renamed": {
-        "CSRF_COOKIE_NAME": "not.forged",
-        "CSRF_HEADER_NAME": "HTTP_X_NOT_FORGED",
-    },
-}
+SETUPS = {**CSRF_SETUPS}
 if django.VERSION >= (6, 1):  # before it the admin's own scripts have no nonce
     SETUPS["nonce"] = {"NONCE": True}
 PERMISSION = {

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from ..site import GRACE, Other, address, hide, most_at_once, poaching, until
-from .pages import article_of, call, names, past_the_beginning, seen, until_seen
+from .pages import article_of, call, names, seen, until_seen
 
 
 def test_holding_renews_before_the_lock_expires(brief, visit):
@@ -115,9 +115,8 @@ def test_however_often_it_is_called_one_timer_renews(brief, visit):
     assert brief.lock(key)
 
 
-def test_one_renewal_at_a_time(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/")
+def test_one_renewal_at_a_time(site, begin):
+    key, page = begin(site, "edit")
     before = len(site.renewals(key))
     with site.rule(key, method="PATCH", leave=False, delay=1.5):
         tokens = page.evaluate(
@@ -164,11 +163,8 @@ def seen_before(page):
     return page.evaluate("window.seen?.filter(({ name }) => name === 'lost')")
 
 
-def test_unlock_that_fails_can_be_tried_again(brief, visit):
-    key = brief.article()
-    page = visit(
-        brief, f"/hold/{key}/", expected=["status of 500", "net::ERR_INTERNET"]
-    )
+def test_unlock_that_fails_can_be_tried_again(brief, begin):
+    key, page = begin(brief, "hold", expected=["status of 500", "net::ERR_INTERNET"])
     with brief.rule(key, method="DELETE", answer="500"):
         assert call(page, "unlock", *article_of(key)) == (False, [[False]])
     page.context.set_offline(True)
@@ -180,9 +176,8 @@ def test_unlock_that_fails_can_be_tried_again(brief, visit):
     assert [name for name, _ in names(page)].count("released") == 1
 
 
-def test_an_unlock_that_failed_is_made_good_by_leaving(site, visit):
-    key = site.article()
-    page = visit(site, f"/hold/{key}/", expected=["status of 500"])
+def test_an_unlock_that_failed_is_made_good_by_leaving(site, begin):
+    key, page = begin(site, "hold", expected=["status of 500"])
     until(lambda: site.lock(key).left > 3000)
     with site.rule(key, method="DELETE", answer="500"):
         assert call(page, "unlock", *article_of(key)) == (False, [[False]])
@@ -191,9 +186,8 @@ def test_an_unlock_that_failed_is_made_good_by_leaving(site, visit):
     until(lambda: site.lock(key).left < GRACE)
 
 
-def test_unlock_and_hold_again_without_waiting_holds(site, visit):
-    key = site.article()
-    page = visit(site, f"/hold/{key}/")
+def test_unlock_and_hold_again_without_waiting_holds(site, begin):
+    key, page = begin(site, "hold")
     before = site.lock(key).token
     again = """async (key) => {
         void LockTokens.unlock("tests", "article", key);
@@ -231,9 +225,8 @@ def test_unlock_while_the_lock_is_being_acquired_leaves_no_lock(site, visit):
         ("hold", "deleted", None),
     ],
 )
-def test_a_lock_that_is_taken_or_gone_is_lost(brief, visit, kind, reason, locked_by):
-    key = brief.article()
-    page = visit(brief, f"/{kind}/{key}/")
+def test_a_lock_that_is_taken_or_gone_is_lost(brief, begin, kind, reason, locked_by):
+    key, page = begin(brief, kind)
     if reason == "taken":
         brief.give_to(key, "bob")
     elif reason == "ended":
@@ -323,10 +316,8 @@ def test_a_lock_that_could_not_be_asked_for_is_asked_for_again(site, visit):
     assert site.lock(key).token
 
 
-def test_failures_are_repeated_with_growing_pauses_until_one_is_good(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", frozen=True, expected=["status of 500"])
-    past_the_beginning(page)
+def test_failures_are_repeated_with_growing_pauses_until_one_is_good(site, begin):
+    key, page = begin(site, "edit", frozen=True, expected=["status of 500"])
     with site.rule(key, method="PATCH", answer="500"):
         page.evaluate("window.dispatchEvent(new Event('online'))")
         failures = until(lambda: seen(page, "uncertain"), page=page)
@@ -346,10 +337,8 @@ def test_failures_are_repeated_with_growing_pauses_until_one_is_good(site, visit
     assert site.lock(key).left > 3000
 
 
-def test_offline_is_uncertain_and_online_renews_at_once(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", frozen=True, expected=["net::ERR_INTERNET"])
-    past_the_beginning(page)
+def test_offline_is_uncertain_and_online_renews_at_once(site, begin):
+    key, page = begin(site, "edit", frozen=True, expected=["net::ERR_INTERNET"])
     page.context.set_offline(True)
     count = len(site.renewals(key))
     page.clock.run_for(46_000)
@@ -395,11 +384,9 @@ def test_a_lost_answer_to_the_acquiring_request_gives_the_same_token(site, visit
 @pytest.mark.parametrize("kind", ["edit", "hold"])
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_after_a_sleep_of_two_hours_a_lock_is_revived_unless_it_was_taken(
-    site, visit, kind, is_taken
+    site, begin, kind, is_taken
 ):
-    key = site.article()
-    page = visit(site, f"/{kind}/{key}/", frozen=True)
-    past_the_beginning(page)
+    key, page = begin(site, kind, frozen=True)
     token = site.lock(key).token
     site.give_to(key, "bob") if is_taken else site.let_expire(key)
     count = len(seen(page, "renewed"))
@@ -416,10 +403,8 @@ def test_after_a_sleep_of_two_hours_a_lock_is_revived_unless_it_was_taken(
     assert not seen(page, "lost")
 
 
-def test_pages_that_wake_up_renew_at_once(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", frozen=True)
-    past_the_beginning(page)
+def test_pages_that_wake_up_renew_at_once(site, begin):
+    key, page = begin(site, "edit", frozen=True)
 
     def sent():
         return [entry for entry in page.evaluate("sent") if entry["method"] == "PATCH"]
@@ -448,10 +433,8 @@ def test_pages_that_wake_up_renew_at_once(site, visit):
     assert site.lock(key).left > 3500
 
 
-def test_at_least_every_45_seconds_also_when_the_lock_lives_long(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", frozen=True)
-    past_the_beginning(page)
+def test_at_least_every_45_seconds_also_when_the_lock_lives_long(site, begin):
+    key, page = begin(site, "edit", frozen=True)
     count = len(seen(page, "renewed"))
     for more in (1, 2, 3):
         page.clock.run_for(35_900)
@@ -461,9 +444,8 @@ def test_at_least_every_45_seconds_also_when_the_lock_lives_long(site, visit):
     assert site.lock(key).left > 3500
 
 
-def test_to_lock_what_the_page_holds_renews_it_also_when_it_has_expired(brief, visit):
-    key = brief.article()
-    page = visit(brief, f"/hold/{key}/")
+def test_to_lock_what_the_page_holds_renews_it_also_when_it_has_expired(brief, begin):
+    key, page = begin(brief, "hold")
     token = brief.lock(key).token
     brief.let_expire(key)
     given, _ = call(page, "lock", *article_of(key))
@@ -491,9 +473,8 @@ def test_holding_a_void_token_acquires_nothing(site, visit):
     assert site.lock(key) is None
 
 
-def test_a_lock_that_is_acquired_again_after_a_failed_unlock_stays(site, visit):
-    key = site.article()
-    page = visit(site, f"/hold/{key}/", expected=["status of 500"])
+def test_a_lock_that_is_acquired_again_after_a_failed_unlock_stays(site, begin):
+    key, page = begin(site, "hold", expected=["status of 500"])
     with site.rule(key, method="DELETE", answer="500"):
         assert call(page, "unlock", *article_of(key)) == (False, [[False]])
     call(page, "lock", *article_of(key))

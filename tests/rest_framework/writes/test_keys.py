@@ -34,14 +34,13 @@ from tests.models import (
 from tests.support.drf_site import with_token
 from tests.support.drf_writes import (
     VOID,
-    LocksElsewhere,
     assert_refused,
     database,
     locked,
     needs_the_lock,
     request,
 )
-from tests.support.helpers import lock_row
+from tests.support.helpers import LocksElsewhere, lock_row
 from tests.support.objects import title_of
 
 pytestmark = [

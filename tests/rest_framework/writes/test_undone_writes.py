@@ -10,14 +10,13 @@ from rest_framework.viewsets import ModelViewSet
 
 from tests.models import Article, Desk
 from tests.support.drf_writes import (
-    LocksElsewhere,
     assert_refused,
     database,
     locked,
     rename,
     request,
 )
-from tests.support.helpers import lock_row
+from tests.support.helpers import LocksElsewhere, lock_row
 from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
