@@ -176,7 +176,8 @@ class ObjectVisit(Visit):
     def refuse(self, holder: Any) -> HttpResponseBase:
         """Say who is editing the object, and keep what was typed."""
         request, model_admin = self.request, self.model_admin
-        if is_form(request):
+        # Django's pages that ask before they delete send this name, and no text.
+        if is_form(request) and "post" not in request.POST:
             show: Any = csrf_protect(
                 lambda request: nothing_saved(request, model_admin, LOCKED)
             )
