@@ -22,6 +22,7 @@ from lock_tokens.web.lock_page import HELD
 from lock_tokens.web.opening import answer_without_lock, look_without_lock
 
 from .request_locks import described, has_request_lock, session_of
+from .trees import with_descendants
 from .visit import Visit
 
 
@@ -93,6 +94,7 @@ class DeleteVisit(Visit):
 
 def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[str]:
     """Say which objects somebody else is editing, of all that would be deleted."""
+    objs = with_descendants(objs)
     collector = NestedObjects(using=using, origin=objs)
     collector.collect(objs)
     objects = [

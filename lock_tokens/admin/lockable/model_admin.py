@@ -61,6 +61,7 @@ from .request_locks import (
     request_locks,
     skipped_message,
 )
+from .trees import skip_edited_below
 from .visit import visit_of
 
 LONG_ENOUGH = 3600  # seconds, for an action
@@ -293,6 +294,8 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             seconds = max(get_timeout(self.lock_timeout), LONG_ENOUGH)
             locks.acquire(objects, seconds)
             locks.skip_changed(objects)
+            if action == "delete_selected":
+                skip_edited_below(objects, locks)
             if locks.skipped:
                 message = skipped_message(locks.skipped)
                 self.message_user(request, message, messages.WARNING)

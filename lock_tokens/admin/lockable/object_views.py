@@ -40,6 +40,7 @@ from lock_tokens.web.request_tokens import forget_token
 from .change_visit import ChangeVisit
 from .nothing_saved import LOCKED, is_form, nothing_saved
 from .request_locks import described, request_locks
+from .trees import respecting_moves
 from .visit import Visit, visit_of
 
 View = Callable[..., HttpResponseBase]
@@ -49,16 +50,17 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
     """Return the URLs of a ModelAdmin; its own views of objects respect the lock."""
     # Django's own views are those that the class itself sees to.
     django = {str(url.pattern) for url in ModelAdmin.get_urls(model_admin)}
+    is_tree = hasattr(model_admin.model, "get_descendants")
     for url in urls:
-        regex = getattr(url.pattern, "regex", re.compile(""))
-        if (
-            url.callback is not None
-            and str(url.pattern) not in django
-            and url.name not in model_admin.lock_exempt_views
-            and re.match(r"\^?\(", regex.pattern)
-        ):
-            name = next(iter(regex.groupindex), None)
-            url.callback = respecting_lock(url.callback, model_admin, name)
+        if url.callback is None or url.name in model_admin.lock_exempt_views:
+            continue
+        regex = url.pattern.regex
+        if re.match(r"\^?\(", regex.pattern):
+            if str(url.pattern) not in django:
+                name = next(iter(regex.groupindex), None)
+                url.callback = respecting_lock(url.callback, model_admin, name)
+        elif is_tree:
+            url.callback = respecting_moves(url.callback, model_admin)
     return urls
 
 
@@ -183,7 +185,8 @@ class ObjectVisit(Visit):
     def refuse(self, holder: Any) -> HttpResponseBase:
         """Say who is editing the object, and keep what was typed."""
         request, model_admin = self.request, self.model_admin
-        if is_form(request):
+        # Django's pages that ask before they delete send this name, and no text.
+        if is_form(request) and "post" not in request.POST:
             show: Any = csrf_protect(
                 lambda request: nothing_saved(request, model_admin, LOCKED)
             )
