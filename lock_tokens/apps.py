@@ -37,5 +37,12 @@ class LockTokensConfig(AppConfig):
         user_logged_out.connect(
             sessions.release_on_logout, dispatch_uid="lock_tokens.release_on_logout"
         )
+        if apps.is_installed("hijack"):
+            from hijack import signals
+
+            from . import hijack
+
+            signals.hijack_started.connect(hijack.begin, dispatch_uid="lock_tokens")
+            signals.hijack_ended.connect(hijack.end, dispatch_uid="lock_tokens")
         if apps.is_installed("drf_spectacular") and apps.is_installed("rest_framework"):
             from .rest_framework import spectacular  # noqa: F401

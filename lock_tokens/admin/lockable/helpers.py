@@ -108,9 +108,12 @@ def has_inputs(model_admin: Any, request: HttpRequest, obj: Any) -> bool:
         return True
     for inline in model_admin.get_inline_instances(request, obj):
         formset = inline.get_formset(request, obj)
-        fields = dict(formset.form.base_fields)
-        if hasattr(formset, "fk"):
-            fields.pop(formset.fk.name, None)  # it is this object
+        key = getattr(formset, "fk", None)  # it has this object
+        fields = {
+            name: field
+            for name, field in formset.form.base_fields.items()
+            if key is None or name != key.name
+        }
         may_add = formset.max_num != 0 and inline.has_add_permission(request, obj)
         may_change = may_add or inline.has_change_permission(request, obj)
         if formset.can_delete or (may_change and has_enabled(fields)):
