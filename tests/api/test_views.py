@@ -90,7 +90,7 @@ def test_no_refusal_and_no_state_has_the_token(client, article, held):
 
 OF_STATES = {"GET", "HEAD", "OPTIONS"}
 OF_LOCK = OF_STATES | {"POST"}
-OF_TOKEN = OF_STATES | {"PATCH", "DELETE"}
+OF_TOKEN = OF_STATES | {"PATCH", "DELETE", "POST"}
 
 
 def urls_and_methods(obj):

@@ -109,9 +109,12 @@ def has_inputs(model_admin: Any, request: HttpRequest, obj: Any) -> bool:
         return True
     for inline in model_admin.get_inline_instances(request, obj):
         formset = inline.get_formset(request, obj)
-        fields = dict(formset.form.base_fields)
-        if hasattr(formset, "fk"):
-            fields.pop(formset.fk.name, None)  # it is this object
+        key = getattr(formset, "fk", None)  # it has this object
+        fields = {
+            name: field
+            for name, field in formset.form.base_fields.items()
+            if key is None or name != key.name
+        }
         may_add = formset.max_num != 0 and inline.has_add_permission(request, obj)
         may_change = may_add or inline.has_change_permission(request, obj)
         if formset.can_delete or (may_change and has_enabled(fields)):
@@ -301,7 +304,7 @@ def keys_of_row(formset: Any, row: int) -> Iterator[str]:
     """Return the names of the fields that hold a row's key, or point to it."""
     yield f"{formset.add_prefix(row)}-{formset._pk_field.name}"
     for nested in with_nested(getattr(formset.forms[row], "nested_formsets", ())):
-        foreign_key = getattr(nested, "fk", None)
-        if foreign_key is not None:
-            for number in range(nested.total_form_count()):
-                yield f"{nested.add_prefix(number)}-{foreign_key.name}"
+        # A generic formset has no such field.
+        names = [nested.fk.name] if hasattr(nested, "fk") else []
+        for number in range(nested.total_form_count()):
+            yield from (f"{nested.add_prefix(number)}-{name}" for name in names)

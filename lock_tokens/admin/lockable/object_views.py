@@ -28,7 +28,9 @@ from lock_tokens.exceptions import (
     UnlockForbiddenError,
 )
 from lock_tokens.holding import fence
+from lock_tokens.locking.error_reports import hide_tokens
 from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.sessions import forget, get_session_token, remember
 from lock_tokens.web.lock_page import HELD
@@ -69,7 +71,9 @@ def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
     """
 
     @wraps(view)
+    @reading_from_primary()
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        hide_tokens(request)
         key = unquote(str(kwargs[name] if name is not None else args[0]))
         if not model_admin.admin_site.has_permission(request):
             return view(request, *args, **kwargs)
@@ -142,10 +146,15 @@ class ObjectVisit(Visit):
         with ExitStack() as stack:
             try:
                 fenced = stack.enter_context(
-                    fence(obj, self.sent_token(), timeout=model_admin.lock_timeout)
+                    fence(
+                        obj,
+                        self.sent_token(),
+                        timeout=model_admin.lock_timeout,
+                        user=request.user,
+                    )
                 )
-            except InvalidToken:
-                return self.show_refused()
+            except InvalidToken as error:
+                return self.show_refused(error)
             self.set_page(HELD, token=fenced.token)
             self.fenced = True
             response = self.view()
@@ -159,7 +168,7 @@ class ObjectVisit(Visit):
             remember(obj, request.session, fenced.token)
         return response
 
-    def show_refused(self) -> HttpResponseBase:
+    def show_refused(self, error: InvalidToken) -> HttpResponseBase:
         """Show all that was typed in the change page, which goes on from there."""
         visit = ChangeVisit(
             self.model_admin,
@@ -170,7 +179,7 @@ class ObjectVisit(Visit):
             None,
         )
         # The view, which has not run, would have checked the CSRF token.
-        show: Any = csrf_protect(lambda request: visit.refuse())
+        show: Any = csrf_protect(lambda request: visit.refuse(error))
         return show(self.request)  # type: ignore[no-any-return]
 
     def refuse(self, holder: Any) -> HttpResponseBase:

@@ -5,7 +5,7 @@
  *
  *   #lock-tokens                  what the server knows about the page, in data- attributes
  *   data-lock-when="a b"          shown in the states a and b (see STATES)
- *   data-lock-note                a line with one part for each of: alone, shared, lost
+ *   data-lock-note                a line with one part for each of: brief, alone, shared, lost
  *   data-lock-text="locked_by"    gets the holder's name; or locked_at, expires_at
  *   data-lock-live                shown only if this script runs
  *   data-lock-do="copy"           a button of this script
@@ -19,9 +19,10 @@
   if (globals.lock_tokens_admin) return; // the page loads this script twice
   globals.lock_tokens_admin = true;
 
+  const LEASE = 60; // seconds that the lock lives on if a save fails and takes the page away
   // Milliseconds
-  const PROVEN = 5000; // a lock that was seen so recently is not asked about again
   const SAVING = 10000; // a save is answered in this time; meanwhile a lost lock is no news
+  const SECOND_CLICK = 1000; // a press of Save so soon after another is a slip
   const SLOW = 700; // after this the page says that it is saving
   const ANSWER = 250; // other tabs answer in this time
 
@@ -44,6 +45,7 @@
    */
   const STATES = {
     held: { renews: true, can_save: true },
+    unkept: { renews: true, can_save: true }, // the page works, but not the API
 
     offline: { renews: true }, // the server does not answer
     server: { renews: true }, // it has a problem
@@ -71,17 +73,47 @@
 
   const get_bar = () => document.getElementById("lock-tokens-bar");
 
-  /** @param {string | null | undefined} iso */
-  function clock(iso) {
-    const time = new Date(iso ?? NaN);
-    if (Number.isNaN(time.valueOf())) return "";
+  /**
+   * Write a time by one of Django's formats. The parts of the date are those in UTC.
+   * @param {string} format
+   * @param {Date} time
+   */
+  function write_time(format, time) {
     const language = document.documentElement.lang || undefined;
-    /** @type {Intl.DateTimeFormatOptions} */
-    const minutes = { hour: "numeric", minute: "2-digit" };
-    const today = time.toDateString() === new Date().toDateString();
-    return today
-      ? time.toLocaleTimeString(language, minutes)
-      : time.toLocaleString(language, { month: "short", day: "numeric", ...minutes });
+    const two = (/** @type {number} */ number) => `${number}`.padStart(2, "0");
+    const name_month = (/** @type {"short" | "long"} */ width) =>
+      time.toLocaleString(language, { month: width, timeZone: "UTC" });
+    const [hours, minutes, year] = [time.getUTCHours(), time.getUTCMinutes(), time.getUTCFullYear()];
+    const [day, month, hour] = [time.getUTCDate(), time.getUTCMonth() + 1, hours % 12 || 12];
+    const half = hours < 12 ? "a.m." : "p.m.";
+    const short = name_month("short");
+    const long = name_month("long");
+    /** @type {Record<string, string | number>} */
+    const parts = {
+      P: `${hour}${minutes ? `:${two(minutes)}` : ""} ${half}`,
+      a: half,
+      A: half.replaceAll(".", "").toUpperCase(),
+      ...{ g: hour, h: two(hour), G: hours, H: two(hours) },
+      ...{ i: two(minutes), s: two(time.getUTCSeconds()) },
+      ...{ j: day, d: two(day), n: month, m: two(month), y: two(year % 100), Y: year },
+      ...{ b: short, M: short, N: short, E: long, F: long },
+    };
+    return format.replace(/\\(.)|[a-z]/gi, (letter, plain) => plain ?? `${parts[letter] ?? letter}`);
+  }
+
+  /**
+   * Return a time as the server writes it: in its time zone, and with the date unless that is
+   * today.
+   * @param {string | null | undefined} iso
+   */
+  function clock(iso) {
+    const config = document.getElementById("lock-tokens")?.dataset ?? {};
+    const offset = 60000 * Number(config.utcOffset ?? 0);
+    const time = new Date(Date.parse(iso ?? "") + offset);
+    if (Number.isNaN(time.valueOf())) return "";
+    const today = new Date(Date.now() + offset).toISOString().slice(0, 10);
+    const is_today = time.toISOString().startsWith(today);
+    return write_time((is_today ? config.timeFormat : config.dateFormat) ?? "", time);
   }
 
   /** @type {(one: string | null, other: string | null) => boolean} */
@@ -120,7 +152,7 @@
     bar?.classList.toggle("lock-bar-shown", Boolean(news));
   }
 
-  /** @param {"alone" | "shared" | "lost"} note */
+  /** @param {"brief" | "alone" | "shared" | "lost"} note */
   function show_note(note) {
     for (const element of all("[data-lock-note] > [data-lock-when]")) {
       // Hidden by its class, a part keeps its room, so the page below does not move.
@@ -140,12 +172,9 @@
     /** @type {HTMLElement | null | undefined} */ (heading)?.focus({ preventScroll: true });
   }
 
-  /** Show what needs this script, with times and addresses as the browser has them. */
+  /** Show what needs this script, with addresses as the browser has them. */
   function show_live_parts() {
     for (const element of all("[data-lock-live]:not([data-lock-when])")) element.hidden = false;
-    for (const element of all("time[datetime]")) {
-      write(element, clock(element.getAttribute("datetime")));
-    }
     for (const link of /** @type {HTMLAnchorElement[]} */ (all("a[data-lock-here]"))) {
       link.href = location.pathname + location.search; // a popup, the list's filters
     }
@@ -223,10 +252,25 @@
       this.element = element;
     }
 
-    /** @returns {(Field | Button)[]} */
+    /** @param {Element} element also one elsewhere on the page that names the form */
+    has(element) {
+      if (!this.element) return false;
+      return this.element.contains(element) || /** @type {Field} */ (element).form === this.element;
+    }
+
+    /** @returns {(Field | Button)[]} also those elsewhere on the page that name the form */
     #controls() {
-      const found = this.element?.querySelectorAll("input, textarea, select, button") ?? [];
-      return /** @type {any[]} */ ([...found]);
+      const found = document.querySelectorAll("input, textarea, select, button");
+      return /** @type {any[]} */ ([...found]).filter(({ form }) => form && form === this.element);
+    }
+
+    /**
+     * Say whether the answer to this button opens in another window.
+     * @param {Element | null} button
+     */
+    stays(button) {
+      const target = button?.getAttribute("formtarget") ?? this.element?.getAttribute("target");
+      return !/^(_self|_parent|_top)?$/i.test(target ?? "") && target !== window.name;
     }
 
     /** @returns {Field[]} that a person fills in */
@@ -242,8 +286,8 @@
 
     /** @param {"lock_token" | "csrfmiddlewaretoken"} name */
     hidden_field(name) {
-      const field = this.element?.querySelector(`input[name=${name}]`);
-      return /** @type {HTMLInputElement | null | undefined} */ (field);
+      const field = this.#controls().find((control) => control.name === name);
+      return /** @type {HTMLInputElement | undefined} */ (field);
     }
 
     /** @param {string | null | undefined} token */
@@ -322,9 +366,7 @@
       for (const event of ["pointerdown", "keydown", "beforeinput", "paste", "drop"]) {
         window.addEventListener(event, this.#touched, true);
       }
-      for (const event of ["input", "change"]) {
-        this.#form.element?.addEventListener(event, this.#typed);
-      }
+      for (const event of ["input", "change"]) window.addEventListener(event, this.#typed);
       for (const event of ["formset:added", "formset:removed"]) {
         this.#form.element?.addEventListener(event, () => {
           // Until then it is the admin's own scripts, which build the page.
@@ -341,7 +383,8 @@
 
     #typed = (/** @type {Event} */ event) => {
       const target = /** @type {Element} */ (event.target);
-      if (!event.isTrusted || is_ours(target) || is_action(target)) return;
+      if (!event.isTrusted || !this.#form.has(target)) return;
+      if (is_ours(target) || is_action(target)) return;
       if (this.#before === null) this.#changed = true; // there is nothing to compare with
       this.#listen_to_leaving();
     };
@@ -378,8 +421,11 @@
     }
 
     open() {
-      if (!("BroadcastChannel" in window)) return;
-      this.#channel = new BroadcastChannel("lock_tokens.admin");
+      try {
+        this.#channel = new BroadcastChannel("lock_tokens.admin");
+      } catch {
+        return; // the browser has none, or blocks it
+      }
       this.#channel.onmessage = ({ data }) => {
         if (data?.topic !== this.#topic || data.from === this.#me) return;
         if (data.type === "gone") this.#others.delete(data.from);
@@ -429,7 +475,8 @@
   /** @param {HTMLElement} config */
   function start(config) {
     const client = globals.LockTokens;
-    const get_csrf = globals.lock_tokens._csrf; // gives the token, and the cookie if it can be read
+    // The token, and the cookie if it can be read; and a clock that nobody sets back
+    const { _csrf: get_csrf, _now: get_time } = globals.lock_tokens;
     const { state: kind = "", task, token = "", url = "", user } = config.dataset;
     const object = [config.dataset.appLabel, config.dataset.model, config.dataset.objectId];
     const topic = object.join("/");
@@ -455,15 +502,25 @@
     let watching = false;
     let settling = false; // the page gives a lock back, and the client's events are about that
     let probing = false;
-    let proven = 0; // when the page was last seen to have its lock
+    let proven = false; // the page was seen to have its lock
+    let doubted = ""; // why the client was not sure of it
+    let doubts = 0; // how often
     let asking = false; // the page asks whether the form can be saved
     let asking_shown = false;
     let submitter = /** @type {HTMLElement | null} */ (null);
     let sending = false; // the form may pass without asking
     let sent = 0; // when the form was sent
     let loss_timer = 0;
+    let loss_reason = "";
     let tell_loss = /** @type {(() => void) | null} */ (null); // called when the timer ends
     let finding_out = /** @type {Promise<void> | null} */ (null); // why the lock is not renewed
+    let lease_timer = 0;
+    const { timeout, renew, leave } = config.dataset;
+    const options = {
+      timeout: timeout ? Number(timeout) : undefined,
+      renew: renew !== "false",
+      leave: leave !== "false",
+    };
 
     // States
 
@@ -474,7 +531,11 @@
       return seen?.dataset.lockWhen?.split(" ")[0] ?? "freed";
     }
 
-    const get_note = () => (STATES[now].lost ? "lost" : tabs.are_there ? "shared" : "alone");
+    function get_note() {
+      if (STATES[now].lost) return "lost";
+      if (tabs.are_there) return "shared";
+      return proven && now === "held" ? "alone" : "brief";
+    }
 
     function show() {
       show_state(asking_shown ? "asking" : now);
@@ -487,6 +548,7 @@
     /** @type {(state: string, holder?: Holder) => void} */
     function tell(state, holder) {
       if (holder) show_holder(holder, config.dataset.somebody);
+      if (now !== state) show_answer("");
       now = state;
       asking_shown = false;
       show();
@@ -535,39 +597,51 @@
       if (event.target !== form.element || sending) return;
       const button = event.submitter;
       const goes_on = button !== null && is_ours(button);
-      // Signing in again, in any tab, makes the token of the form's own field invalid.
-      const { cookie } = get_csrf();
-      const recent = navigator.onLine && Date.now() - proven < PROVEN;
-      const proof = now === "held" && recent && cookie;
-      const again = Date.now() - sent < SAVING;
-      const needs_no_question = proof && !again && !asking && !goes_on;
-      if (needs_no_question || (!goes_on && !is_save(button))) {
-        form.set_csrf_token(cookie);
+      if (form.stays(button) || (!goes_on && !is_save(button))) {
+        // Signing in again, in any tab, makes the token of the form's own field invalid.
+        form.set_csrf_token(get_csrf().cookie);
         return;
       }
       // Other scripts see the event when the form is really sent.
       event.preventDefault();
       event.stopImmediatePropagation();
-      if (again) return;
+      if (get_time() - sent < SECOND_CLICK) return;
       submitter = button;
       if (!asking) (goes_on ? go_on : save)();
     }
 
-    /** A refused save takes the page away, so ask first whether the page has its lock. */
+    /**
+     * A refused save takes the page away, and so does a server that is not there. So ask first.
+     * Do not say farewell if the page goes: then the save has ended the lock, or the next page
+     * has it. Only if the save fails nobody has it, so its life is short.
+     */
     async function save() {
       asking = true;
+      finding_out = null;
       const slow = setTimeout(() => {
         asking_shown = true;
         show();
       }, SLOW);
-      const renewed = await client.renew_lock(...object);
+      const lease = Math.min(LEASE, options.timeout ?? LEASE);
+      const brief = { timeout: lease, leave: false };
+      const renewed = await client.renew_lock(...object, undefined, brief);
+      clearTimeout(lease_timer);
+      lease_timer = window.setTimeout(end_lease, SAVING);
       clearTimeout(slow);
+      if (!renewed && loss_reason !== "ended") tell_loss?.();
+      if (!renewed) await finding_out;
       asking = asking_shown = false;
       show();
-      if (!renewed) await finding_out;
-      if (renewed || now === "held") return send();
+      if (tell_loss) return; // most likely the answer to the first press of Save is on its way
+      if (renewed || STATES[now].can_save) return send();
       form.enable_saving(false);
       focus_news();
+    }
+
+    /** The page is still here: renew the lock, and leave it, as before. */
+    function end_lease() {
+      clearTimeout(lease_timer);
+      client.renew_lock(...object, undefined, options);
     }
 
     /** Lock the object again, or take it over, and keep what was typed. */
@@ -589,7 +663,7 @@
 
     function send() {
       if (!form.element) return;
-      if (now === "held") form.set_csrf_token(get_csrf().token);
+      if (STATES[now].can_save) form.set_csrf_token(get_csrf().token);
       sending = true;
       // The form may have a field of that name.
       HTMLFormElement.prototype.requestSubmit.call(form.element, submitter);
@@ -600,10 +674,10 @@
     function after_submit(event) {
       if (event.target !== form.element || event.defaultPrevented) return;
       const button = event.submitter;
-      if (button && is_action(button)) return;
+      if (form.stays(button) || (button && is_action(button))) return;
       changes.sending = true;
       setTimeout(() => (changes.sending = false), 1000);
-      if (is_save(button) || (button && is_ours(button))) sent = Date.now();
+      if (is_save(button) || (button && is_ours(button))) sent = get_time();
     }
 
     // What the client says about the lock of this page
@@ -619,29 +693,37 @@
 
     function on_held() {
       if (STATES[now].lost) return;
-      proven = Date.now();
-      if (now !== "held") tell("held");
+      doubts += 1;
+      if (proven && now === "held") return;
+      proven = true;
+      tell("held");
     }
 
     /** @param {{reason: string}} detail */
     function on_uncertain({ reason }) {
-      if (sent && Date.now() - sent < SAVING) return; // the page is about to go
-      if (STATES[now].lost) return;
-      if (reason === "forbidden") finding_out = on_forbidden();
-      else tell(reason);
+      const is_news = now !== "unkept" || reason !== doubted;
+      const is_going = get_time() - sent < SAVING;
+      if (STATES[now].lost || !(asking || (is_news && !is_going))) return;
+      doubted = reason;
+      finding_out = find_out();
     }
 
-    /** Find out whether the user is signed in. If so, the API refuses what a save may do. */
-    async function on_forbidden() {
+    /**
+     * Find out why the lock is not renewed. A page that the server still shows can be saved: the
+     * API alone refuses, or something before it.
+     */
+    async function find_out() {
+      const doubt = (doubts += 1);
       const { problem } = await probe(url);
-      const out = problem === "out";
-      if (STATES[now].renews && (out || now !== "held")) tell(out ? "signed_out" : "held");
+      if (doubt !== doubts || !STATES[now].renews) return;
+      tell(problem === "out" ? "signed_out" : problem || "unkept");
     }
 
     /** @param {Holder & {reason: string}} detail */
     function on_lost(detail) {
       // A save ends the lock. That is no news while its answer is on the way.
-      const wait = Math.max(0, sent + SAVING - Date.now());
+      const wait = Math.max(0, sent + SAVING - get_time());
+      loss_reason = detail.reason;
       const was_signed_out = now === "signed_out";
       tell_loss = () => {
         tell_loss = null;
@@ -700,12 +782,6 @@
       tabs.open();
       const chosen = await choose_token();
       history.replaceState({ ...history.state, lock_token: chosen }, "");
-      const { timeout, renew, leave } = config.dataset;
-      const options = {
-        timeout: timeout ? Number(timeout) : undefined,
-        renew: renew !== "false",
-        leave: leave !== "false",
-      };
       // Do not wait between the two: from here on the lock is released when the page is left.
       client.register_existing_lock_token(...object, chosen);
       client.hold_lock(...object, undefined, options);
@@ -743,6 +819,17 @@
       }
     }
 
+    /** Do not wait for the client's next renewal. */
+    async function try_now() {
+      asking = true;
+      finding_out = null;
+      show_answer("");
+      const renewed = await client.renew_lock(...object);
+      if (!renewed) await finding_out;
+      asking = false;
+      if (STATES[now].renews && !STATES[now].can_save) show_answer("offline");
+    }
+
     // The page's life
 
     /** @param {PageTransitionEvent} event */
@@ -752,7 +839,10 @@
       changes.sending = asking = asking_shown = false;
       clearTimeout(loss_timer);
       tell_loss?.();
-      if (holds) tabs.open();
+      if (holds) {
+        tabs.open();
+        end_lease();
+      }
       show();
     }
 
@@ -768,6 +858,7 @@
     for (const button of all("[data-lock-do=copy]")) {
       button.addEventListener("click", () => copy(button));
     }
+    for (const button of all("[data-lock-do=try]")) button.addEventListener("click", try_now);
     window.addEventListener("pagehide", () => tabs.close());
     window.addEventListener("pageshow", come_back);
     window.addEventListener("focus", look_for_sign_in);

@@ -12,9 +12,13 @@
   const EARLY = 3000;
   const EARLY_UNTIL = 15000;
   const POLL = 5000;
-  const PATIENCE = 10000; // a request ends after this; less than EARLY_UNTIL
+  const PATIENCE = 10000; // for an answer, and after a failure; less than EARLY_UNTIL
   const LONGEST_QUERY = 1100; // characters, so that no query has more than the API's 100 keys
 
+  const WORDS = new Map([
+    ["PATCH", "renew"],
+    ["DELETE", "release"],
+  ]);
   const LOST = new Map([
     ["wrong_token", "taken"],
     ["not_locked", "ended"],
@@ -23,9 +27,9 @@
   ]);
 
   /**
-   * `status` is 0 without an answer. `astray`: it is a page, such as a login page.
-   * @typedef {{ok: boolean, status: number, astray: boolean, sent: number,
-   *   date: number, etag: string, data: any}} Answer
+   * `status` is 0 without an answer. `ours`: it is the API's, not a firewall's or a login page.
+   * @typedef {{ok: boolean, status: number, ours: boolean, sent: number, etag: string,
+   *   data: any}} Answer
    * @typedef {string | number} Key
    * @typedef {{app_label: string, model: string, object_id: string, url: string}} Target
    * @typedef {{timeout?: number, renew?: boolean, leave?: boolean}} HoldOptions
@@ -36,11 +40,20 @@
   );
   const { lockTokensUrl: base, csrfHeader } = script.dataset;
   let { csrfCookie, csrfToken } = script.dataset;
-  let offset = 0; // the server's clock minus this machine's
+  let by_post = false; // no other method gets to the API
+  let offset = NaN; // the database's clock minus now()
+  let [time, date, runtime] = [0, 0, 0];
+
+  /** Also for admin.js. Milliseconds, never set back, and they go on in a machine's sleep. */
+  function now() {
+    const before = [date, runtime];
+    [date, runtime] = [Date.now(), performance.now()];
+    return (time += Math.max(date - before[0], runtime - before[1]));
+  }
 
   class Token {
     #token;
-    #expires_at = new Date(0);
+    _expires_at = "";
 
     /** @param {string} token */
     constructor(token) {
@@ -52,12 +65,7 @@
     }
 
     get_expiration_date() {
-      return new Date(this.#expires_at);
-    }
-
-    /** @param {string} expires_at */
-    _renewed(expires_at) {
-      this.#expires_at = new Date(expires_at);
+      return new Date(this._expires_at);
     }
   }
 
@@ -72,15 +80,14 @@
     token = null;
     url = "";
     expires_at = ""; // as the server writes it
-    ends = 0; // the same by this machine's clock
+    ends = 0; // the same by now()
     sent = 0; // when the last renewal was
     early_until = 0;
     failures = 0; // in a row
     timer = 0;
     /** @type {Promise<Token | null> | null} */
     pending = null; // the request in progress
-    /** @type {RequestInit} */
-    farewell = {};
+    farewell = to_fetch("PATCH", "", {});
 
     /** @param {Target} target */
     constructor(target) {
@@ -89,7 +96,7 @@
 
     /** Leave. Firefox may end a closing tab's scripts after any listener: each lock has one. */
     handleEvent() {
-      fetch(this.url, this.farewell).catch(() => {});
+      fetch(...this.farewell).catch(() => {});
     }
 
     get leaves() {
@@ -110,20 +117,12 @@
   /** @type {BroadcastChannel | undefined} */
   let channel;
 
-  /**
-   * @param {string} app_label
-   * @param {string} model
-   */
+  /** @param {string} app_label @param {string} model */
   function address(app_label, model) {
     return `${base}${encodeURIComponent(app_label)}/${encodeURIComponent(model.toLowerCase())}/`;
   }
 
-  /**
-   * @param {string} app_label
-   * @param {string} model
-   * @param {Key} key
-   * @returns {Target}
-   */
+  /** @param {string} app_label @param {string} model @param {Key} key @returns {Target} */
   function target_of(app_label, model, key) {
     const object_id = String(key);
     // converters.py does the same.
@@ -142,32 +141,32 @@
     return { cookie, token: cookie || csrfToken };
   }
 
-  /** @returns {Record<string, string>} */
-  function csrf_headers() {
-    const { token } = csrf();
-    return csrfHeader && token ? { [csrfHeader]: token } : {};
-  }
-
   /**
    * @typedef {{body?: object, headers?: Record<string, string>, keepalive?: boolean}} Options
    * @param {string} method
+   * @param {string} url
    * @param {Options} options
-   * @returns {RequestInit}
+   * @returns {[string, RequestInit]} what fetch() takes
    */
-  function request_init(method, { body, headers, keepalive = false }) {
-    return {
-      method,
-      keepalive,
-      cache: "no-store",
-      redirect: "manual",
-      headers: {
-        Accept: "application/json",
-        ...(body && { "Content-Type": "application/json" }),
-        ...(method !== "GET" && csrf_headers()),
-        ...headers,
+  function to_fetch(method, url, { body, headers, keepalive = false }) {
+    const does = by_post && WORDS.get(method);
+    const { token } = csrf();
+    return [
+      does ? `${url}?do=${does}` : url,
+      {
+        method: does ? "POST" : method,
+        keepalive,
+        cache: "no-store",
+        redirect: "manual",
+        headers: {
+          Accept: "application/json",
+          ...(body && { "Content-Type": "application/json" }),
+          ...(method !== "GET" && csrfHeader && token && { [csrfHeader]: token }),
+          ...headers,
+        },
+        body: body && JSON.stringify(body),
       },
-      body: body && JSON.stringify(body),
-    };
+    ];
   }
 
   /**
@@ -177,23 +176,27 @@
    * @returns {Promise<Answer>} never rejected
    */
   async function request(method, url, options = {}, again = true) {
-    const sent = Date.now();
-    const none = { ok: false, status: 0, astray: false, sent, date: NaN, etag: "", data: {} };
+    const sent = now();
     try {
       const signal = AbortSignal.timeout(PATIENCE);
-      const response = await fetch(url, { ...request_init(method, options), signal });
-      const json = /json/.test(response.headers.get("Content-Type") ?? "");
-      const astray = response.type === "opaqueredirect" || (response.status === 200 && !json);
+      const [address, init] = to_fetch(method, url, options);
+      const response = await fetch(address, { ...init, signal });
+      const { status, headers } = response;
+      const ours = /json/.test(headers.get("Content-Type") ?? "") || status === 204;
       const answer = {
-        ...none,
-        ok: response.ok && !astray,
-        status: response.status,
-        astray,
-        date: Date.parse(response.headers.get("Date") ?? ""),
-        etag: response.headers.get("ETag") ?? "",
+        ok: ours && response.ok,
+        status: status || 302, // a redirect
+        ours,
+        sent,
+        etag: headers.get("ETag") ?? "",
         data: await response.json().catch(() => ({})),
       };
-      if (answer.date) offset = answer.date - sent;
+      if (doubt(answer) === "astray" && !by_post && WORDS.has(method)) {
+        by_post = true; // many firewalls let only GET and POST pass
+        const second = await request(method, url, options, again);
+        by_post = second.ours;
+        if (by_post) return second;
+      }
       if (answer.data.csrf_token && again) {
         // With two cookies of that name, the server may read the other one.
         csrfCookie = "";
@@ -202,24 +205,22 @@
       }
       return answer;
     } catch {
-      return none;
+      return { ok: false, status: 0, ours: false, sent, etag: "", data: {} };
     }
   }
 
   /** @param {Answer} answer */
-  function doubt({ status, astray, data }) {
-    if (astray || status === 401 || status === 403) {
-      return /denied|csrf/.test(data.error) ? "forbidden" : "signed_out";
-    }
-    return status ? "server" : "offline";
+  function doubt({ status, ours, data }) {
+    if (/denied|csrf/.test(data.error)) return "forbidden";
+    if (status === 401 || status === 302 || /auth/.test(data.error)) return "signed_out";
+    if (!status) return "offline";
+    return ours || (status >= 500 && status !== 501) ? "server" : "astray";
   }
 
   /** All tabs of this browser have the same secret, so they share locks. */
   function client_id() {
     const name = "lock_tokens.client";
-    const fresh = Array.from(crypto.getRandomValues(new Uint32Array(5)), (number) =>
-      number.toString(36).padStart(7, "0"),
-    ).join("");
+    const fresh = crypto.getRandomValues(new Uint32Array(5)).join("-");
     try {
       localStorage.setItem(name, localStorage.getItem(name) ?? fresh);
       return localStorage.getItem(name) ?? fresh;
@@ -229,24 +230,17 @@
   }
   const client = client_id();
 
-  /**
-   * @param {string} name
-   * @param {Target} target
-   * @param {string} reason
-   * @param {object} [more]
-   */
+  /** @param {string} name @param {Target} target @param {string} reason @param {object} [more] */
   function emit(name, { app_label, model, object_id }, reason, more) {
     const detail = { app_label, model, object_id, reason, ...more };
     document.dispatchEvent(new CustomEvent(`lock_tokens.${name}`, { detail }));
   }
 
-  /**
-   * @param {Target} target
-   * @param {Answer} answer
-   */
+  /** @param {Target} target @param {Answer} answer */
   function emit_failure(target, answer) {
-    const { error, locked_by = null, locked_at = null, expires_at = null } = answer.data;
+    const { error, detail, locked_by = null, locked_at = null, expires_at = null } = answer.data;
     const reason = LOST.get(error);
+    if (reason === "deleted") console.warn("LockTokens:", detail, target);
     if (reason) emit("lost", target, reason, { locked_by, locked_at, expires_at });
     else emit("uncertain", target, doubt(answer));
   }
@@ -267,27 +261,23 @@
     return false;
   }
 
-  /**
-   * @param {Lock} lock
-   * @param {Answer} answer
-   */
-  function note(lock, { sent, date, data }) {
+  /** @param {Lock} lock @param {Answer} answer */
+  function note(lock, { sent, data }) {
     if (data.token) lock.set_token(data.token);
     lock.expires_at = data.expires_at;
-    lock.token?._renewed(data.expires_at);
-    const expiry = Date.parse(data.expires_at);
-    lock.ends = Number.isNaN(date) ? expiry : sent + expiry - date;
+    if (lock.token) lock.token._expires_at = data.expires_at;
+    lock.ends = sent + 1000 * data.expires_in;
+    offset = Date.parse(data.expires_at) - lock.ends;
   }
 
   /** @param {Lock} lock */
   function schedule(lock) {
     clearTimeout(lock.timer);
     if (!lock.held || !(lock.renew || lock.failures)) return;
-    const now = Date.now();
-    let delay = lock.failures ? 1000 * 2 ** lock.failures : (lock.ends - now) / 3;
-    const early = lock.early_until - now; // too large if the clock was set back
-    if (early > 0 && early <= EARLY_UNTIL) delay = Math.min(delay, EARLY);
-    delay = Math.min(Math.max(delay, SHORTEST), LONGEST);
+    const most = lock.failures && !document.hidden ? PATIENCE : LONGEST;
+    let delay = lock.failures ? 1000 * 2 ** lock.failures : (lock.ends - now()) / 3;
+    if (lock.early_until > now()) delay = Math.min(delay, EARLY);
+    delay = Math.min(Math.max(delay, SHORTEST), most);
     lock.timer = window.setTimeout(renew, delay * (0.8 + 0.2 * Math.random()), lock);
   }
 
@@ -309,10 +299,12 @@
 
   /** @param {Lock} lock */
   function prepare_to_leave(lock) {
+    // A date that is not valid does not count: until the first answer, nothing is known.
+    const latest = new Date(now() + offset + PATIENCE).toUTCString();
     const known = !lock.pending && !lock.failures && if_unchanged(lock);
-    const latest = new Date(Date.now() + offset + PATIENCE).toUTCString();
     const headers = known || { "If-Unmodified-Since": latest };
-    lock.farewell = request_init("PATCH", { body: { timeout: GRACE }, headers, keepalive: true });
+    const options = { body: { timeout: GRACE }, headers, keepalive: true };
+    lock.farewell = to_fetch("PATCH", lock.url, options);
     window[lock.leaves ? "addEventListener" : "removeEventListener"]("pagehide", lock, true);
   }
 
@@ -328,10 +320,10 @@
 
   /** @param {Lock} lock */
   async function send_renewal(lock) {
-    const expired = lock.ends > 0 && Date.now() > lock.ends;
+    const expired = lock.ends > 0 && now() > lock.ends;
     /** @param {boolean} [anyway] */
     const send = (anyway) => {
-      lock.sent = Date.now();
+      lock.sent = now();
       const headers = anyway ? {} : if_unchanged(lock);
       return request("PATCH", lock.url, { headers, body: { timeout: lock.timeout } });
     };
@@ -339,7 +331,7 @@
     for (let tries = 2; tries && answer.status === 412; tries -= 1) {
       note(lock, answer);
       // Another page has renewed it, or was left.
-      if (lock.ends - Date.now() > 2000 * GRACE) break;
+      if (lock.ends - now() > 2000 * GRACE) break;
       answer = await send(tries === 1);
     }
     const stands = answer.ok || answer.status === 412;
@@ -354,16 +346,16 @@
       headers: { "Idempotency-Key": client },
     };
     const { url } = lock.target;
-    lock.sent = Date.now();
+    lock.sent = now();
     let answer = await request("POST", url, options);
     // The answer may be lost. The same key gets the same token.
-    if (!answer.status && !answer.astray) answer = await request("POST", url, options);
+    if (!answer.status) answer = await request("POST", url, options);
     return concluded(lock, answer, answer.ok && "acquired", "locked");
   }
 
   /** @param {Lock} lock */
   async function send_registration(lock) {
-    lock.sent = Date.now();
+    lock.sent = now();
     const answer = await request("GET", lock.url);
     return concluded(lock, answer, answer.ok && "acquired", "registered");
   }
@@ -409,10 +401,7 @@
     return value;
   }
 
-  /**
-   * @param {Target} target
-   * @param {HoldOptions} [options]
-   */
+  /** @param {Target} target @param {HoldOptions} [options] */
   function hold(target, options) {
     const known = locks.get(target.url);
     if (known) {
@@ -422,7 +411,7 @@
     return in_turn(target, () => {
       if (known?.lost) return null; // do not replace a void token
       const lock = lock_of(target);
-      Object.assign(lock, options, { held: true, early_until: Date.now() + EARLY_UNTIL });
+      Object.assign(lock, options, { held: true, early_until: now() + EARLY_UNTIL });
       return renew(lock);
     });
   }
@@ -440,7 +429,7 @@
       prepare_to_leave(lock);
       const answer = await request("DELETE", lock.url, { keepalive: true });
       if (answer.ok) {
-        tell_other_pages(lock);
+        channel?.postMessage(lock.target.url);
         emit("released", target, "unlocked");
       }
       if (answer.ok || LOST.has(answer.data.error)) forget(lock);
@@ -448,10 +437,7 @@
     });
   }
 
-  /**
-   * @param {Target} target
-   * @param {string} token
-   */
+  /** @param {Target} target @param {string} token */
   function register(target, token) {
     const known = lock_of(target);
     if (!known.token) known.set_token(token);
@@ -463,31 +449,29 @@
     });
   }
 
-  /** @param {Lock} lock */
-  function tell_other_pages(lock) {
-    channel?.postMessage(lock.target.url);
-  }
-
   /** @param {Lock | undefined} lock */
   async function renew_anew(lock) {
     await lock?.pending;
     if (!lock?.held) return;
-    lock.early_until = Date.now() + EARLY_UNTIL;
+    lock.early_until = now() + EARLY_UNTIL;
     renew(lock);
   }
 
   function listen() {
-    if (!("BroadcastChannel" in window)) return;
-    channel = new BroadcastChannel("lock_tokens");
-    channel.onmessage = ({ data }) => renew_anew(locks.get(data));
+    try {
+      channel = new BroadcastChannel("lock_tokens");
+      channel.onmessage = ({ data }) => renew_anew(locks.get(data));
+    } catch {
+      return; // the browser has none, or blocks it
+    }
   }
 
   function leave() {
     for (const lock of locks.values()) {
       clearTimeout(lock.timer);
       if (!lock.leaves) continue;
-      lock.ends = Math.min(lock.ends, Date.now() + 1000 * GRACE);
-      tell_other_pages(lock);
+      lock.ends = Math.min(lock.ends, now() + 1000 * GRACE);
+      channel?.postMessage(lock.target.url);
     }
     // An open channel would keep the page out of the back/forward cache.
     channel?.close();
@@ -497,7 +481,7 @@
   /** @param {number} older milliseconds since the last renewal */
   function wake(older) {
     for (const lock of locks.values()) {
-      const due = lock.renew && Date.now() - lock.sent > older;
+      const due = lock.renew && now() - lock.sent > older;
       if (lock.held && (due || lock.failures)) renew(lock);
     }
   }
@@ -536,9 +520,9 @@
     lock: method((target) => in_turn(target, () => renew(lock_of(target)))),
     hold_lock: method(hold),
     unlock: method(release),
-    renew_lock: method(({ url }) => {
+    renew_lock: method(({ url }, options) => {
       const lock = locks.get(url);
-      return lock ? renew(lock) : null;
+      return lock ? renew(Object.assign(lock, options)) : null;
     }),
 
     /**
@@ -578,7 +562,6 @@
       const states = /** @type {Record<string, any>} */ ({});
       let over = false;
       let asking = false;
-      let failures = 0;
       let timer = 0;
 
       async function ask() {
@@ -600,8 +583,7 @@
           }
         }
         asking = false;
-        failures = failed ? Math.min(failures + 1, 4) : 0;
-        timer = window.setTimeout(ask, POLL * 2 ** failures * (0.8 + 0.4 * Math.random()));
+        timer = window.setTimeout(ask, (failed ? 2 : 1) * POLL * (0.8 + 0.4 * Math.random()));
         if (changed && !over) callback({ ...states });
       }
 
@@ -617,6 +599,6 @@
     },
   };
 
-  Object.assign(window, { LockTokens, lock_tokens: { Token, _csrf: csrf } });
+  Object.assign(window, { LockTokens, lock_tokens: { Token, _csrf: csrf, _now: now } });
   document.dispatchEvent(new CustomEvent("lock_tokens.clientready"));
 })();

@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from ..site import Other, Site, address, until
-from .pages import GRACE, KEYS, article_of, call, names, seen
+from ..site import GRACE, Other, Site, address, until
+from .pages import KEYS, article_of, call, names, seen
 
 
 def test_lock_gives_its_token_to_the_callback_and_the_promise(site, visit):
@@ -91,6 +91,47 @@ def test_void_tokens_and_objects_without_a_lock_give_null(site, visit):
     assert site.lock(key).token != "0" * 32
 
 
+def test_what_does_not_exist_is_named_in_the_console(site, visit):
+    key = site.article()
+    page = visit(site, "/client/")
+    warnings = []
+    page.on("console", lambda m: m.type == "warning" and warnings.append(m.text))
+    assert call(page, "lock", "tests", "artikel", key)[0] is None
+    assert call(page, "hold_lock", *article_of(10**9))[0] is None
+    until(lambda: len(warnings) == 2, page=page)
+    assert "There is no such model." in warnings[0]
+    assert "artikel" in warnings[0]
+    assert "There is no such object." in warnings[1]
+    assert str(10**9) in warnings[1]
+    _, body = Other(site).ask("POST", address(key))
+    assert call(page, "lock", *article_of(key))[0] is None  # that is no mistake
+    page.wait_for_timeout(200)
+    assert len(warnings) == 2
+    assert body["token"] not in "".join(warnings)
+
+
+@pytest.mark.parametrize("answer", ["403", "405", "501", "page"])
+def test_behind_a_firewall_it_renews_and_releases_by_post(site, visit, answer):
+    key = site.article()
+    page = visit(site, "/client/", expected=["status of 405", "status of 501"])
+    with (
+        site.rule(key, method="PATCH", answer=answer),
+        site.rule(key, method="DELETE", answer=answer),
+    ):
+        assert call(page, "hold_lock", *article_of(key))[0]["token"]
+        until(lambda: site.lock(key).left > 3000)
+        assert not seen(page, "uncertain")
+        assert call(page, "unlock", *article_of(key)) == (True, [[True]])
+        assert site.lock(key) is None
+        assert len(site.requests(key, method="PATCH")) == 1
+        assert site.requests(key, method="DELETE") == []  # it has learned
+
+        assert call(page, "lock", *article_of(key))[0]["token"]
+        call(page, "hold_lock", *article_of(key))
+        page.close()
+        until(lambda: site.lock(key).left < GRACE)
+
+
 def test_clear_all_locks_releases_every_lock_of_the_page(site, visit):
     keys = [site.article() for _ in range(3)]
     page = visit(site, "/client/")
@@ -115,7 +156,7 @@ def test_keys_that_need_quoting_lock_the_object_that_they_name(site, visit):
         given, _ = call(page, "hold_lock", "tests", model, key)
         assert given, key
         assert site.lock(key, model).token == given["token"]
-        assert seen(page)[-1]["object_id"] == key
+        assert seen(page, "acquired")[-1]["object_id"] == key
         assert call(page, "renew_lock", "tests", model, key)[0]["token"]
     for model, key in objects:
         assert call(page, "unlock", "tests", model, key)[0] is True

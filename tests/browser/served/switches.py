@@ -14,7 +14,9 @@ many of them at most), and what becomes of them:
 ``answer``
     they are not done and get this answer, one of ``ANSWERS``, or none: ``close``;
 ``lose``
-    they are done, and their answer is lost.
+    they are done, and their answer is lost;
+``date``
+    their answer says that the web server's clock is so many seconds ahead.
 """
 
 import json
@@ -23,6 +25,7 @@ import threading
 import time
 
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.utils.http import http_date
 
 POLICY = "default-src 'self'; script-src 'self'; style-src 'self'"
 HTML = "<!DOCTYPE html><title>A page</title><h1>A page</h1>"
@@ -31,6 +34,10 @@ ANSWERS = {
     "503": lambda: JsonResponse({"error": "unavailable", "detail": ""}, status=503),
     "401": lambda: HttpResponse(HTML, status=401),
     "403": lambda: HttpResponse(HTML, status=403),
+    "404": lambda: HttpResponse(HTML, status=404),
+    "405": lambda: HttpResponse(HTML, status=405),
+    "501": lambda: HttpResponse(HTML, status=501),
+    "502": lambda: HttpResponse(HTML, status=502),
     "not authenticated": lambda: JsonResponse(
         {"error": "not_authenticated", "detail": ""}, status=403
     ),
@@ -78,6 +85,8 @@ class Switches:
         else:
             answer = self.get_response(request)
             lost = "lose" in rule
+        if "date" in rule:
+            answer["Date"] = http_date(time.time() + rule["date"])
         self.leave(entry, answer)
         time.sleep(rule.get("late", 0))
         if lost:
@@ -101,7 +110,7 @@ class Switches:
             "at": time.time(),
             "method": request.method,
             "path": request.get_full_path(),
-            "leave": request.method == "PATCH"
+            "leave": (request.method == "PATCH" or request.GET.get("do") == "renew")
             and bool(body and body.get("timeout") == 5),
             "body": body,
             "headers": dict(request.headers),

@@ -3,6 +3,7 @@ from django.contrib.staticfiles.views import serve
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 
 from lock_tokens.decorators import locks_object
 from tests.models import Article
@@ -27,6 +28,13 @@ def sign_in(request, username):
     return HttpResponse(f"<!DOCTYPE html><title>{username}</title>")
 
 
+@csrf_exempt
+def download(request):
+    """What a button downloads. The page with the button stays."""
+    disposition = {"Content-Disposition": "attachment; filename=story.txt"}
+    return HttpResponse("A story", headers=disposition)
+
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("locks/", include("lock_tokens.urls")),
@@ -36,6 +44,7 @@ urlpatterns = [
     path("client/", page, {"kind": "client"}),
     path("sign-in/<username>/", sign_in),
     path("elsewhere/", lambda request: HttpResponse("<!DOCTYPE html><title>x</title>")),
+    path("download/", download),
     path("favicon.ico", lambda request: HttpResponse(status=204)),
     path("static/<path:path>", serve, {"insecure": True}),
 ]

@@ -96,8 +96,9 @@
       tell("held", { may: true });
     });
     document.addEventListener("lock_tokens.uncertain", ({ detail }) => {
-      const known = ["offline", "signed_out"].includes(detail.reason);
-      tell(known ? detail.reason : "server", { may: false });
+      const known = ["offline", "signed_out", "astray"].includes(detail.reason);
+      // The page itself may be served well, and the server checks the save anyway.
+      tell(known ? detail.reason : "server", { may: detail.reason === "astray" });
     });
     document.addEventListener("lock_tokens.lost", ({ detail }) => {
       const taken = ["taken", "locked"].includes(detail.reason);
@@ -115,7 +116,8 @@
         // So ask first whether the server answers, and whether the page has its lock.
         if (!asked) {
           event.preventDefault();
-          if (!(await LockTokens.renew_lock(...article))) return;
+          const renewed = await LockTokens.renew_lock(...article);
+          if (!renewed && form.dataset.now !== "astray") return;
           tell("sending", { may: false });
           form.requestSubmit(button);
           return;
