@@ -7,15 +7,20 @@ secret, which can be computed again.
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from typing import Any
 
-from django.db import connections, router
+from django.db import DatabaseError, connections, router, transaction
 from django.utils.crypto import salted_hmac
 
+from .exceptions import UnlockForbiddenError
 from .locking.lock_key import key_of_row
 from .locking.lock_token import LockToken
 from .locking.tokens import is_owned_by
-from .sessions import OWNER_KEY, logged_failures
+from .sessions import OWNER_KEY
+
+logger = logging.getLogger("lock_tokens")
 
 
 def begin(request: Any, hijacker: Any, hijacked: Any, **kwargs: Any) -> None:
@@ -27,9 +32,15 @@ def end(hijacker: Any, hijacked: Any, **kwargs: Any) -> None:
     """Receiver of ``hijack_ended``: release what was acquired in between."""
     owner = owner_of(hijacker, hijacked)
     for using in connections:
-        if router.allow_migrate_model(using, LockToken):
-            with logged_failures(f"what {hijacked} was editing"):
+        if not router.allow_migrate_model(using, LockToken):
+            continue
+        try:
+            with transaction.atomic(using=using):
                 release_owned(using, owner, hijacked)
+        except (DatabaseError, LookupError):  # they will expire
+            logger.warning(
+                "Could not release the locks of %s.", hijacked, exc_info=True
+            )
 
 
 def release_owned(using: str, owner: str, user: Any) -> None:
@@ -38,7 +49,7 @@ def release_owned(using: str, owner: str, user: Any) -> None:
     for row in locks.filter(locked_by=user.pk):
         lock_key = key_of_row(locks, row)
         if is_owned_by(row.token_str, owner, lock_key.about):
-            with logged_failures(lock_key):
+            with suppress(UnlockForbiddenError):
                 locks.release(lock_key, row.token_str)
 
 

@@ -199,15 +199,15 @@ def release_session_locks(session: SessionBase) -> None:
         token = session.pop(name)
         if not isinstance(token, str):
             continue
-        with logged_failures(name.split(":")[1]):
+        with _logged_failures(name.split(":")[1]):
             held.append((_lock_key_of(name), token))
     for lock_key, token in sorted(held, key=lambda pair: pair[0].order):
-        with logged_failures(lock_key), transaction.atomic(using=lock_key.using):
+        with _logged_failures(lock_key), transaction.atomic(using=lock_key.using):
             LockToken.objects.release(lock_key, token)
 
 
 @contextmanager
-def logged_failures(what: LockKey | str) -> Iterator[None]:
+def _logged_failures(what: LockKey | str) -> Iterator[None]:
     """Go on after a lock that is gone. Log a failure: logging out must not fail."""
     try:
         yield

@@ -1,6 +1,7 @@
 """django-unfold: a theme with buttons that are views, and others in the form."""
 
 import pytest
+from django.contrib.admin.sites import all_sites
 from django.db import models
 from django.shortcuts import redirect
 
@@ -13,12 +14,14 @@ from tests.support.admin_site import (
     state_of,
     take_and_leave,
     text_of,
+    urls_of_site,
 )
 
 needs("unfold", "tests.packages")
 
 from unfold.admin import ModelAdmin  # noqa: E402
 from unfold.decorators import action  # noqa: E402
+from unfold.sites import UnfoldAdminSite  # noqa: E402
 
 
 class Ticket(models.Model):
@@ -45,8 +48,11 @@ class TicketAdmin(LockableModelAdmin, ModelAdmin):
 
 
 @pytest.fixture(autouse=True)
-def served(serve):
-    serve(TicketAdmin, Ticket)
+def served(settings):
+    site = UnfoldAdminSite("admin")
+    all_sites.discard(site)
+    site.register(Ticket, TicketAdmin)
+    settings.ROOT_URLCONF = urls_of_site(site)
 
 
 @pytest.fixture

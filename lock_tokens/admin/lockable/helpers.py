@@ -32,7 +32,7 @@ def copy_with(part: type, model_admin: A) -> A:
     reduced: Any = copy(model_admin)
     for name in vars(part):
         vars(reduced).pop(name, None)
-    reduced.__class__ = _class_with(part, type(model_admin))
+    reduced.__class__ = _class_with(part, reduced.__class__)
     return reduced  # type: ignore[no-any-return]
 
 
@@ -213,7 +213,7 @@ def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
     def forget_both(rendered: Any) -> None:
         del rendered.resolve_template  # a function cannot be put into a cache
 
-    response.resolve_template = resolve_both  # type: ignore[method-assign]
+    response.resolve_template = resolve_both  # type: ignore[assignment]
     response.add_post_render_callback(forget_both)
     return response
 

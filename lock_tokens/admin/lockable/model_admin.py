@@ -58,6 +58,7 @@ from .nothing_saved import keeping_input
 from .object_views import respecting_locks
 from .request_locks import (
     has_request_lock,
+    note_write,
     request_locks,
     skipped_message,
 )
@@ -358,6 +359,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             return
         if not change or has_request_lock(request, obj):
             super().save_model(request, obj, form, change)
+            note_write(request)
             return
         with request_locks(request) as locks:
             locks.acquire([obj], self.lock_timeout)

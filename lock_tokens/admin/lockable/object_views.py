@@ -137,7 +137,7 @@ class ObjectVisit(Visit):
             for holder in locks.skipped.values():
                 return self.refuse(holder)
             response = self.view()
-            locks.written = has_written(response)
+            locks.written = locks.written or has_written(response)
         return response
 
     def save(self) -> HttpResponseBase:

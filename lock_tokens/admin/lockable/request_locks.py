@@ -145,6 +145,13 @@ def has_request_lock(request: HttpRequest, obj: models.Model) -> bool:
     return locks is not None and locks.has(obj)
 
 
+def note_write(request: HttpRequest) -> None:
+    """Note that an object was saved under the locks that end with the request."""
+    locks = getattr(request, "_request_locks", None)
+    if locks is not None:
+        locks.written = True
+
+
 def described(obj: models.Model, holder: Any) -> str:
     """Say who is editing the object. ``holder`` is a ``LockInfo`` or an error."""
     values = {
