@@ -17,8 +17,7 @@ from django.utils.crypto import salted_hmac
 from .exceptions import UnlockForbiddenError
 from .locking.lock_key import key_of_row
 from .locking.lock_token import LockToken
-from .locking.tokens import is_owned_by
-from .sessions import OWNER_KEY
+from .locking.tokens import OWNER_KEY, is_owned_by
 
 logger = logging.getLogger("lock_tokens")
 
