@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig, apps
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.checks import register
@@ -37,5 +39,11 @@ class LockTokensConfig(AppConfig):
         user_logged_out.connect(
             sessions.release_on_logout, dispatch_uid="lock_tokens.release_on_logout"
         )
+        if apps.is_installed("hijack"):
+            from . import hijack
+
+            signals = import_module("hijack.signals")
+            signals.hijack_started.connect(hijack.begin, dispatch_uid="lock_tokens")
+            signals.hijack_ended.connect(hijack.end, dispatch_uid="lock_tokens")
         if apps.is_installed("drf_spectacular") and apps.is_installed("rest_framework"):
             from .rest_framework import spectacular  # noqa: F401

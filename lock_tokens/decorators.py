@@ -36,6 +36,7 @@ from django.http.response import HttpResponseBase
 
 from .exceptions import AlreadyLockedError, InvalidToken, LockTokensError
 from .holding import fence
+from .locking.error_reports import hide_tokens
 from .locking.lock_token import LockToken
 from .locking.object_keys import find_object, key_field
 from .locking.primary import reading_from_primary
@@ -48,6 +49,7 @@ from .web.request_tokens import (
     lock_for_request,
     own_or_session_token,
     page_token,
+    signed_in_user,
 )
 
 View = Callable[..., Any]
@@ -120,8 +122,8 @@ def holds_lock_on_object(
     still uses it. ``keep_held`` leaves such a lock alone. While the view runs, the lock
     is renewed in the background, however long that takes.
 
-    HEAD runs the view with the lock, and leaves alone a lock that the session had. To
-    other requests by which nobody edits, the answer is that of :func:`locks_object`.
+    HEAD runs the view with the lock, and leaves alone a lock that the session had. Other
+    requests by which nobody edits are answered as by :func:`locks_object`.
 
     Answers 403 as :func:`locks_object` does. ``force_new`` means the same as there.
     """
@@ -129,6 +131,9 @@ def holds_lock_on_object(
     @contextmanager
     def hold(visit: _Visit) -> Iterator[None]:
         request = visit.request
+        if request.method == "OPTIONS":
+            yield
+            return
         visit.turn_away()
         with visit.refusing():
             obj = visit.get_object()
@@ -174,7 +179,8 @@ def requires_lock_on_object(
     form with errors. ``release`` may also be a function of the response that says whether
     to release.
 
-    Answers 403 when there is no token and when the token is void.
+    Answers 403 when there is no token, when the token is void, and when another user has
+    acquired the lock than the one who is signed in now.
     """
 
     def releases(answer: Any) -> bool:
@@ -190,7 +196,9 @@ def requires_lock_on_object(
                 obj = visit.get_object()
                 token = own_or_session_token(page_token(request), request, obj)
                 lock_key = LockToken.objects.key_of(obj)
-                lock = stack.enter_context(fence(obj, token))
+                lock = stack.enter_context(
+                    fence(obj, token, user=signed_in_user(request))
+                )
             request.lock_token = lock.serialize()
             yield
             lock.release = releases(visit.answer)
@@ -320,6 +328,7 @@ def _decorator(
     def decorate(view: View) -> View:
         @wraps(view)
         def run(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            hide_tokens(request)
             visit = _Visit(options, request, args, kwargs)
             try:
                 with reading_from_primary(), guard(visit):
@@ -330,6 +339,7 @@ def _decorator(
 
         @wraps(view)
         async def arun(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            hide_tokens(request)
             visit = _Visit(options, request, args, kwargs)
             try:
                 async with in_thread(guard(visit)):

@@ -44,6 +44,17 @@ class InvalidToken(LockTokensError):
     """The token is void: it is not the token of the object's lock."""
 
 
+class WrongUserError(InvalidToken):
+    """The token is that of the object's lock, but another user has acquired the lock.
+
+    ``locked_by`` is that user (``None`` when deleted since).
+    """
+
+    def __init__(self, message: str, obj: Any, locked_by: Any) -> None:
+        super().__init__(message, obj)
+        self.locked_by = locked_by
+
+
 class RenewedSinceError(LockTokensError):
     """The lock no longer has the expiry that a renewal was to replace.
 

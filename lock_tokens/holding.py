@@ -57,6 +57,7 @@ def fence(
     *,
     release: bool = False,
     timeout: float | None = None,
+    user: Any = None,
 ) -> Iterator[FencedLock]:
     """Save under a lock: nobody can take it before the block's transaction ends.
 
@@ -66,15 +67,19 @@ def fence(
     in the same transaction. If the block raises, everything in it is undone and the lock
     is as it was before.
 
+    ``user`` is the user who saves. A lock that another user has acquired is then refused,
+    so that a page of one user is not saved as another.
+
     Yields a :class:`FencedLock`.
 
     Raises ``InvalidToken``, before the block runs, when the token is void or the object
-    has no lock; ``ValueError`` for an unsaved object or a bad timeout; ``TypeError`` for a
+    has no lock; its subclass ``WrongUserError`` when the lock is not ``user``'s;
+    ``ValueError`` for an unsaved object or user, or a bad timeout; ``TypeError`` for a
     token that is no ``str``.
     """
 
     def verify() -> FencedLock:
-        expires_at = LockToken.objects.fence(obj, token, timeout=timeout)
+        expires_at = LockToken.objects.fence(obj, token, timeout=timeout, user=user)
         return FencedLock(token, expires_at, release)
 
     with _fencing(obj, verify) as fenced:
@@ -137,6 +142,7 @@ async def afence(
     *,
     release: bool = False,
     timeout: float | None = None,
+    user: Any = None,
 ) -> AsyncIterator[FencedLock]:
     """:func:`fence` for async code.
 
@@ -144,7 +150,8 @@ async def afence(
     has one such thread. Tasks that share it also share the transaction, so let only one
     task write to the database while the block is open.
     """
-    async with in_thread(fence(obj, token, release=release, timeout=timeout)) as fenced:
+    fencing = fence(obj, token, release=release, timeout=timeout, user=user)
+    async with in_thread(fencing) as fenced:
         yield fenced
 
 
@@ -247,6 +254,7 @@ class hold_lock(_Hold):
             )
 
         @wraps(function)
+        @reading_from_primary()
         def inner(*args: Any, **kwargs: Any) -> Any:
             obj = self._of_call(args, kwargs)
             with hold_lock(obj, timeout=self.timeout, user=self.user):
@@ -284,10 +292,11 @@ class ahold_lock(_Hold):
 
         @wraps(function)
         async def inner(*args: Any, **kwargs: Any) -> Any:
-            if iscoroutinefunction(self.obj):
-                obj = await self.obj(*args, **kwargs)
-            else:
-                obj = await sync_to_async(self._of_call)(args, kwargs)
+            with reading_from_primary():
+                if iscoroutinefunction(self.obj):
+                    obj = await self.obj(*args, **kwargs)
+                else:
+                    obj = await sync_to_async(self._of_call)(args, kwargs)
             async with ahold_lock(obj, timeout=self.timeout, user=self.user):
                 return await function(*args, **kwargs)
 

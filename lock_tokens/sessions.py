@@ -19,9 +19,9 @@ from django.utils.connection import ConnectionDoesNotExist
 from django.utils.crypto import salted_hmac
 
 from .exceptions import AlreadyLockedError, InvalidToken, UnlockForbiddenError
-from .locking.info import LockInfo
+from .locking.info import LockInfo, token_dict
 from .locking.lock_key import LockKey
-from .locking.tokens import is_well_formed
+from .locking.tokens import OWNER_KEY, is_well_formed
 from .models import LockableModel, LockToken
 
 # "lock_tokens:app.model:key", "lock_tokens@database:app.model:key"
@@ -30,7 +30,6 @@ logger = logging.getLogger("lock_tokens")
 
 MAX_TOKENS = 40
 
-OWNER_KEY = "lock_tokens_owner"
 FORMER_OWNER_KEY = "lock_tokens_former_owner"  # before the last login
 
 
@@ -76,16 +75,17 @@ def lock_for_session(
     With ``force_new``, a void token in the session is forgotten and the lock is acquired
     again. A token that is still valid is renewed. Use this where the object is *shown*,
     never where it is saved: a void token means that others may have changed the object
-    since this session read it.
+    since this session read it. A token of another user's lock is like a void one.
 
     Raises ``AlreadyLockedError`` when somebody else has a live lock, ``InvalidToken``
     when the session's token is void (without ``force_new``), and ``ValueError`` for an
     unsaved object or a bad timeout.
     """
+    user = user or user_of(session)
     token = get_session_token(obj, session)
     if token is not None:
         try:
-            held = LockableModel.lock(obj, token, timeout=timeout)
+            expires_at = LockToken.objects.renew(obj, token, timeout=timeout, user=user)
         except InvalidToken:
             if not force_new:
                 raise
@@ -93,20 +93,19 @@ def lock_for_session(
             # would then seem never to have had a token.
         else:
             remember(obj, session, token)
-            return held
+            return token_dict(token, expires_at)
     try:
         lock = LockToken.objects.acquire(
-            obj,
-            timeout=timeout,
-            user=user or _user_of(session),
-            owner=_owner(session),
+            obj, timeout=timeout, user=user, owner=_owner(session)
         )
     except AlreadyLockedError:
         # It may be the lock of a page that was opened before the login.
         former = session.get(FORMER_OWNER_KEY)
         if former is None:
             raise
-        own = LockToken.objects.renew_owned(obj, str(former), timeout=timeout)
+        own = LockToken.objects.renew_owned(
+            obj, str(former), timeout=timeout, user=user
+        )
         if own is None:
             raise
         lock = own
@@ -134,7 +133,7 @@ def take_over_for_session(
     lock = LockToken.objects.take_over(
         obj,
         timeout=timeout,
-        user=user or _user_of(session),
+        user=user or user_of(session),
         owner=_owner(session),
         locked_at=locked_at,
     )
@@ -143,26 +142,28 @@ def take_over_for_session(
 
 
 def infos_of_others(
-    objects: Iterable[models.Model], session: SessionBase
+    objects: Iterable[models.Model], session: SessionBase, *, user: Any = None
 ) -> list[LockInfo | None]:
     """Return who else locks each of the objects, in their order.
 
-    ``None`` means that the object is free or locked by this session. One query for 500
+    ``None`` means that the object is free or locked by this session and ``user``, by
+    default the user who is logged in with this session. One query for 500
     objects, and one for each live lock of which the session has a token.
 
     Raises ``ValueError`` as :func:`get_session_key` does.
     """
     objects = list(objects)
+    user = user or user_of(session)
 
-    def is_own(obj: models.Model) -> bool:
+    def is_own(obj: models.Model, info: LockInfo) -> bool:
         token = get_session_token(obj, session)
-        if token is None:
+        if token is None or (user and info.locked_by not in (None, user)):
             return False
         current = LockToken.objects.current_token(obj)
         return current is None or current.matches(token)
 
     return [
-        info if info and not is_own(obj) else None
+        info if info and not is_own(obj, info) else None
         for obj, info in zip(objects, LockToken.objects.infos(objects), strict=True)
     ]
 
@@ -344,7 +345,7 @@ def _owner(session: SessionBase) -> str:
     return owner
 
 
-def _user_of(session: SessionBase) -> Any:
+def user_of(session: SessionBase) -> Any:
     """Return the user who is logged in with the session, without reading its row."""
     users = get_user_model()
     try:

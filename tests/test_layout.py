@@ -38,7 +38,8 @@ MAY_IMPORT = {
         *LOCK,
         *("querysets", "permissions", "holding", "refusals", "api"),
     ],
-    "apps": ["checks", "sessions", "rest_framework"],
+    "hijack": [*LOCK, "sessions"],
+    "apps": ["checks", "sessions", "hijack", "rest_framework"],
 }
 
 

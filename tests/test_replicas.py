@@ -1,11 +1,12 @@
 """A replica that lags: what is read under a lock does not come from there."""
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib import admin
 from django.db import router
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.test import Client
+from django.urls import path
 
 from lock_tokens.admin import LockableModelAdmin, LockTokenAdmin
 from lock_tokens.decorators import (
@@ -103,6 +104,29 @@ def test_an_async_block_under_a_lock_too(article):
         return [title async for title in titles()]
 
     assert async_to_sync(listed)() == ["Second", "Second", "First"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_job_that_finds_its_object_itself(is_async):
+    new = Article.objects.create(title="Not copied yet")
+    found = []
+
+    def job(pk):
+        found.append(Article.objects.get(pk=pk).title)
+
+    if is_async:
+
+        async def find(pk):
+            return await Article.objects.aget(pk=pk)
+
+        @ahold_lock(find)
+        async def ajob(pk):
+            await sync_to_async(job)(pk)
+
+        async_to_sync(ajob)(pk=new.pk)
+    else:
+        hold_lock(lambda pk: Article.objects.get(pk=pk))(job)(pk=new.pk)
+    assert found == ["Not copied yet"]
 
 
 def test_a_function_of_the_project_s_own(article):
@@ -260,6 +284,24 @@ def test_a_deletion_asks_about_what_is_there(story):
     assert "Another" in page.content.decode()
     assert bob.send(page).status_code == 302
     assert not Story.objects.using("default").exists()
+
+
+def test_a_page_of_the_project_s_own_writes_over_nothing(settings, story):
+    class Admin(LockableModelAdmin):
+        def get_urls(self):
+            return [path("<path:object_id>/shout/", self.shout), *super().get_urls()]
+
+        def shout(self, request, object_id):
+            story = Story.objects.get(pk=object_id)
+            story.headline = story.headline.upper()
+            story.save()
+            return HttpResponseRedirect("..")
+
+    site = new_site()
+    site.register(Story, Admin)
+    settings.ROOT_URLCONF = urls_of_site(site)
+    assert person("bob").post(f"{LIST}{story.pk}/shout/").status_code == 302
+    assert as_written(story).headline == "PRICE 20"
 
 
 def test_the_list_of_locks_shows_those_that_are_there(settings):

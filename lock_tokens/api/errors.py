@@ -50,6 +50,21 @@ def bad_request(code: str, detail: str) -> ApiError:
     return ApiError(400, code, detail)
 
 
+def invalid_json() -> ApiError:
+    """Return the error for a body that is not JSON."""
+    return bad_request("invalid_json", "The body is not valid JSON.")
+
+
+def unreadable() -> ApiError:
+    """Return the error for a body that is too large, has too many fields, or broke off."""
+    return bad_request("bad_request", "The server cannot read this request.")
+
+
+def unsupported_media_type() -> ApiError:
+    """Return the error for fields in another format than JSON."""
+    return ApiError(415, "unsupported_media_type", "Send the fields as JSON.")
+
+
 def not_found(detail: str) -> ApiError:
     """Return the error for an app, model or object that the API does not know."""
     return ApiError(404, "not_found", detail)

@@ -23,6 +23,7 @@ from ..locking.fields import to_utc
 from ..locking.info import LockInfo, seconds_left, serialized, token_dict
 from ..locking.lock_key import LockKey
 from ..locking.lock_token import LockToken
+from ..locking.tokens import OWNER_KEY
 from .errors import ApiError, locked, not_locked, renewed_since, wrong_token
 from .requests import get_owner, known_expiries, latest_expiry, matches_if_none_match
 
@@ -53,7 +54,10 @@ def acquire(
     owner = get_owner(request, user)
     locks = LockToken.objects
     # Renew even an expired lock: a new one would make the token of other pages void.
-    lock = locks.renew_owned(obj, owner, timeout=timeout) if owner else None
+    lock = None
+    for known in (owner, session_owner(request)):
+        if known and lock is None:
+            lock = locks.renew_owned(obj, known, timeout=timeout, user=user)
     if lock is None:
         try:
             lock, is_new = locks.get_or_acquire(
@@ -68,6 +72,15 @@ def acquire(
     answer = held_answer(lock, status=201)
     answer.headers["Idempotent-Replayed"] = "true"
     return answer
+
+
+def session_owner(request: HttpRequest) -> str | None:
+    """Return the secret by which the locks of the request's session are known.
+
+    With it, a script gets the lock that a view has acquired for the script's page.
+    """
+    owner = getattr(request, "session", {}).get(OWNER_KEY)
+    return owner if isinstance(owner, str) else None
 
 
 def user_or_none(user: Any) -> Any:

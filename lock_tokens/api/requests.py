@@ -20,7 +20,13 @@ from .. import settings
 from ..locking.fields import to_utc
 from ..locking.object_keys import find_object
 from ..permissions import get_permission, is_api_model, is_signed_in
-from .errors import ApiError, bad_request, not_found
+from .errors import (
+    ApiError,
+    bad_request,
+    invalid_json,
+    not_found,
+    unsupported_media_type,
+)
 
 csrf_logger = logging.getLogger("django.security.csrf")
 
@@ -165,16 +171,16 @@ def read_json(request: HttpRequest) -> dict[str, Any]:
     """
     if request.content_type in FORMS and request.method == "POST":
         if request.POST.keys() - {"csrfmiddlewaretoken"} or request.FILES:
-            raise ApiError(415, "unsupported_media_type", "Send the fields as JSON.")
+            raise unsupported_media_type()
         return {}
-    if not request.body.strip():
+    if not request.body:
         return {}
     if request.content_type != "application/json":
-        raise ApiError(415, "unsupported_media_type", "Send the fields as JSON.")
+        raise unsupported_media_type()
     try:
         body = json.loads(request.body, parse_constant=not_a_constant)
     except (ValueError, RecursionError) as error:
-        raise bad_request("invalid_json", "The body is not valid JSON.") from error
+        raise invalid_json() from error
     if not isinstance(body, dict):
         raise bad_request("invalid_body", "The body must be a JSON object.")
     return body

@@ -26,10 +26,11 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
+from ..locking.error_reports import hide_tokens, hide_tokens_in_path
 from ..locking.lock_token import LockToken
 from ..locking.object_keys import find_objects
 from ..permissions import is_permitted
-from .errors import ApiError, bad_request, database_failed, not_found
+from .errors import ApiError, bad_request, database_failed, not_found, unreadable
 from .operations import (
     Answer,
     acquire,
@@ -82,12 +83,16 @@ class ApiView(View):
     def dispatch(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
+        hide_tokens(request)
         leave_session_alone(request)
         try:
             with request_transactions():
                 answer = self.answer(request, *args, **kwargs)
         except Error as error:
             answer = database_failed(error).response()
+        except Exception:
+            hide_tokens_in_path(request)
+            raise
         answer["Cache-Control"] = "no-store"
         # Django would log a refusal with its path, which may have a valid token.
         answer._has_been_logged = True  # type: ignore[attr-defined]
@@ -112,10 +117,7 @@ class ApiView(View):
             SuspiciousOperation,
             UnreadablePostError,
         ):
-            # The body has too many fields, is too large, or broke off.
-            return bad_request(
-                "bad_request", "The server cannot read this request."
-            ).response()
+            return unreadable().response()
 
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any

@@ -25,7 +25,7 @@ from .info import LockInfo
 from .lock_key import LockKey, instance_of
 from .querysets import LockTokenQuerySet
 from .sql import for_database
-from .sql.rows import Acquired, Busy, CurrentToken, NewLock, new_lock
+from .sql.rows import Acquired, Busy, CurrentToken, NewLock, new_lock, user_key
 from .tokens import is_owned_by, is_well_formed
 from .transactions import after_commit, on_live_connection, retry_on_conflict
 
@@ -134,7 +134,10 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             holder = self._live_lock(lock_key)
             if holder is None:
                 continue  # released between the two statements
-            if not is_owned_by(holder.token_str, owner, lock_key.about):
+            if not is_owned_by(holder.token_str, owner, lock_key.about) or (
+                lock.locked_by_id
+                and holder.locked_by_id not in (None, lock.locked_by_id)
+            ):
                 raise self._refusal(lock_key, obj, holder)
             try:
                 holder.expires_at = self.renew(
@@ -161,19 +164,19 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
                 raise self._refusal(lock_key, obj, holder)
 
     def renew_owned(
-        self, obj: models.Model | LockKey, owner: str, *, timeout: float | None = None
+        self, obj: models.Model | LockKey, owner: str, **options: Any
     ) -> R | None:
         """Renew the lock that ``owner`` acquired, also an expired one, and return it.
 
-        ``timeout`` is as in :meth:`renew`, but a later expiry stays. Returns ``None``
-        when there is no lock or it is another's.
+        The options are ``timeout`` and ``user`` of :meth:`renew`. A later expiry stays.
+        Returns ``None`` when there is no lock or it is another's.
         """
         lock_key = self.key_of(obj)
         current = self.current_token(lock_key)
         if not current or not is_owned_by(current.token, owner, lock_key.about):
             return None
         with suppress(InvalidToken, self.model.DoesNotExist):  # taken meanwhile
-            self.renew(obj, current.token, timeout=timeout, extend=True)
+            self.renew(obj, current.token, extend=True, **options)
             return self.get_by_token(obj, current.token)  # type: ignore[no-any-return]
         return None
 
@@ -214,11 +217,10 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
                 return statements.take_over(lock)
 
         try:
-            acquired = retry_on_conflict(lock_key.using, take_over)
+            with statements.waiting():
+                acquired = retry_on_conflict(lock_key.using, take_over)
         except Busy:
-            if locked_at is not None:
-                raise self.refusal(lock_key) from None
-            raise self._refusal(lock_key, obj, None) from None
+            raise self.refusal(obj) from None
         previous = ended and ended.info()
         signal = signals.lock_taken_over
         return self._row_of(lock_key, lock, acquired, signal, obj, previous=previous)
@@ -231,6 +233,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         timeout: float | None = None,
         extend: bool = False,
         expiring_at: datetime | None = None,
+        user: Any = None,
     ) -> datetime:
         """Let the lock run ``timeout`` seconds from now and return its new expiry.
 
@@ -239,19 +242,24 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
 
         With ``expiring_at``, only a lock that still has this expiry is renewed. So
         somebody who leaves one of two pages can cut the lock short without cutting off
-        the other page. (Do not combine it with ``extend``.)
+        the other page. (Do not combine it with ``extend`` or ``user``.)
+
+        With ``user``, the lock of another user is not renewed. That is how a page that
+        one user has opened is not saved as another. A lock without a holder is anybody's
+        who has its token.
 
         Raises ``InvalidToken`` when the token is void or the object has no lock,
+        ``WrongUserError`` (an ``InvalidToken``) when the lock is not ``user``'s,
         ``RenewedSinceError`` when the expiry is not ``expiring_at``, and ``TypeError``
         for a token that is no ``str``.
         """
         lock_key = self.key_of(obj)
-        seconds = get_timeout(timeout)
+        seconds, user_id = get_timeout(timeout), user_key(user)
         statements = for_database(self.model, lock_key.using)
         expires_at = is_well_formed(token) and retry_on_conflict(
             lock_key.using,
             lambda: statements.renew(
-                *lock_key.columns, token, seconds, extend, expiring_at
+                *lock_key.columns, token, seconds, extend, expiring_at, user_id
             ),
         )
         if not expires_at:
@@ -261,6 +269,9 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
                     f"The lock on {lock_key} has been renewed in the meantime.",
                     instance_of(obj),
                 )
+            if user_id is not None:
+                with suppress(self.model.DoesNotExist):
+                    self.get_by_token(obj, token, user=user)  # raises if another's
             raise InvalidToken(
                 f"This is not the token of the lock on {lock_key}.", instance_of(obj)
             )
@@ -268,23 +279,29 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         return expires_at
 
     def fence(
-        self, obj: models.Model | LockKey, token: str, *, timeout: float | None = None
+        self,
+        obj: models.Model | LockKey,
+        token: str,
+        *,
+        timeout: float | None = None,
+        user: Any = None,
     ) -> datetime:
         """Verify a token and keep it verified until the transaction ends.
 
         This extends the lock, and so locks its row: taking the lock over waits for the
         end of the transaction. Returns the expiry. ``holding.fence`` also opens the
-        transaction.
+        transaction. ``user`` is as in :meth:`renew`.
 
-        Raises ``InvalidToken`` when the token is void or the object has no lock, and
-        ``TransactionManagementError`` outside of a transaction.
+        Raises ``InvalidToken`` when the token is void or the object has no lock,
+        ``WrongUserError`` as :meth:`renew` does, and ``TransactionManagementError``
+        outside of a transaction.
         """
         if not connections[self.key_of(obj).using].in_atomic_block:
             raise transaction.TransactionManagementError(
                 "A fence needs a transaction because it lasts until the transaction"
                 " ends."
             )
-        return self.renew(obj, token, timeout=timeout, extend=True)
+        return self.renew(obj, token, timeout=timeout, extend=True, user=user)
 
     def release(self, obj: models.Model | LockKey, token: str) -> None:
         """Give the lock up, on a new connection if the database was away meanwhile.

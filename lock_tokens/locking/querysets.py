@@ -11,11 +11,11 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import connections, models, router, transaction
 
-from ..exceptions import InvalidToken
+from ..exceptions import InvalidToken, WrongUserError
 from .fields import UTCNow
 from .info import LockInfo
 from .lock_key import LockKey, instance_of, key_of
-from .sql.rows import CurrentToken
+from .sql.rows import CurrentToken, user_key
 from .transactions import retry_on_conflict
 
 KEYS_A_QUERY = 500
@@ -100,19 +100,25 @@ class LockTokenQuerySet(models.QuerySet[Any]):
         locks = self.using(lock_key.using).at(lock_key)
         return (locks if allow_expired else locks.live_with_holder()).get()
 
-    def get_by_token(self, obj: models.Model | LockKey, token: str) -> Any:
+    def get_by_token(
+        self, obj: models.Model | LockKey, token: str, *, user: Any = None
+    ) -> Any:
         """Return the row of the object's lock, also an expired one, to its holder.
 
         ``read_at`` of the row is the database's clock when it was read.
 
-        Raises ``InvalidToken`` when the token is void, and ``LockToken.DoesNotExist``
-        when the object has no lock at all.
+        Raises ``InvalidToken`` when the token is void, ``LockToken.DoesNotExist`` when
+        the object has no lock at all, and ``WrongUserError`` when a user other than
+        ``user`` has acquired it.
         """
         lock = self.annotate(read_at=UTCNow()).get_for_object(obj)
         if not CurrentToken(lock.token_str, live=True).matches(token):
             raise InvalidToken(
                 f"This is not the token of the lock on {lock}.", instance_of(obj)
             )
+        if user is not None and lock.locked_by_id not in (None, user_key(user)):
+            message = f"The lock on {lock} is not {user}'s."
+            raise WrongUserError(message, instance_of(obj), lock.holder())
         return lock
 
     def delete_in_batches(self, batch_size: int, time_limit: float | None) -> int:

@@ -10,6 +10,9 @@ from typing import Any, TypeGuard
 from django.conf import settings
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+#: The key under which a session has the secret by which its locks are known.
+OWNER_KEY = "lock_tokens_owner"
+
 WELL_FORMED = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 

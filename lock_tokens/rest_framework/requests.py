@@ -8,9 +8,15 @@ from contextlib import suppress
 from typing import Any
 
 from django.http import QueryDict
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.request import Request
 
-from ..api.errors import bad_request
+from ..api.errors import (
+    bad_request,
+    invalid_json,
+    unreadable,
+    unsupported_media_type,
+)
 from ..refusals import TOKEN_HEADER
 
 # RFC 4918, section 10.5: a token in angle brackets.
@@ -65,9 +71,16 @@ def body_fields(request: Request) -> Mapping[str, Any]:
     The values of a form are text. The form of the browsable API also has empty fields and
     fields of others.
 
-    Raises an ``ApiError`` with a 400 for a body that is not an object.
+    Raises an ``ApiError`` as the JSON API does: a 400 for a body that cannot be read or is
+    not an object, and a 415 for a format that the view does not read.
     """
-    body = request.data
+    try:
+        body = request.data
+    except (ParseError, RecursionError) as error:
+        is_json = "json" in str(request.content_type)
+        raise (invalid_json() if is_json else unreadable()) from error
+    except UnsupportedMediaType as error:
+        raise unsupported_media_type() from error
     if isinstance(body, QueryDict):
         fields: dict[str, Any] = {
             name: value

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from ..api.errors import not_found
 from ..api.operations import Answer, acquire, get_by_token, get_state, release, renew
 from ..api.requests import does_release, leave_session_alone, requested_timeout
+from ..locking.error_reports import hide_tokens
 from ..locking.lock_token import LockToken
 from .refusals import refusals
 from .requests import (
@@ -90,6 +91,7 @@ class LockableViewSetMixin:
             )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        hide_tokens(request._request)
         if is_about_lock(self):
             leave_session_alone(request)
         # The route to the lock answers in JSON that the database failed, even if it

@@ -22,6 +22,7 @@ from ..api.errors import unavailable
 from ..api.operations import user_or_none
 from ..exceptions import AlreadyLockedError, InvalidToken
 from ..holding import FencedLock, fence, fence_unlocked
+from ..locking.error_reports import hide_tokens
 from ..locking.fields import to_utc
 from ..locking.lock_key import LockKey, database_of
 from ..locking.lock_token import LockToken
@@ -58,6 +59,7 @@ def guard(view: Any, request: Request) -> None:
     methods need no lock, and neither does the route to the lock itself. But whoever reads
     one object may be about to write to it: it does not come from a replica.
     """
+    hide_tokens(request._request)
     name = str(request.method).lower()
     handler = getattr(view, name, None)
     if handler is None or hasattr(view, "locked_write"):

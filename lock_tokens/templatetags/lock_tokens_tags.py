@@ -8,6 +8,7 @@ from django import template
 from django.apps import apps
 from django.http import HttpRequest
 from django.template import Context
+from django.utils.html import format_html
 
 from lock_tokens import settings
 from lock_tokens.locking.lock_token import LockToken
@@ -37,11 +38,19 @@ def lock_tokens_api_client(
     """
     request = request_of(context)
     base_url = str(base_url or get_base_url(request))
+    csrf = {} if settings.API_CSRF_EXEMPT else get_csrf(context, request)
     return {
         "base_url": base_url if base_url.endswith("/") else f"{base_url}/",
         "nonce": get_nonce(context, request),
-        "csrf": {} if settings.API_CSRF_EXEMPT else get_csrf(context, request),
+        "csrf": {"header": "", "cookie": "", "token": "", **csrf},
     }
+
+
+@register.simple_tag(takes_context=True)
+def lock_tokens_nonce(context: Context) -> str:
+    """Return the attribute with the page's CSP nonce, if there is one."""
+    nonce = get_nonce(context, request_of(context))
+    return "" if nonce is None else format_html(' nonce="{}"', nonce)
 
 
 @register.inclusion_tag("lock_tokens/admin/handler.html", takes_context=True)

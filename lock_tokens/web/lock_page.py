@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import models
 from django.http import HttpRequest
+from django.utils import formats, timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
@@ -74,6 +76,8 @@ class LockPage:
     others: list[tuple[str, str]] = field(default_factory=list)
     is_saved: bool = False
     last_change: LogEntry | None = None
+    # The name of the user who has opened the page, if another one is signed in now.
+    opened_by: str | None = None
 
     # What has put the parts on the page: the blocks of our templates, or the tag.
     placed_by: str = ""
@@ -120,6 +124,27 @@ class LockPage:
         return display_name(self.holder.locked_by) or "" if self.holder else ""
 
     @property
+    def since(self) -> str:
+        """Since when the holder has the lock, as all pages write it."""
+        return since(self.holder.locked_at) if self.holder else ""
+
+    @property
+    def until(self) -> str:
+        """Until when the holder has the lock."""
+        return since(self.holder.expires_at) if self.holder else ""
+
+    @property
+    def clock(self) -> dict[str, Any]:
+        """What the script needs to write times as the server does."""
+        now = timezone.make_aware(datetime.now()) if not settings.USE_TZ else None
+        offset = (now or timezone.localtime()).utcoffset() or timedelta()
+        return {
+            "offset": int(offset.total_seconds() // 60),
+            "time": formats.get_format("TIME_FORMAT"),
+            "date": formats.get_format("SHORT_DATETIME_FORMAT"),
+        }
+
+    @property
     def last_change_by(self) -> str:
         """The name of the user who made the last change."""
         return display_name(self.last_change.user) or "" if self.last_change else ""
@@ -146,3 +171,14 @@ def is_of(holder: LockInfo, user: Any) -> bool:
 def someone(lock: Any) -> str:
     """Return a name for the holder of a lock, for use in a sentence."""
     return display_name(lock.locked_by) or _("somebody")
+
+
+def since(moment: datetime) -> str:
+    """Return the time of a moment, with its date unless that is today."""
+    if timezone.is_aware(moment):
+        moment, today = timezone.localtime(moment), timezone.localdate()
+    else:
+        today = date.today()
+    if moment.date() == today:
+        return str(formats.time_format(moment, "TIME_FORMAT"))
+    return str(formats.date_format(moment, "SHORT_DATETIME_FORMAT"))

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from typing import Any
 
 from django.db import models
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from ..locking.info import token_dict
 from ..locking.lock_key import LockKey
 from ..locking.lock_token import LockToken
 from ..locking.tokens import is_well_formed
-from ..refusals import SHOWING_METHODS, TOKEN_FIELD, TOKEN_HEADER
-from ..sessions import forget, get_session_token, lock_for_session, remember
+from ..refusals import (
+    HERE_FIELD,
+    SHOWING_METHODS,
+    TOKEN_FIELD,
+    TOKEN_HEADER,
+    here_value,
+)
+from ..sessions import (
+    forget,
+    get_session_token,
+    lock_for_session,
+    remember,
+    take_over_for_session,
+    user_of,
+)
 
 logger = logging.getLogger("lock_tokens")
 
@@ -76,6 +91,14 @@ def own_or_session_token(
     return own or ""
 
 
+def signed_in_user(request: HttpRequest) -> Any:
+    """Return the user who is logged in with the request's session, or ``None``.
+
+    This does not read the user's row.
+    """
+    return user_of(request.session) if hasattr(request, "session") else None
+
+
 def lock_for_request(
     request: HttpRequest, obj: models.Model, force_new: bool
 ) -> dict[str, str]:
@@ -85,16 +108,35 @@ def lock_for_request(
     with ``force_new``, and when the request only shows the object.
 
     Raises ``AlreadyLockedError`` when somebody else has locked the object, and
-    ``InvalidToken`` when the token is void.
+    ``InvalidToken`` when the token is void or that of another user's lock.
     """
     token = page_token(request)
     if token is None:
+        edit_here(request, obj)
         force_new = force_new or request.method in SHOWING_METHODS
         return lock_for_session(obj, request.session, force_new=force_new)
-    expires_at = LockToken.objects.renew(obj, token)
+    expires_at = LockToken.objects.renew(obj, token, user=signed_in_user(request))
     if hasattr(request, "session"):
         remember(obj, request.session, token)
     return token_dict(token, expires_at)
+
+
+def edit_here(request: HttpRequest, obj: models.Model) -> None:
+    """Take the user's own lock over from another session, if the link asks for it.
+
+    The link is on the page of a refusal. It names the lock that the user has seen there.
+    """
+    asked = request.GET.get(HERE_FIELD, "")
+    if not asked or request.method != "GET":
+        return
+    holder, user = LockToken.objects.info(obj), signed_in_user(request)
+    if (
+        holder is not None
+        and user is not None
+        and holder.locked_by == user
+        and constant_time_compare(asked, here_value(holder))
+    ):
+        take_over_for_session(obj, request.session, locked_at=holder.locked_at)
 
 
 def forget_token(request: HttpRequest, lock_key: LockKey, token: str) -> None:

@@ -18,7 +18,7 @@ from lock_tokens.locking.object_keys import find_object, find_objects, key_value
 from lock_tokens.models import LockToken
 from tests.models import Article, Day, Label, Moment, OldPage, Page, Price, Weight
 from tests.support.api import address, error_of, send, states_of
-from tests.support.helpers import expire, lock_row
+from tests.support.helpers import lock_row
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
 
@@ -190,20 +190,6 @@ def test_a_query_string_that_is_no_utf_8(client, article):
 def calls(article, held):
     """Return the two calls that take a body; the first for somebody who waits."""
     return [("POST", address(article)), ("PATCH", address(article, held["token"]))]
-
-
-def test_a_body_of_brackets_alone(client, article, held):
-    for method, url in calls(article, held):
-        answer = client.generic(method, url, b"[" * 100_000, "application/json")
-        assert (answer.status_code, error_of(answer)) == (400, "invalid_json")
-
-
-@pytest.mark.parametrize("space", [b"  ", b"\n"])
-def test_a_body_of_spaces_alone_is_none(client, article, held, space):
-    expire(article)
-    for method, url in reversed(calls(article, held)):
-        answer = client.generic(method, url, space, content_type="application/json")
-        assert answer.status_code in (200, 403)
 
 
 FORM = "application/x-www-form-urlencoded"

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.backends.file import SessionStore as Files
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.db.models import F
@@ -32,9 +33,10 @@ def site(settings):
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request, settings, site, tmp_path):
+def engine(request, settings, site, tmp_path, monkeypatch):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
-    settings.SESSION_FILE_PATH = str(tmp_path)
+    # The class keeps the path of the first test that has files.
+    monkeypatch.setattr(Files, "_storage_path", str(tmp_path), raising=False)
     cache.clear()
     return request.param
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from .editors import Newsdesk, at_work
+from .editors import MINE, Newsdesk, at_work, edit, freeze, write
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = [
@@ -127,15 +127,30 @@ def newsdesks(tmp_path_factory):
 
 
 @pytest.fixture
-def newsdesk(newsdesks):
+def site(newsdesks):
     return newsdesks()
 
 
 @pytest.fixture
-def enter(newsdesk, window):
+def enter(site, window):
     """Let somebody in: a window of their own, in which they are signed in."""
 
     def entered(username, **options):
-        return at_work(window, newsdesk, username, **options)
+        return at_work(window, site, username, **options)
 
     return entered
+
+
+@pytest.fixture
+def begin(site, enter):
+    """Let somebody begin to write; return the story's key and the page."""
+
+    def begun(username="alice", **options):
+        key = site.story()
+        page = edit(enter(username, **options), key)
+        if options.get("frozen"):
+            freeze(page)
+        write(page, *MINE)
+        return key, page
+
+    return begun

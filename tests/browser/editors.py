@@ -7,6 +7,9 @@ import time
 
 from .site import Other, Site, address, until
 
+MINE = ("By Alice", "Mine,\nall of it.")
+THEIRS = ("By Bob", "Theirs.")
+BEFORE = ("One", "As it was.")
 # What Chromium's console says of refusals and of renewals that come upon another page's.
 EXPECTED = ("status of 403", "status of 404", "status of 412")
 
@@ -21,7 +24,10 @@ class Newsdesk(Site):
             headline,
             body,
         )
-        ((key,),) = self.sql("SELECT max(id) FROM tests_story")
+        return self.newest("story")
+
+    def newest(self, model):
+        ((key,),) = self.sql(f"SELECT max(id) FROM tests_{model}")
         return key
 
     def saved(self, key):
@@ -30,6 +36,19 @@ class Newsdesk(Site):
             "SELECT headline, body FROM tests_story WHERE id = ?", key
         )
         return headline, body.replace("\r\n", "\n")
+
+    def logged(self, key):
+        """Return who did what to the story, as the admin's log has it."""
+        return self.sql(
+            "SELECT username, change_message FROM django_admin_log"
+            " JOIN auth_user ON auth_user.id = user_id WHERE object_id = ?",
+            str(key),
+        )
+
+    def end_session(self, page):
+        (cookie,) = [c for c in page.context.cookies() if c["name"] == "sessionid"]
+        statement = "DELETE FROM django_session WHERE session_key = ?"
+        self.sql(statement, cookie["value"])
 
     def holder(self, key):
         """Return who has a live lock of the story; ``None`` if nobody has."""
@@ -102,17 +121,6 @@ def freeze(page):
     page.clock.fast_forward(20_000)
     until(lambda: len(events(page, "renewed")) > count, page=page)
     page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
-
-
-def hide(page, hidden):
-    """Let the page think that it became hidden, or visible."""
-    page.evaluate(
-        """(hidden) => {
-        Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-        document.dispatchEvent(new Event("visibilitychange"));
-    }""",
-        hidden,
-    )
 
 
 def wake(page):
@@ -206,6 +214,57 @@ def asked(site, key, **wanted):
         for entry in site.requests(**wanted)
         if entry.path.startswith(locks_of(key))
     ]
+
+
+def edit_and_leave(page, key):
+    """Let somebody edit the story from beginning to end."""
+    edit(page, key)
+    write(page, *THEIRS)
+    save(page)
+
+
+def check_mine_is_kept(site, page, key, saved=BEFORE):
+    """All that was typed is in the page, it cannot be saved, and nothing was."""
+    assert written(page) == MINE
+    assert page.locator("#id_headline").is_editable()
+    assert not can_save(page)
+    assert site.saved(key) == saved
+
+
+def check_it_is_never_saved_over(site, page, key, saved=BEFORE):
+    """Not by the keyboard, not by a script, and not past all scripts."""
+    page.locator("#id_headline").press("Enter")
+    page.evaluate("document.getElementById('id_headline').form.requestSubmit()")
+    page.wait_for_timeout(300)
+    check_mine_is_kept(site, page, key, saved)
+    submit_past_scripts(page)
+    assert kind(page) == "refused"
+    check_mine_is_kept(site, page, key, saved)
+
+
+def save_mine(site, page, key):
+    """Save what was typed, and see it saved and the lock given up."""
+    assert written(page) == MINE
+    save(page)
+    assert site.saved(key) == MINE
+    assert site.lock(key, "story") is None
+
+
+def go_on(page, by="Go on with my text"):
+    """Go on with what was typed, in a form that is held again."""
+    way_on(page, by).click()
+    until_kind(page, "again")
+    assert written(page) == MINE
+
+
+def go_on_and_save(site, page, key, saved):
+    """Go on with what was typed, look at the differences, and save."""
+    go_on(page)
+    assert site.holder(key) == "alice"
+    assert site.saved(key) == saved
+    assert saved[0] in said(page)
+    assert MINE[0] not in said(page)
+    save_mine(site, page, key)
 
 
 class Rival(threading.Thread):

@@ -20,6 +20,17 @@ import lock_tokens
 from tests.support.demo import STRICT, Demo
 
 Row = namedtuple("Row", "token left locked_by")
+#: Django's ways to keep and to send its secret, as a site's settings.
+CSRF_SETUPS = {
+    "default": {},
+    "sessions": {"CSRF_USE_SESSIONS": True},
+    "httponly": {"CSRF_COOKIE_HTTPONLY": True},
+    "renamed": {
+        "CSRF_COOKIE_NAME": "not.forged",
+        "CSRF_HEADER_NAME": "HTTP_X_NOT_FORGED",
+    },
+}
+GRACE = 5  # seconds that a lock lives on when its page is left
 ROOT = Path(__file__).absolute().parents[2]
 
 
@@ -36,6 +47,17 @@ def until(check, seconds=15, page=None):
             time.sleep(0.05)
         else:
             page.wait_for_timeout(50)  # lets its routes go on
+
+
+def hide(page, hidden):
+    """Let the page think that it became hidden, or visible."""
+    page.evaluate(
+        """(hidden) => {
+        Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""",
+        hidden,
+    )
 
 
 class Site(Demo):

@@ -23,19 +23,13 @@ from .editors import (
     wake,
     way_on,
 )
-from .site import until
+from .site import GRACE, until
 
-GRACE = 5
 LIST = "/admin/tests/story/"
 # Whether the browser has taken the page from its back/forward cache.
 PERSISTED = """
 window.addEventListener("pageshow", ({ persisted }) => (window.persisted = persisted));
 """
-
-
-@pytest.fixture
-def site(newsdesk):
-    return newsdesk
 
 
 @pytest.fixture(params=["loaded anew", "from the cache"])
@@ -351,7 +345,7 @@ def test_leaving_a_form_with_errors_asks_first(site, enter):
 def fill_in_more(site, page):
     """Add a row and a keyword."""
     site.sql("INSERT INTO tests_keyword (name) VALUES ('harbour')")
-    ((keyword,),) = site.sql("SELECT max(id) FROM tests_keyword")
+    keyword = site.newest("keyword")
     page.reload()
     until_held(page)
     page.locator("#id_keywords_from").select_option(str(keyword))
@@ -608,11 +602,7 @@ def test_without_scripts_a_chief_takes_over(site, enter_plain):
     take.click()
     carol.locator("[name=_save]").wait_for()
     assert site.holder(key) == "carol"
-    logged = (
-        "SELECT username, change_message FROM django_admin_log"
-        " JOIN auth_user ON auth_user.id = user_id WHERE object_id = ?"
-    )
-    ((username, message),) = site.sql(logged, str(key))
+    ((username, message),) = site.logged(key)
     assert username == "carol"
     assert "Alice Moreau" in message
 

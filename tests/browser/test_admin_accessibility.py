@@ -4,9 +4,7 @@ import pytest
 
 from .conftest import go_without
 from .editors import (
-    Newsdesk,
     another_tab,
-    at_work,
     change,
     edit,
     save,
@@ -22,21 +20,18 @@ from .editors import (
 )
 from .site import address, until
 
-PHONE = {"width": 390, "height": 800}
-SIZES = [{"width": 1280, "height": 720}, PHONE]
+SIZES = {
+    "wide": {"width": 1280, "height": 720},
+    "phone": {"width": 390, "height": 800},
+}
 NETWORK = "net::ERR_"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    site = Newsdesk(tmp_path_factory.mktemp("site")).launch()
-    try:
-        site.wait()
-        add_reader(site)
-        yield site
-    finally:
-        site.stop()
-    assert "Traceback" not in site.output()
+def site(newsdesks):
+    site = newsdesks()
+    add_reader(site)
+    return site
 
 
 def add_reader(site):
@@ -52,16 +47,6 @@ def add_reader(site):
         " SELECT u.id, p.id FROM auth_user AS u, auth_permission AS p"
         " WHERE username = 'dave' AND codename = 'view_story'"
     )
-
-
-@pytest.fixture
-def enter(site, window):
-    """Let somebody in: a window of their own, in which they are signed in."""
-
-    def entered(username, **options):
-        return at_work(window, site, username, **options)
-
-    return entered
 
 
 # axe
@@ -100,11 +85,16 @@ def known():
     return {}
 
 
+@pytest.fixture(params=["light", "dark"])
+def scheme(request):
+    return request.param
+
+
 @pytest.fixture
-def check(axe, site, enter, known):
+def check(axe, site, enter, known, scheme):
     """Look whether a page has problems that Django's own page does not have."""
 
-    def of_django(scheme):
+    def of_django():
         if scheme not in known:
             page = enter("alice", color_scheme=scheme)
             page.goto("/admin/tests/story/add/")
@@ -115,66 +105,60 @@ def check(axe, site, enter, known):
             known[scheme] = {rule for rule, *_ in found + problems_of(axe, page)}
         return known[scheme]
 
-    def checked(page, scheme):
+    def checked(page):
         for rule, html, ours in problems_of(axe, page):
             assert not ours, (state(page), rule, html)
-            assert rule in of_django(scheme), (state(page), rule, html)
+            assert rule in of_django(), (state(page), rule, html)
 
     return checked
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_while_held_uncertain_lost_and_to_be_had_again(
     site, enter, check, scheme
 ):
     key = site.story()
     page = edit(enter("alice", color_scheme=scheme), key)
     page.context.watch.expected.append("status of 500")
-    check(page, scheme)
+    check(page)
     tab = another_tab(page, key)
     until(lambda: "another tab" in page.locator(".lock-note").inner_text(), page=page)
-    check(page, scheme)
+    check(page)
     tab.close()
     with site.rule(path=address(key, "story"), method="PATCH", answer="500"):
         wake(page)
         until_state(page, "server")
-        check(page, scheme)
+        check(page)
     wake(page)
     until_state(page, "held")
-    chief = enter("carol")
-    take_over(chief, key)
-    wake(page)
-    until_state(page, "taken")
-    check(page, scheme)
+    chief = lose(page, key, enter)
+    check(page)
     save(chief)
     wake(page)
     until_state(page, "freed")
-    check(page, scheme)
+    check(page)
     assert site.lock(key, "story") is None
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_while_locked_and_free_again(site, enter, check, scheme):
     key = site.story()
     holder = edit(enter("alice"), key)
     page = enter("carol", color_scheme=scheme)
     page.goto(change(key))
     until_kind(page, "locked")
-    check(page, scheme)
+    check(page)
     page.locator("summary").click()
-    check(page, scheme)
+    check(page)
     elsewhere = enter("alice", color_scheme=scheme)
     elsewhere.goto(change(key))
     until_kind(elsewhere, "elsewhere")
-    check(elsewhere, scheme)
+    check(elsewhere)
     save(holder)
     wake(page)
     until_state(page, "free")
-    check(page, scheme)
+    check(page)
     assert site.lock(key, "story") is None
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_in_refused_forms_and_those_to_be_saved_again(
     site, enter, check, scheme
 ):
@@ -186,25 +170,34 @@ def test_axe_finds_nothing_in_refused_forms_and_those_to_be_saved_again(
     write(other, "By Bob", "A text that is long.\n" * 30)
     submit_past_scripts(page)
     until_kind(page, "refused")
-    check(page, scheme)
+    check(page)
     save(other)
     wake(page)
     until_state(page, "freed")
-    check(page, scheme)
+    check(page)
     way_on(page, "Go on with my text").click()
     until_kind(page, "again")
-    check(page, scheme)
+    check(page)
     tab = page.context.new_page()
     tab.goto("/admin/")
     tab.locator("#logout-form button").click()
     tab.wait_for_url("**/admin/logout/")
     wake(page)
     until_state(page, "out")
-    check(page, scheme)
+    check(page)
     submit_past_scripts(page)
     way_on(page, "Sign in").wait_for()
-    check(page, scheme)
+    check(page)
     assert site.saved(key)[0] == "By Bob"
+
+
+def lose(page, key, enter):
+    """Let a chief take the story over, and the page be told; return the chief's page."""
+    chief = enter("carol")
+    take_over(chief, key)
+    wake(page)
+    until_state(page, "taken")
+    return chief
 
 
 # What is read out
@@ -237,10 +230,7 @@ def test_what_happens_is_announced(site, enter):
     until_state(page, "held")
     assert live(page, "status") == live(page, "alert") == ""
 
-    chief = enter("carol")
-    take_over(chief, key)
-    wake(page)
-    until_state(page, "taken")
+    chief = lose(page, key, enter)
     assert "Carol Okafor" in live(page, "alert")
     reader = enter("bob")
     reader.goto(change(key))
@@ -327,9 +317,7 @@ def test_the_focus_stays_where_somebody_types_when_the_lock_is_lost(site, enter)
     page = edit(enter("alice"), key)
     page.locator("#id_headline").fill("")
     page.keyboard.type("By ")
-    take_over(enter("carol"), key)
-    wake(page)
-    until_state(page, "taken")
+    lose(page, key, enter)
     assert focused(page) == "id_headline"
     page.keyboard.type("Alice")
     assert written(page)[0] == "By Alice"
@@ -341,9 +329,7 @@ def test_the_focus_of_a_button_that_goes_is_moved_to_what_is_said(site, enter):
     key = site.story()
     page = edit(enter("alice"), key)
     page.locator("[name=_save]").focus()
-    take_over(enter("carol"), key)
-    wake(page)
-    until_state(page, "taken")
+    lose(page, key, enter)
     text = page.evaluate("document.activeElement.textContent")
     assert "Carol Okafor" in text
     # From there the next Tab leads to the ways on.
@@ -353,6 +339,11 @@ def test_the_focus_of_a_button_that_goes_is_moved_to_what_is_said(site, enter):
 
 
 # Where things stand
+
+
+@pytest.fixture(params=SIZES)
+def size(request):
+    return SIZES[request.param]
 
 
 def lock_keys(page, *selectors):
@@ -375,7 +366,6 @@ def check_it_is_not_covered(page, selector):
     assert is_on_top
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["wide", "phone"])
 @pytest.mark.parametrize("field", ["#id_headline", "#id_comment_set-0-text"])
 def test_nothing_moves_when_the_bar_appears(site, enter, size, field):
     key = site.story()
@@ -399,9 +389,7 @@ def test_nothing_moves_when_the_bar_appears(site, enter, size, field):
     page.context.set_offline(False)
     until_state(page, "held")
     assert lock_keys(page, *seen) == before
-    take_over(enter("carol"), key)
-    wake(page)
-    until_state(page, "taken")
+    lose(page, key, enter)
     assert lock_keys(page, *seen) == before
     page.keyboard.type("on")
     assert page.locator(field).input_value().endswith("typed on")
@@ -412,7 +400,6 @@ def test_nothing_moves_when_the_bar_appears(site, enter, size, field):
     assert site.holder(key) == "carol"
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["wide", "phone"])
 def test_a_field_that_the_bar_covers_is_seen_at_the_next_key(site, enter, size):
     key = site.story()
     page = edit(enter("alice", viewport=size), key)
@@ -421,16 +408,13 @@ def test_a_field_that_the_bar_covers_is_seen_at_the_next_key(site, enter, size):
     # To the lower edge of the window.
     field.evaluate("(e) => scrollBy(0, e.getBoundingClientRect().bottom - innerHeight)")
     page.keyboard.type("By ")
-    take_over(enter("carol"), key)
-    wake(page)
-    until_state(page, "taken")
+    lose(page, key, enter)
     page.keyboard.type("Alice")
     check_it_is_not_covered(page, "#id_comment_set-0-text")
     assert field.input_value() == "By Alice"
     assert site.holder(key) == "carol"
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["wide", "phone"])
 def test_nothing_moves_when_what_is_read_becomes_free(site, enter, size):
     key = site.story()
     holder = edit(enter("alice"), key)

@@ -3,18 +3,9 @@
 import django
 import pytest
 
-from .site import Other, Site, address, until
+from .site import CSRF_SETUPS, Other, Site, address, until
 
-SETUPS = {
-    "default": {},
-    "sessions": {"CSRF_USE_SESSIONS": True},
-    "httponly": {"CSRF_COOKIE_HTTPONLY": True},
-    "renamed": {
-        "CSRF_COOKIE_NAME": "not.forged",
-        "CSRF_HEADER_NAME": "HTTP_X_NOT_FORGED",
-    },
-    "exempt": {"LOCK_TOKENS": {"API_CSRF_EXEMPT": True}},
-}
+SETUPS = {**CSRF_SETUPS, "exempt": {"LOCK_TOKENS": {"API_CSRF_EXEMPT": True}}}
 if django.VERSION >= (6, 0):
     SETUPS["nonce"] = {"NONCE": True}
 
@@ -56,7 +47,7 @@ def csrf_header(site):
     return name.removeprefix("HTTP_").replace("_", "-").title()
 
 
-@pytest.mark.parametrize("setup", ["default", "sessions", "httponly", "renamed"])
+@pytest.mark.parametrize("setup", CSRF_SETUPS)
 def test_the_check_is_made_and_the_client_passes_it(sites, window, setup):
     check_a_life(sites[setup], window)
     site, key = sites[setup], sites[setup].article()

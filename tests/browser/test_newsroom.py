@@ -74,40 +74,22 @@ def until(said, seconds=6):
         time.sleep(0.05)
 
 
-def test_one_edits_the_other_waits_and_then_edits(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
+def save(page, demo, article, text):
+    """Press Save, and see that it is saved."""
+    page.get_by_role("button", name="Save").click()
+    assert said(page) == SAVED
+    assert demo.body(article) == text
 
-    alice.goto("/")
-    alice.get_by_role("link", name="Edit Old ferry terminal").click()
-    assert heading(alice) == "Editing"
-    assert demo.holders() == {1: "alice"}
-    assert state(bob, 1) == "Alice Moreau is editing"
 
-    refused = bob.goto("/articles/1/edit/")
-    assert refused.status == 403
-    assert heading(bob) == "Alice Moreau is editing this article"
-    facts = bob.get_by_role("definition")
-    assert re.fullmatch(r"\d\d:\d\d", facts.nth(0).inner_text())
-    assert re.match(r"\d\d:\d\d, or sooner", facts.nth(1).inner_text())
-    bob.get_by_role("link", name="Read the article").click()
-    assert "Alice Moreau is editing this article" in bob.inner_text(".notice")
-    assert bob.get_by_role("link", name="Edit").count() == 0
-    assert bob.goto("/articles/1/edit/").status == 403
+def write_and_save(page, demo, article, text):
+    page.get_by_label("Text").fill(text)
+    save(page, demo, article, text)
 
-    alice.get_by_label("Text").fill("Written by Alice.")
-    alice.get_by_role("button", name="Save").click()
-    assert said(alice) == SAVED
-    assert demo.body(1) == "Written by Alice."
-    assert demo.holders() == {}
 
-    bob.get_by_role("link", name="Try again").click()
-    assert bob.get_by_label("Text").input_value() == "Written by Alice."
-    assert demo.holders() == {1: "bob"}
-    bob.get_by_label("Text").fill("Written by Bob.")
-    bob.get_by_role("button", name="Save").click()
-    assert said(bob) == SAVED
-    assert demo.body(1) == "Written by Bob."
-    assert demo.holders() == {}
+def cannot_save(page, text):
+    """Say whether all that was typed is there, and cannot be saved."""
+    assert page.get_by_label("Text").input_value() == text
+    return page.get_by_role("button", name="Save").is_disabled()
 
 
 def test_refused_save_keeps_the_text_to_copy(demo, sign_in):
@@ -132,9 +114,7 @@ def test_refused_save_keeps_the_text_to_copy(demo, sign_in):
     with alice.expect_popup() as tab:
         alice.get_by_role("link", name="Try to edit it").click()
     assert heading(tab.value) == "Bob Lindqvist is editing this article"
-    bob.get_by_role("button", name="Save").click()
-    assert said(bob) == SAVED
-    assert demo.body(2) == "His."
+    save(bob, demo, 2, "His.")
     tab.value.get_by_role("link", name="Try again").click()
     assert tab.value.get_by_label("Text").input_value() == "His."
 
@@ -146,25 +126,8 @@ def test_refused_save_keeps_the_text_to_copy(demo, sign_in):
     tab.value.keyboard.press("ControlOrMeta+End")
     tab.value.keyboard.press("Enter")
     tab.value.keyboard.press("ControlOrMeta+v")
-    tab.value.get_by_role("button", name="Save").click()
-    assert said(tab.value) == SAVED
-    assert demo.body(2) == "His.\nHers: “an hour” of work,\nin two lines."
+    save(tab.value, demo, 2, "His.\nHers: “an hour” of work,\nin two lines.")
     assert demo.holders() == {}
-
-
-def test_errors_keep_the_lock_and_the_text(demo, sign_in):
-    alice = sign_in("alice")
-    alice.goto("/articles/1/edit/")
-    alice.get_by_label("Headline").fill("   ")
-    alice.get_by_label("Text").fill("Not lost.")
-    alice.get_by_role("button", name="Save").click()
-    assert "You are still editing the article" in alice.locator(".errors").inner_text()
-    alice.get_by_text(HELD).wait_for()
-    assert demo.live() == {1: "alice"}
-    alice.get_by_label("Headline").fill("A headline")
-    alice.get_by_role("button", name="Save").click()
-    assert said(alice) == SAVED
-    assert demo.body(1) == "Not lost."
 
 
 def test_two_clicks_on_save_save_once(demo, sign_in):
@@ -176,54 +139,6 @@ def test_two_clicks_on_save_save_once(demo, sign_in):
     assert "The article is saved" in said(alice)
     assert demo.body(1) == "Two clicks.\n\nTwo paragraphs."
     assert demo.holders() == {}
-
-
-def test_second_tab_of_one_person_is_told_that_the_first_saved(demo, sign_in):
-    first = sign_in("alice")
-    edit(first, 1)
-    second = first.context.new_page()
-    edit(second, 1)
-    second.get_by_label("Text").fill("From the second tab.")
-    first.get_by_label("Text").fill("From the first tab.")
-    first.get_by_role("button", name="Save").click()
-    assert said(first) == SAVED
-    second.get_by_text("You are no longer editing this article.").wait_for()
-    assert second.get_by_role("button", name="Save").is_disabled()
-    assert second.get_by_label("Text").input_value() == "From the second tab."
-    assert demo.body(1) == "From the first tab."
-    assert demo.holders() == {}
-
-
-def test_closing_one_of_two_tabs_keeps_the_lock(demo, sign_in):
-    first = sign_in("alice")
-    edit(first, 1)
-    second = first.context.new_page()
-    edit(second, 1)
-    first.close()
-    second.wait_for_timeout(6_000)
-    assert demo.live() == {1: "alice"}
-    second.get_by_label("Text").fill("From the tab that stayed.")
-    second.get_by_role("button", name="Save").click()
-    assert said(second) == SAVED
-    assert demo.body(1) == "From the tab that stayed."
-
-
-def test_page_holds_the_lock_while_it_is_open(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
-    edit(alice, 1)
-    token = alice.locator("[name=lock_token]").input_value()
-    assert demo.token(1) == token
-    for _nap in range(3):
-        demo.let_expire(1)
-        wake(alice)
-        until(lambda: demo.live() == {1: "alice"})
-    assert demo.token(1) == token
-    assert bob.goto("/articles/1/edit/").status == 403
-    alice.get_by_text(HELD).wait_for()
-    alice.get_by_label("Text").fill("After three naps.")
-    alice.get_by_role("button", name="Save").click()
-    assert said(alice) == SAVED
-    assert demo.body(1) == "After three naps."
 
 
 LEAVE = {
@@ -250,22 +165,6 @@ def test_leaving_the_page_frees_the_article(demo, sign_in, way, path):
     assert demo.body(1) == before
 
 
-def test_reload_keeps_the_lock(demo, sign_in):
-    alice = sign_in("alice")
-    edit(alice, 1)
-    token = demo.token(1)
-    for _time in range(3):
-        alice.reload()
-        alice.get_by_text(HELD).wait_for()
-    alice.wait_for_timeout(6_000)
-    assert demo.live() == {1: "alice"}
-    assert demo.token(1) == token
-    alice.get_by_label("Text").fill("Reloaded.")
-    alice.get_by_role("button", name="Save").click()
-    assert said(alice) == SAVED
-    assert demo.body(1) == "Reloaded."
-
-
 def test_back_to_what_was_left_goes_on_or_says_why_not(demo, sign_in):
     alice, bob = sign_in("alice"), sign_in("bob")
     edit(alice, 1)
@@ -285,8 +184,7 @@ def test_back_to_what_was_left_goes_on_or_says_why_not(demo, sign_in):
     # Her form comes back as it was, text and token. It must not go over his.
     alice.go_back()
     alice.get_by_text("You are no longer editing this article.").wait_for()
-    assert alice.get_by_role("button", name="Save").is_disabled()
-    assert alice.get_by_label("Text").input_value() == "Typed before leaving again."
+    assert cannot_save(alice, "Typed before leaving again.")
     assert demo.body(1) == "Saved between."
 
 
@@ -514,9 +412,7 @@ def test_save_that_would_not_arrive_stays_on_the_page(demo, sign_in):
     finally:
         demo.start()
     alice.get_by_text(HELD).wait_for(timeout=SOON)
-    alice.get_by_role("button", name="Save").click()
-    assert said(alice) == SAVED
-    assert demo.body(1) == "Typed while the server went away."
+    save(alice, demo, 1, "Typed while the server went away.")
 
 
 def test_save_whose_answer_is_slow_does_not_alarm(demo, sign_in):
@@ -572,9 +468,7 @@ def test_session_that_ran_out_while_typing(demo, sign_in):
     sign_in_again(alice)
     alice.get_by_text(HELD).wait_for()
     assert demo.live() == {1: "alice"}
-    alice.get_by_role("button", name="Save").click()
-    assert said(alice) == SAVED
-    assert demo.body(1) == "Typed across two sessions."
+    save(alice, demo, 1, "Typed across two sessions.")
 
 
 def test_leaving_frees_and_so_does_signing_out(demo, sign_in):
@@ -599,26 +493,12 @@ def test_leaving_frees_and_so_does_signing_out(demo, sign_in):
 
     wake(alice)
     expect_text(alice.locator(".hold"), "You are signed out.")
-    assert alice.get_by_role("button", name="Save").is_disabled()
-    assert alice.get_by_label("Text").input_value() == "Typed before signing out."
+    assert cannot_save(alice, "Typed before signing out.")
     sign_in_again(alice)
     expect_text(alice.get_by_role("alert"), "signed out")
-    assert alice.get_by_role("button", name="Save").is_disabled()
-    assert alice.get_by_label("Text").input_value() == "Typed before signing out."
+    assert cannot_save(alice, "Typed before signing out.")
     assert demo.body(1) == before
     assert demo.holders() == {}
-
-
-def test_save_of_who_is_signed_out_gives_the_text_back(demo, sign_in):
-    alice = sign_in("alice", java_script_enabled=False)
-    before = demo.body(1)
-    alice.goto("/articles/1/edit/")
-    alice.get_by_label("Text").fill("Typed before signing out.")
-    demo.sql("DELETE FROM django_session")
-    alice.get_by_role("button", name="Save").click()
-    assert heading(alice) == "You are signed out, so nothing was saved"
-    assert alice.get_by_label("Text").input_value() == "Typed before signing out."
-    assert demo.body(1) == before
 
 
 def test_deleted_while_typing(demo, sign_in):
@@ -635,36 +515,10 @@ def test_deleted_while_typing(demo, sign_in):
     assert demo.sql("SELECT 1 FROM newsroom_article WHERE id = 5") == []
     alice.context.set_offline(False)
     expect_text(alice.get_by_role("alert"), "This article was deleted.")
-    assert alice.get_by_role("button", name="Save").is_disabled()
-    assert alice.get_by_label("Text").input_value() == "For nobody."
+    assert cannot_save(alice, "For nobody.")
     assert alice.get_by_role("button", name="Copy my text").is_visible()
     assert alice.get_by_role("link", name="Read the current version").count() == 0
     assert alice.get_by_role("link", name="All articles").is_visible()
-    assert demo.holders() == {}
-
-
-def test_publishing_and_deleting_wait_for_who_edits(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
-    bob.goto("/articles/4/")
-    alice.goto("/articles/4/edit/")
-    bob.get_by_role("button", name="Publish").click()
-    assert heading(bob) == "Alice Moreau is editing this article"
-    bob.goto("/articles/4/delete/")
-    assert heading(bob) == "Alice Moreau is editing this article"
-    alice.get_by_role("button", name="Leave without saving").click()
-    alice.get_by_role("button", name="Publish").click()
-    assert said(alice) == "Published."
-    assert demo.holders() == {}
-
-    bob.get_by_role("link", name="Try again").click()
-    assert heading(bob) == "Delete this article?"
-    assert demo.holders() == {4: "bob"}
-    bob.get_by_role("button", name="Keep it").click()
-    assert demo.holders() == {}
-    bob.goto("/articles/4/delete/")
-    bob.get_by_role("button", name="Delete").click()
-    assert "is deleted" in said(bob)
-    assert demo.sql("SELECT 1 FROM newsroom_article WHERE id = 4") == []
     assert demo.holders() == {}
 
 

@@ -379,41 +379,34 @@ for path, methods in ((LOCK, "post"), (TOKEN, "patch delete post")):
         return answer
 
 
+#: Bodies that are refused.
+BAD_BODIES = [
+    (400, "invalid_json", ['{"timeout": ']),
+    (400, "invalid_body", ["[5]"]),
+    (400, "invalid_body", ['{"timeout": 5, "user": 1}']),
+    (400, "invalid_timeout", ['{"timeout": 0}']),
+    (415, "unsupported_media_type", ["timeout=5", "application/x-www-form-urlencoded"]),
+    (415, "unsupported_media_type", ['{"timeout": 5}', "text/plain"]),
+]
+
+
+def send_body(api, path, body, content_type="application/json"):
+    url = address(api.article, api.lock() if path == TOKEN else None)
+    url += api.query_of(path)
+    return api.send_raw(url, body, content_type)
+
+
 for path, methods in ((LOCK, "post"), (TOKEN, "patch post")):
+    for status, code, sent in BAD_BODIES:
 
-    def send_body(api, path, body, content_type="application/json"):
-        url = address(api.article, api.lock() if path == TOKEN else None)
-        url += api.query_of(path)
-        return api.send_raw(url, body, content_type)
-
-    @case(path, methods, 400, "invalid_json")
-    def no_json(api, path=path):
-        return send_body(api, path, '{"timeout": ')
-
-    @case(path, methods, 400, "invalid_body")
-    def no_object(api, path=path):
-        return send_body(api, path, "[5]")
-
-    @case(path, methods, 400, "invalid_body")
-    def another_field(api, path=path):
-        return send_body(api, path, '{"timeout": 5, "user": 1}')
-
-    @case(path, methods, 400, "invalid_timeout")
-    def no_time(api, path=path):
-        return send_body(api, path, '{"timeout": 0}')
+        @case(path, methods, status, code)
+        def bad_body(api, path=path, sent=sent):
+            return send_body(api, path, *sent)
 
     @case(path, methods, 400, "bad_request")
     def too_large(api, path=path):
         api.settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
         return send_body(api, path, json.dumps({"timeout": 1234567}))
-
-    @case(path, methods, 415, "unsupported_media_type")
-    def a_form_with_fields(api, path=path):
-        return send_body(api, path, "timeout=5", "application/x-www-form-urlencoded")
-
-    @case(path, methods, 415, "unsupported_media_type")
-    def text(api, path=path):
-        return send_body(api, path, '{"timeout": 5}', "text/plain")
 
 
 @case(STATES, "get", 200)
@@ -430,25 +423,10 @@ def known_states(api):
     return api.at_states(api.article.pk, If_None_Match=known)
 
 
-@case(STATES, "get", 400, "invalid_object_id")
-def no_objects(api):
-    return api.at_states()
-
-
-@case(STATES, "get", 400, "invalid_object_id")
-def too_many_objects(api):
-    return api.at_states(*range(views.MAX_STATES + 1))
-
-
 @case(STATES, "get", 400, "bad_request")
 def more_than_django_reads(api):
     api.settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 1
     return api.at_states(1, 2)
-
-
-@case(LOCK, "get", 200)
-def free(api):
-    return api.at_lock()
 
 
 @case(LOCK, "get", 200)
@@ -470,26 +448,6 @@ def locked_by_somebody(api):
     return api.at_lock()
 
 
-@case(LOCK, "get", 304)
-def known(api):
-    return api.at_lock(If_None_Match=api.client.get(address(api.article))["ETag"])
-
-
-@case(LOCK, "get post", 404, "not_found")
-def no_such_object(api):
-    return api.at_lock(api.nobody)
-
-
-@case(LOCK, "post", 201)
-def acquire(api):
-    return api.at_lock()
-
-
-@case(LOCK, "post", 201)
-def acquire_for_a_moment(api):
-    return api.at_lock(body={"timeout": 0.5}, **api.key)
-
-
 @case(LOCK, "post", 201)
 def acquire_again(api):
     token = api.at_lock(**api.key).json()["token"]
@@ -497,16 +455,6 @@ def acquire_again(api):
     assert answer["Idempotent-Replayed"] == "true"
     assert answer.json()["token"] == token
     return answer
-
-
-@case(LOCK, "post", 201)
-def acquire_with_an_empty_form(api):
-    return api.client.post(address(api.article), {"csrfmiddlewaretoken": "x"})
-
-
-@case(LOCK, "post", 400, "invalid_idempotency_key")
-def easy_to_guess(api):
-    return api.at_lock(Idempotency_Key="5")
 
 
 @case(LOCK, "post", 403, "locked")
@@ -522,11 +470,6 @@ def locked_by_who_knows(api):
 
     api.monkeypatch.setattr(LockToken.objects, "get_or_acquire", refuse)
     return api.at_lock()
-
-
-@case(TOKEN, "get patch post", 200)
-def held(api):
-    return api.at_token(api.lock())
 
 
 @case(TOKEN, "get patch post", 200)
@@ -547,16 +490,6 @@ def wrong_and_the_other_has_expired(api):
     api.lock()
     expire(api.article)
     return api.at_token("nonsense")
-
-
-@case(TOKEN, WITH_TOKEN, 404, "not_locked")
-def nothing_is_locked(api):
-    return api.at_token()
-
-
-@case(TOKEN, WITH_TOKEN, 404, "not_found")
-def no_such_object_to_hold(api):
-    return api.at_token(obj=api.nobody)
 
 
 @case(TOKEN, "patch post", 200)
@@ -586,14 +519,31 @@ def renewed_since_a_date(api):
     return api.at_token(api.lock(), body={"timeout": 10}, If_Unmodified_Since=long_ago)
 
 
-@case(TOKEN, "delete post", 204)
-def released(api):
-    return api.at_token(api.lock(), do="release")
-
-
-@case(TOKEN, "post", 400, "invalid_do")
-def neither_renewed_nor_released(api):
-    return api.at_token(api.lock(), do="DELETE")
+# Those that one call brings about.
+case(STATES, "get", 400, "invalid_object_id")(lambda api: api.at_states())
+case(STATES, "get", 400, "invalid_object_id")(
+    lambda api: api.at_states(*range(views.MAX_STATES + 1))
+)
+case(LOCK, "get", 200)(lambda api: api.at_lock())
+case(LOCK, "get", 304)(
+    lambda api: api.at_lock(If_None_Match=api.client.get(address(api.article))["ETag"])
+)
+case(LOCK, "get post", 404, "not_found")(lambda api: api.at_lock(api.nobody))
+case(LOCK, "post", 201)(lambda api: api.at_lock())
+case(LOCK, "post", 201)(lambda api: api.at_lock(body={"timeout": 0.5}, **api.key))
+case(LOCK, "post", 201)(
+    lambda api: api.client.post(address(api.article), {"csrfmiddlewaretoken": "x"})
+)
+case(LOCK, "post", 400, "invalid_idempotency_key")(
+    lambda api: api.at_lock(Idempotency_Key="5")
+)
+case(TOKEN, "get patch post", 200)(lambda api: api.at_token(api.lock()))
+case(TOKEN, WITH_TOKEN, 404, "not_locked")(lambda api: api.at_token())
+case(TOKEN, WITH_TOKEN, 404, "not_found")(lambda api: api.at_token(obj=api.nobody))
+case(TOKEN, "delete post", 204)(lambda api: api.at_token(api.lock(), do="release"))
+case(TOKEN, "post", 400, "invalid_do")(
+    lambda api: api.at_token(api.lock(), do="DELETE")
+)
 
 
 @pytest.fixture
@@ -605,7 +555,7 @@ def api(db, settings, monkeypatch):
 @pytest.mark.parametrize(
     ("path", "method", "status", "code", "function"),
     [
-        pytest.param(*found, id=f"{found[1]}-{found[2]}-{found[4].__name__}-{number}")
+        pytest.param(*found, id="-".join(map(str, [*found[1:4], number])))
         for number, found in enumerate(CASES)
     ],
 )

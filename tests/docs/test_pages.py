@@ -59,6 +59,8 @@ INTERNAL = {
     "is_api_model",
     "is_permitted",
     "is_signed_in",
+    "logged_failures",
+    "user_of",
 }
 
 

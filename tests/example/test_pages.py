@@ -214,6 +214,8 @@ def test_deleting_needs_the_lock_and_keeps_what_others_typed(demo, alice, bob):
     stale = alice.get("/articles/5/edit/")
     assert "Alice Moreau is editing" in bob.get("/articles/5/delete/").text
     demo.let_expire(5)
+    bob.post("/articles/5/leave/", bob.get("/articles/5/delete/"))  # keeps it
+    assert demo.holders() == {}
     form = bob.get("/articles/5/delete/")
     refused = alice.post("/articles/5/delete/", stale)
     assert refused.status == 403
@@ -282,12 +284,10 @@ def test_only_for_those_who_are_signed_in(demo):
 
 def test_no_method_gets_past_the_lock(demo, alice):
     page = alice.get("/articles/1/")
-    cookies = "; ".join(
-        f"{cookie.name}={cookie.value}"
-        for handler in alice.opener.handlers
-        for cookie in getattr(handler, "cookiejar", ())
-    )
-    headers = {"Cookie": cookies, "X-CSRFToken": page.fields["csrfmiddlewaretoken"]}
+    headers = {
+        "Cookie": alice.cookies(),
+        "X-CSRFToken": page.fields["csrfmiddlewaretoken"],
+    }
     for method in ("DELETE", "PUT", "PATCH"):
         for path in ("/articles/1/delete/", "/articles/1/edit/"):
             assert demo.request(method, path, headers).status == 405
@@ -308,14 +308,9 @@ def test_pages_bring_what_keeps_and_watches_locks(demo, alice, bob):
     assert delete.fields["lock_token"] == demo.token(2)
     # Nothing is said of the lock before a script knows of it.
     for page in (form, delete):
-        for said in (
-            "while this page is open",
-            "connection",
-            "signed out",
-            "no longer",
-            "Copy",
-        ):
+        for said in ("while this page is open", "connection", "signed out", "Copy"):
             assert said not in page.text
+        assert "no longer" not in page.text
 
     assert alice.get("/").html.count('data-now="mine"') == 2
     watching = bob.get("/")
@@ -502,30 +497,6 @@ def test_admin_and_newsroom_know_of_each_other(demo, staff, alice, bob):
     assert staff["bob"].get(to_site).path == "/articles/3/"
 
 
-def test_admin_void_token_is_refused_and_the_text_is_kept(demo, staff):
-    before = demo.body(2)
-    stale = staff["alice"].get(CHANGE.format(2))
-    demo.let_expire(2)
-    form = staff["bob"].get(CHANGE.format(2))
-    refused = staff["alice"].save(2, stale, body="Hers.")
-    assert refused.status == 403
-    assert "Your changes were not saved" in refused.text
-    assert "Bob Lindqvist is editing this" in refused.text
-    assert refused.fields["body"] == "Hers."
-    assert demo.body(2) == before
-
-    assert staff["bob"].save(2, form, body="His.").path == ARTICLES
-    refused = staff["alice"].save(2, stale, body="Hers.")
-    assert refused.status == 403
-    assert "His." in refused.text
-    again = staff["alice"].post(CHANGE.format(2), refused, _lock_again="1")
-    assert again.status == 200
-    assert again.fields["body"] == "Hers."
-    assert demo.body(2) == "His."
-    assert staff["alice"].save(2, again).path == ARTICLES
-    assert demo.body(2) == "Hers."
-
-
 def test_admin_editor_in_chief_takes_over(demo, staff):
     form = staff["alice"].get(CHANGE.format(3))
     page = staff["carol"].get(CHANGE.format(3))
@@ -620,9 +591,3 @@ def test_admin_form_from_before_the_sign_in_keeps_its_text(demo):
     assert "This page was too old, so nothing was saved" in refused.text
     assert {"Too old.", "A slip."} <= set(refused.fields.values())
     assert f'href="{CHANGE.format(1)}"' in refused.html
-
-
-def test_admin_says_what_is_not_there(demo, staff):
-    page = staff["alice"].get(CHANGE.format(77))
-    assert page.path == "/admin/"
-    assert "Perhaps it was deleted" in page.text

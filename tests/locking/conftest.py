@@ -3,17 +3,7 @@ import threading
 import pytest
 from django.db.backends.signals import connection_created
 
-from lock_tokens.models import LockToken
-from tests.support.helpers import threads, wait_until
-
-
-class LocksElsewhere:
-    """A router that keeps the locks in a database of their own."""
-
-    def db_for_read(self, model, **hints):
-        return "other" if model is LockToken else None
-
-    db_for_write = db_for_read
+from tests.support.helpers import LocksElsewhere, threads, wait_until
 
 
 @pytest.fixture

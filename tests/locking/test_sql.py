@@ -20,8 +20,9 @@ from lock_tokens.locking.sql.returning import PostgreSQLStatements, SQLiteStatem
 from lock_tokens.locking.sql.rows import new_lock
 from lock_tokens.locking.transactions import ATTEMPTS, is_retryable, retry_on_conflict
 from lock_tokens.models import LockToken
+from lock_tokens.sessions import take_over_for_session
 from tests.models import Article
-from tests.support.helpers import expire, use_statements
+from tests.support.helpers import expire, new_session, use_statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -172,6 +173,62 @@ def test_a_row_locked_by_a_transaction_is_a_refusal_on_mariadb(article):
         other.close()
         connection.close()
     assert Article.objects.get().title == "Still usable"
+
+
+@pytest.fixture
+def busy(article, alice):
+    """Alice's lock, whose row another transaction keeps; a wait for it ends soon."""
+    lock = LockToken.objects.acquire(article, user=alice)
+    other = connection.copy("default")
+    with other.cursor() as cursor:
+        cursor.execute("START TRANSACTION")
+        cursor.execute("UPDATE lock_tokens_locktoken SET created = created")
+        cursor.execute("SELECT id FROM lock_tokens_locktoken FOR UPDATE")
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+    yield lock
+    other.close()
+    connection.close()
+
+
+@pytest.mark.only_on("mariadb", reason="only MariaDB and MySQL end the wait")
+@pytest.mark.parametrize("in_session", [False, True])
+@pytest.mark.parametrize("of_one_lock", [False, True])
+def test_taking_over_a_row_locked_by_a_transaction_is_a_refusal_on_mariadb(
+    article, alice, busy, in_session, of_one_lock
+):
+    options = {"locked_at": busy.locked_at} if of_one_lock else {}
+
+    def take_over():
+        if in_session:
+            take_over_for_session(article, new_session(), **options)
+        else:
+            LockToken.objects.take_over(article, **options)
+
+    with pytest.raises(AlreadyLockedError) as caught:
+        take_over()
+    assert (caught.value.obj, caught.value.locked_by) == (article, alice)
+    with transaction.atomic():
+        with pytest.raises(AlreadyLockedError):
+            take_over()
+        Article.objects.update(title="Still usable")
+    assert Article.objects.get().title == "Still usable"
+    assert article.check_lock(busy.token_str)
+
+
+@pytest.mark.only_on("mariadb", reason="only MariaDB and MySQL have the option")
+@pytest.mark.parametrize("of_one_lock", [False, True])
+def test_taking_over_where_a_wait_undoes_the_whole_transaction(
+    article, busy, monkeypatch, of_one_lock
+):
+    options = {"locked_at": busy.locked_at} if of_one_lock else {}
+    monkeypatch.setattr(for_database(LockToken, "default"), "waits_undo_all", True)
+    with pytest.raises(AlreadyLockedError):
+        LockToken.objects.take_over(article, **options)
+    with transaction.atomic():
+        with pytest.raises(OperationalError):
+            LockToken.objects.take_over(article, **options)
+        assert connection.needs_rollback
 
 
 @pytest.mark.only_on("mariadb", reason="only MariaDB and MySQL have the option")

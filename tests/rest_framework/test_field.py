@@ -242,40 +242,40 @@ def test_a_serializer_without_an_object_has_initial_values():
 # Lists
 
 
+FROM_QUERYSET = {
+    "queryset": (lambda found: found, 1),
+    "list": (list, 0),
+    "tuple": (tuple, 0),
+}
+
+
+def locked_of(data):
+    return [row["lock"]["locked"] for row in data]
+
+
 @pytest.mark.parametrize(("number", "queries"), [(1, 1), (2, 1), (500, 1), (501, 2)])
-@pytest.mark.parametrize("given", ["list", "queryset", "tuple"])
+@pytest.mark.parametrize("given", FROM_QUERYSET)
 def test_a_list_costs_one_query_more_for_each_500(
     django_assert_num_queries, number, queries, given
 ):
     Article.objects.bulk_create([Article() for _ in range(number)])
-    first = Article.objects.order_by("pk").first()
-    first.lock()
-    found = {
-        "list": lambda: list(Article.objects.order_by("pk")),
-        "queryset": lambda: Article.objects.order_by("pk"),
-        "tuple": lambda: tuple(Article.objects.order_by("pk")),
-    }[given]()
-    read = 1 if given == "queryset" else 0
+    Article.objects.order_by("pk").first().lock()
+    made_of, read = FROM_QUERYSET[given]
+    found = made_of(Article.objects.order_by("pk"))
     with django_assert_num_queries(read + queries):
         data = ArticleSerializer(found, many=True).data
-    assert len(data) == number
-    assert {row["pk"] for row in data if row["lock"]["locked"]} == {first.pk}
+    assert locked_of(data) == [True] + [False] * (number - 1)
 
 
-def test_a_list_that_is_a_manager_is_read_once(article, django_assert_num_queries):
+def test_a_list_that_is_read_once_has_states_too(article, django_assert_num_queries):
     """The framework reads it for itself, and the field does not read it again."""
     article.lock()
     Article.objects.create()
-    with django_assert_num_queries(1 + 2):  # one for each: give a queryset
-        data = ArticleSerializer(Article.objects, many=True).data
-    assert sorted(row["lock"]["locked"] for row in data) == [False, True]
-
-
-def test_a_generator_has_states_too(article):
-    article.lock()
-    Article.objects.create()
-    data = ArticleSerializer((each for each in Article.objects.all()), many=True).data
-    assert sorted(row["lock"]["locked"] for row in data) == [False, True]
+    for found in (Article.objects, (each for each in Article.objects.all())):
+        read = 1 if found is Article.objects else 0
+        with django_assert_num_queries(read + 2):  # one for each: give a queryset
+            data = ArticleSerializer(found, many=True).data
+        assert sorted(locked_of(data)) == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -328,23 +328,18 @@ def test_any_key(django_assert_num_queries, model, fields):
     LockToken.objects.acquire(objects[0])
     with django_assert_num_queries(1):
         data = serializer_of(model)(objects, many=True).data
-    assert [row["lock"]["locked"] for row in data] == [True] + [False] * (
-        len(objects) - 1
-    )
+    assert locked_of(data) == [True] + [False] * (len(objects) - 1)
 
 
-def test_unsaved_and_saved_objects_in_one_list(article, django_assert_num_queries):
+def test_unsaved_objects_and_the_same_one_twice_in_a_list(
+    article, django_assert_num_queries
+):
     article.lock()
-    other = Article.objects.create()
+    again, other = Article.objects.get(), Article.objects.create()
+    found = [Article(), article, other, again, article]
     with django_assert_num_queries(1):
-        data = ArticleSerializer([Article(), article, other], many=True).data
-    assert [row["lock"]["locked"] for row in data] == [False, True, False]
-
-
-def test_the_same_object_twice_in_a_list(article):
-    article.lock()
-    data = ArticleSerializer([article, article, Article.objects.get()], many=True).data
-    assert [row["lock"]["locked"] for row in data] == [True] * 3
+        data = ArticleSerializer(found, many=True).data
+    assert locked_of(data) == [False, True, False, True, True]
 
 
 # Lists in lists, and objects in objects
@@ -372,48 +367,73 @@ def story_serializer():
     )
 
 
+COMMENTS = Comment.objects.order_by("pk")
+OF_A_STORY = [*[False] * 4, *[True] * 2, *[False] * 2]
+BELOW_COMMENTS = {
+    "parent by join": (
+        lambda: {"story": serializer_of(Story)()},
+        COMMENTS.select_related("story"),
+        1 + 2,
+        lambda row: row["story"]["lock"]["locked"],
+        OF_A_STORY,
+    ),
+    "parent by prefetch": (
+        lambda: {"story": serializer_of(Story)()},
+        COMMENTS.prefetch_related("story"),
+        2 + 2,
+        lambda row: row["story"]["lock"]["locked"],
+        OF_A_STORY,
+    ),
+    "lists of the parent": (
+        lambda: {
+            "story": serializer_of(Story, keywords=serializer_of(Keyword)(many=True))()
+        },
+        COMMENTS.prefetch_related("story__keywords"),
+        3 + 3,
+        lambda row: locked_of(row["story"]["keywords"]),
+        [[False, True, False]] * 8,
+    ),
+    # With a source, it is a field about another object than the serializer's.
+    "lock of the parent": (
+        lambda: {"lock": LockStateField(source="story")},
+        COMMENTS.select_related("story"),
+        1 + 1,
+        lambda row: row["lock"]["locked"],
+        OF_A_STORY,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BELOW_COMMENTS)
+def test_each_relation_of_a_list_costs_one_query_more(
+    stories, django_assert_num_queries, what
+):
+    members, found, queries, state_of, states = BELOW_COMMENTS[what]
+    serializer = serializer_of(Comment, **members())
+    with django_assert_num_queries(queries):
+        data = serializer(found.all(), many=True).data
+    assert [state_of(row) for row in data] == states
+
+
 def test_each_list_in_a_list_costs_one_query_more(stories, django_assert_num_queries):
     found = Story.objects.order_by("pk").prefetch_related("comment_set", "keywords")
     with django_assert_num_queries(3 + 3):
         data = story_serializer()(found, many=True).data
-    locked = [[each["lock"]["locked"] for each in row["comments"]] for row in data]
-    assert locked == [[False] * 2, [False, True], [False] * 2, [False] * 2]
-    for row in data:
-        assert [k["lock"]["locked"] for k in row["keywords"]] == [False, True, False]
-    assert [row["lock"]["locked"] for row in data] == [False, False, True, False]
-
-
-def test_a_list_in_an_object_costs_one_query_more(stories, django_assert_num_queries):
-    story = Story.objects.prefetch_related("comment_set").get(pk=stories[1].pk)
-    serializer = serializer_of(
-        Story, comments=serializer_of(Comment)(source="comment_set", many=True)
-    )
-    with django_assert_num_queries(2):
-        data = serializer(story).data
-    assert [each["lock"]["locked"] for each in data["comments"]] == [False, True]
+    comments = [locked_of(row["comments"]) for row in data]
+    assert comments == [[False] * 2, [False, True], [False] * 2, [False] * 2]
+    keywords = [locked_of(row["keywords"]) for row in data]
+    assert keywords == [[False, True, False]] * 4
+    assert locked_of(data) == [False, False, True, False]
+    with django_assert_num_queries(3 + 3):
+        assert story_serializer()(found.get(pk=stories[1].pk)).data == data[1]
 
 
 def test_lists_that_are_not_prefetched_have_their_states(stories):
     data = story_serializer()(Story.objects.order_by("pk"), many=True).data
-    assert [row["lock"]["locked"] for row in data] == [False, False, True, False]
+    assert locked_of(data) == [False, False, True, False]
     locked = [each["lock"]["locked"] for row in data for each in row["comments"]]
     assert locked.count(True) == 1
     assert all(row["keywords"][1]["lock"]["locked"] for row in data)
-
-
-@pytest.mark.parametrize("how", ["select_related", "prefetch_related"])
-def test_a_parent_of_each_in_a_list_costs_one_query_more(
-    stories, django_assert_num_queries, how
-):
-    found = getattr(Comment.objects.order_by("pk"), how)("story")
-    serializer = serializer_of(Comment, story=serializer_of(Story)())
-    with django_assert_num_queries((1 if how == "select_related" else 2) + 2):
-        data = serializer(found, many=True).data
-    assert [row["story"]["lock"]["locked"] for row in data] == [
-        *([False] * 4),
-        *([True] * 2),
-        *([False] * 2),
-    ]
 
 
 def test_what_cannot_be_foreseen_has_its_state(stories, monkeypatch):
@@ -435,28 +455,6 @@ def test_a_relation_that_is_empty_is_passed_over():
         child = None
 
     assert Parent([Thing(), Thing()], many=True).data == [{"child": None}] * 2
-
-
-def test_lists_in_objects_in_a_list(stories, django_assert_num_queries):
-    found = Comment.objects.order_by("pk").prefetch_related("story__keywords")
-    story = serializer_of(Story, keywords=serializer_of(Keyword)(many=True))
-    serializer = serializer_of(Comment, story=story())
-    with django_assert_num_queries(3 + 3):
-        data = serializer(found, many=True).data
-    for row in data:
-        words = row["story"]["keywords"]
-        assert [each["lock"]["locked"] for each in words] == [False, True, False]
-
-
-def test_the_lock_of_a_related_object_costs_one_query_more(
-    stories, django_assert_num_queries
-):
-    """With a source, it is a field about another object than the serializer's."""
-    found = Comment.objects.order_by("pk").select_related("story")
-    serializer = serializer_of(Comment, lock=LockStateField(source="story"))
-    with django_assert_num_queries(1 + 1):
-        data = serializer(found, many=True).data
-    assert [row["lock"]["locked"] for row in data].count(True) == 2
 
 
 def test_the_lock_of_a_related_object_by_another_key_than_the_primary():
@@ -500,4 +498,4 @@ def test_states_that_come_with_a_list_cost_nothing(django_assert_num_queries, gi
         rows = Article.objects.annotate(lock_state=F("title")).order_by("pk")
         found = given(rows.with_lock_state("editing"))
         data = ArticleSerializer(found, many=True).data
-    assert [row["lock"]["locked"] for row in data] == [True, False]
+    assert locked_of(data) == [True, False]

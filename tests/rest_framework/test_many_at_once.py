@@ -9,8 +9,9 @@ from rest_framework.test import APIClient
 
 from lock_tokens.models import LockToken
 from tests.models import Article, Desk
-from tests.support.drf_racing import acquire, call, title_of
+from tests.support.drf_racing import acquire, call
 from tests.support.helpers import expire, lock_row, race
+from tests.support.objects import title_of
 
 pytestmark = [
     pytest.mark.urls("tests.support.drf_racing"),

@@ -10,9 +10,10 @@ from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
 from tests.models import Article, Desk
 from tests.settings import DATABASE
-from tests.support.drf_racing import Stop, acquire, call, edit, stalled, title_of
+from tests.support.drf_racing import Stop, acquire, call, edit, stalled
 from tests.support.drf_writes import assert_refused
 from tests.support.helpers import InThread, expire, lock_row, wait_until_blocked_or_done
+from tests.support.objects import title_of
 
 pytestmark = [
     pytest.mark.urls("tests.support.drf_racing"),

@@ -123,26 +123,19 @@ class Demo:
         ((body,),) = self.sql("SELECT body FROM newsroom_article WHERE id = ?", article)
         return body.replace("\r\n", "\n")
 
-    def holders(self) -> dict[int, str]:
+    def holders(self, where: str = "") -> dict[int, str]:
         """Say who has which article: of every lock that stands, expired or not."""
         return {
             int(article): name
             for article, name in self.sql(
                 "SELECT locked_object_id, username FROM lock_tokens_locktoken"
-                " LEFT JOIN auth_user ON auth_user.id = locked_by_id"
+                f" LEFT JOIN auth_user ON auth_user.id = locked_by_id {where}"
             )
         }
 
     def live(self) -> dict[int, str]:
         """Say who has which article, by locks that have not expired."""
-        return {
-            int(article): name
-            for article, name in self.sql(
-                "SELECT locked_object_id, username FROM lock_tokens_locktoken"
-                " LEFT JOIN auth_user ON auth_user.id = locked_by_id"
-                " WHERE expires_at > strftime('%Y-%m-%d %H:%M:%f', 'now')"
-            )
-        }
+        return self.holders("WHERE expires_at > strftime('%Y-%m-%d %H:%M:%f', 'now')")
 
     def token(self, article: int) -> str:
         ((token,),) = self.sql(

@@ -3,7 +3,7 @@
 import threading
 
 from django.urls import include, path
-from rest_framework import permissions, serializers
+from rest_framework import permissions
 from rest_framework.response import Response
 from rest_framework.routers import DefaultRouter
 from rest_framework.test import APIClient
@@ -12,6 +12,7 @@ from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin
 from tests.models import Article, Desk
+from tests.support.drf_site import DeskSerializer, TitleSerializer
 from tests.support.helpers import InThread
 
 
@@ -71,21 +72,9 @@ class StoppingAtObject(Stopping):
         return obj
 
 
-class ArticleSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Article
-        fields = ["id", "title"]
-
-
-class DeskSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Desk
-        fields = ["id", "name", "telephone"]
-
-
 class OfArticles:
     queryset = Article.objects.order_by("pk")
-    serializer_class = ArticleSerializer
+    serializer_class = TitleSerializer
     permission_classes = [StopsBeforeItAsks, StopsOnObject]
 
 
@@ -226,10 +215,6 @@ def edit(article, title):
     url = f"/mixed/{article.pk}/"
     assert call("patch", url, {"title": title}, token).status_code == 200
     assert call("delete", f"{url}lock/", None, token).status_code == 204
-
-
-def title_of(article):
-    return Article.objects.get(pk=article.pk).title
 
 
 def stalled(stop, method, url, body=None, token=None):

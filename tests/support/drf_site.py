@@ -22,6 +22,14 @@ class ArticleSerializer(serializers.ModelSerializer):
         fields = ["id", "title", "lock"]
 
 
+class TitleSerializer(serializers.ModelSerializer):
+    """Without the lock, which costs a query."""
+
+    class Meta:
+        model = Article
+        fields = ["id", "title"]
+
+
 class ArticleViewSet(LockableViewSetMixin, ModelViewSet):
     """The usual: by the primary key, under REST framework's defaults."""
 

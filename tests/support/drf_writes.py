@@ -96,10 +96,6 @@ def needs_the_lock(send, obj):
     assert not LockToken.objects.exists()
 
 
-def title(article):
-    return Article.objects.get(pk=article.pk).title
-
-
 def rename(obj, request):
     obj.title = request.data.get("title", "Renamed")
     obj.save()
@@ -120,12 +116,3 @@ class Finds:
         return rename(self.find(), request)
 
     put = patch = delete = post
-
-
-class LocksElsewhere:
-    """A router that keeps the locks in a database of their own."""
-
-    def db_for_read(self, model, **hints):
-        return "other" if model is LockToken else None
-
-    db_for_write = db_for_read

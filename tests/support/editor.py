@@ -74,17 +74,14 @@ class Editor:
 
     def __init__(self, demo, username=None):
         self.demo = demo
+        self.jar = CookieJar()
         self.opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),
-            urllib.request.HTTPCookieProcessor(CookieJar()),
+            urllib.request.HTTPCookieProcessor(self.jar),
         )
         if username:
-            page = self.post(
-                self.SIGN_IN,
-                self.get(self.SIGN_IN),
-                username=username,
-                password=username,
-            )
+            sent = {"username": username, "password": username}
+            page = self.post(self.SIGN_IN, self.get(self.SIGN_IN), **sent)
             assert page.path == self.HOME, page.text
 
     def _ask(self, path, data=None):
@@ -98,6 +95,10 @@ class Editor:
         assert page.unsafe == []
         assert page.headers["Content-Security-Policy"].startswith("default-src 'self';")
         return page
+
+    def cookies(self):
+        """Return the header that brings this person's cookies."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
 
     def get(self, path):
         return self._ask(path)

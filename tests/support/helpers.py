@@ -41,6 +41,15 @@ def use_statements(monkeypatch, for_database):
     monkeypatch.setattr(manager, "for_database", for_database)
 
 
+class LocksElsewhere:
+    """A router that keeps the locks in a database of their own."""
+
+    def db_for_read(self, model, **hints):
+        return "other" if model is LockToken else None
+
+    db_for_write = db_for_read
+
+
 def expire(obj):
     """Let the object's lock have expired a second ago, by the database's clock."""
     assert lock_row(obj).update(

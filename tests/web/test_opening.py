@@ -193,6 +193,22 @@ def test_a_head_request_with_the_page_s_own_token_is_its_holder_s(serve, article
         assert answer.status_code == status
 
 
+@pytest.mark.parametrize("decorator", LOCKING)
+def test_to_ask_what_a_view_can_do_locks_nothing_and_ends_no_lock(
+    serve, article, decorator
+):
+    client, token = editing(article)
+
+    @decorator(Article, of_url)
+    def view(request, key):
+        return HttpResponse(headers={"Allow": "GET"})
+
+    serve(view)
+    for somebody in (client, Client()):
+        assert somebody.options(url_of(article)).status_code == 200
+    assert token_of_row(article) == token
+
+
 def test_a_head_request_ends_no_lock_that_the_session_had(serve, article):
     client, token = editing(article)
 

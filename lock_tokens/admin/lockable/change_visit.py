@@ -8,7 +8,7 @@ shows all that was typed. The user can then lock the object again, or take the l
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from django.contrib import messages
@@ -24,12 +24,13 @@ from lock_tokens.exceptions import (
     AlreadyLockedError,
     InvalidToken,
     UnlockForbiddenError,
+    WrongUserError,
 )
 from lock_tokens.holding import FencedLock, fence
-from lock_tokens.locking.info import LockInfo
+from lock_tokens.locking.info import LockInfo, display_name
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import reread
-from lock_tokens.refusals import TOKEN_FIELD
+from lock_tokens.refusals import TOKEN_FIELD, TOKEN_HEADER
 from lock_tokens.sessions import (
     forget,
     infos_of_others,
@@ -85,6 +86,8 @@ class ChangeVisit(Visit):
     object_id: str | None
     form_url: str
     extra_context: dict[str, Any] | None
+    #: That another user has opened the page, if so.
+    wrong_user: WrongUserError | None = field(default=None, init=False)
 
     def answer(self) -> HttpResponseBase:
         """Return the response."""
@@ -195,10 +198,15 @@ class ChangeVisit(Visit):
         with ExitStack() as stack:
             try:
                 fenced = stack.enter_context(
-                    fence(obj, self.sent_token(), timeout=self.model_admin.lock_timeout)
+                    fence(
+                        obj,
+                        self.sent_token(),
+                        timeout=self.model_admin.lock_timeout,
+                        user=request.user,
+                    )
                 )
-            except InvalidToken:
-                return self.refuse()
+            except InvalidToken as error:
+                return self.refuse(error)
             self.set_page(HELD, token=fenced.token)
             with request_locks(request) as row_locks:
                 response = self.save_fenced()
@@ -210,7 +218,7 @@ class ChangeVisit(Visit):
                 saved = status < 400 and (self.saved or status >= 300)
                 fenced.release = row_locks.written = saved
             if saved and "_continue" in request.POST:
-                self.lock_anew(fenced)
+                response[TOKEN_HEADER] = self.lock_anew(fenced)
         if not saved:
             remember(obj, request.session, fenced.token)
         else:
@@ -229,28 +237,36 @@ class ChangeVisit(Visit):
             return self.ask_without_saving()
         return response
 
-    def lock_anew(self, fenced: FencedLock) -> None:
+    def lock_anew(self, fenced: FencedLock) -> str:
         """Go on with a new token: other tabs that have the old one show the old text."""
         LockToken.objects.release(self.obj, fenced.token)
         fenced.release = False
         forget(self.obj, self.request.session)
-        self.lock()
+        return self.lock()
 
     def say_deleted(self) -> HttpResponseBase:
         return nothing_saved(self.request, self.model_admin, DELETED, status=404)
 
     # Refusing a save, and the way on
 
-    def refuse(self) -> HttpResponseBase:
+    def refuse(self, error: InvalidToken | None = None) -> HttpResponseBase:
         """Answer a save without the lock: show all that was typed, and write nothing."""
         request, model_admin = self.request, self.model_admin
+        opened_by = None
+        if isinstance(error, WrongUserError):
+            opened_by = display_name(error.locked_by)
         page = self.set_page(
             REFUSED,
             token=request.POST.get(TOKEN_FIELD, ""),
-            holder=infos_of_others([self.obj], request.session)[0],
+            holder=self.holder(),
+            opened_by=opened_by,
         )
         response = self.show_sent(**NO_BUTTONS)
-        if is_plain_save(request) and page.is_saved and not self.context["errors"]:
+        if (
+            is_plain_save(request)
+            and page.is_saved
+            and not (self.context["errors"] or opened_by)
+        ):
             # Most often a second click on Save: the first one has saved all this.
             model_admin.message_user(
                 request,
@@ -267,6 +283,11 @@ class ChangeVisit(Visit):
             response.status_code = 403
         return response
 
+    def holder(self) -> LockInfo | None:
+        """Return who has the lock, if it is not this session's."""
+        request = self.request
+        return infos_of_others([self.obj], request.session, user=request.user)[0]
+
     def go_on(self) -> HttpResponseBase:
         """Lock the object again for what was typed, and show it. It is not saved yet."""
         has_text = TOKEN_FIELD in self.request.POST
@@ -274,7 +295,7 @@ class ChangeVisit(Visit):
             token = self.lock_again()
         except AlreadyLockedError:
             if has_text:
-                return self.refuse()
+                return self.refuse(self.wrong_user)
         else:
             if has_text:
                 self.set_page(AGAIN, token=token)
@@ -284,8 +305,15 @@ class ChangeVisit(Visit):
     def lock_again(self) -> str:
         request, obj, model_admin = self.request, self.obj, self.model_admin
         token: str = request.POST.get(TOKEN_FIELD, "")
-        with suppress(InvalidToken):  # if it is not void after all
-            LockToken.objects.renew(obj, token, timeout=model_admin.lock_timeout)
+        try:
+            LockToken.objects.renew(
+                obj, token, timeout=model_admin.lock_timeout, user=request.user
+            )
+        except WrongUserError as error:
+            self.wrong_user = error
+        except InvalidToken:
+            pass
+        else:  # it is not void after all
             remember(obj, request.session, token)
             return token
         holder = LockToken.objects.info(obj)
@@ -331,7 +359,7 @@ class ChangeVisit(Visit):
             page.differences = differences(
                 self.obj, form, [each for each in formsets if has_entered(each)]
             )
-            page.others = other_fields(request, form, unknown)
+            page.others = other_fields(request, self.model_admin, unknown)
             page.is_saved = not (page.differences or page.files or unknown)
             page.last_change = last_change_of(self.obj)
         return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.admin import ModelAdmin
 from django.contrib.admin.checks import ModelAdminChecks
 from django.core.checks import CheckMessage, Error, Warning
 from django.urls import get_resolver
@@ -13,6 +14,8 @@ from lock_tokens import settings as settings_of_locks
 from lock_tokens.permissions import includes_api, is_api_model
 from lock_tokens.settings import MAX_TIMEOUT, is_timeout
 
+#: What a class can override of ModelAdmin.
+NAMES_OF_MODEL_ADMIN = {name for name in dir(ModelAdmin) if not name.startswith("_")}
 #: The names of the column that says who is editing.
 COLUMNS = {"lock_state", "lock_column"}
 SWITCHES = ("lock_renew", "lock_release_on_leave", "lock_take_over")
@@ -26,7 +29,13 @@ class LockableModelAdminChecks(ModelAdminChecks):
             *super().check(admin_obj, **kwargs),
             *_check_timeout(admin_obj),
             *_check_switches(admin_obj),
-            *_check_exempt_actions(admin_obj),
+            *_check_exempt(
+                admin_obj, "lock_exempt_actions", "action names", "lock_tokens.E010"
+            ),
+            *_check_exempt(
+                admin_obj, "lock_exempt_views", "names of URLs", "lock_tokens.E017"
+            ),
+            *_check_mixins(admin_obj),
             *_check_client(admin_obj),
             *_check_column(admin_obj),
         ]
@@ -75,19 +84,39 @@ def _check_switches(admin_obj: Any) -> list[CheckMessage]:
     ]
 
 
-def _check_exempt_actions(admin_obj: Any) -> list[CheckMessage]:
-    exempt = admin_obj.lock_exempt_actions
+def _check_exempt(
+    admin_obj: Any, option: str, names: str, check_id: str
+) -> list[CheckMessage]:
+    exempt = getattr(admin_obj, option)
     if isinstance(exempt, list | tuple | set | frozenset) and all(
         isinstance(name, str) for name in exempt
     ):
         return []
     return [
         Error(
-            "The value of 'lock_exempt_actions' must be a list or tuple of action"
-            " names.",
+            f"The value of '{option}' must be a list or tuple of {names}.",
             obj=admin_obj.__class__,
-            id="lock_tokens.E010",
+            id=check_id,
         )
+    ]
+
+
+def _check_mixins(admin_obj: Any) -> list[CheckMessage]:
+    """Warn of mixins whose methods Django's own hide."""
+    mro = type(admin_obj).__mro__
+    behind = mro[mro.index(ModelAdmin) + 1 :]
+    return [
+        Warning(
+            f"{mixin.__name__} comes after ModelAdmin, which hides its"
+            f" {', '.join(hidden)}.",
+            hint=f"In the bases of the class, list {mixin.__name__} before"
+            " LockableModelAdmin.",
+            obj=admin_obj.__class__,
+            id="lock_tokens.W015",
+        )
+        for mixin in behind
+        if mixin is not object and not issubclass(ModelAdmin, mixin)
+        if (hidden := sorted({*vars(mixin)} & NAMES_OF_MODEL_ADMIN))
     ]
 
 

@@ -13,14 +13,16 @@ from django.http.response import HttpResponseBase
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
+from lock_tokens.exceptions import AlreadyLockedError, InvalidToken, WrongUserError
 from lock_tokens.holding import fence
+from lock_tokens.locking.info import display_name
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.sessions import forget, infos_of_others
 from lock_tokens.web.lock_page import HELD
 from lock_tokens.web.opening import answer_without_lock, look_without_lock
 
 from .request_locks import described, has_request_lock, session_of
+from .trees import with_descendants
 from .visit import Visit
 
 
@@ -45,6 +47,11 @@ class DeleteVisit(Visit):
             message = _("This was not deleted: %(what)s.") % {
                 "what": described(self.obj, error)
             }
+        except WrongUserError as error:
+            message = _(
+                "This was not deleted, because you opened the page as %(name)s, and"
+                " somebody else is signed in now."
+            ) % {"name": display_name(error.locked_by)}
         except InvalidToken as error:
             if error.obj is not self.obj:
                 raise  # from the deletion itself
@@ -68,7 +75,8 @@ class DeleteVisit(Visit):
         lock_key = LockToken.objects.key_of(self.obj)
         # No new lock here: others may have edited the object since the question.
         token, timeout = self.sent_token(), self.model_admin.lock_timeout
-        with fence(self.obj, token, timeout=timeout) as fenced:
+        user = self.request.user
+        with fence(self.obj, token, timeout=timeout, user=user) as fenced:
             self.set_page(HELD, token=fenced.token)
             self.fenced = True
             response = self.ask_django()
@@ -86,6 +94,7 @@ class DeleteVisit(Visit):
 
 def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[str]:
     """Say which objects somebody else is editing, of all that would be deleted."""
+    objs = with_descendants(objs)
     collector = NestedObjects(using=using, origin=objs)
     collector.collect(objs)
     objects = [
@@ -96,7 +105,11 @@ def edited_by_others(objs: Any, request: HttpRequest, using: str) -> Iterable[st
         if LockToken.objects.can_be_locked(obj) and not has_request_lock(request, obj)
     ]
     for obj, info in zip(
-        objects, infos_of_others(objects, session_of(request)), strict=True
+        objects,
+        infos_of_others(
+            objects, session_of(request), user=getattr(request, "user", None)
+        ),
+        strict=True,
     ):
         if info is not None:
             yield f"{capfirst(obj._meta.verbose_name)}: {described(obj, info)}"

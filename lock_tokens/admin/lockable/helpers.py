@@ -32,7 +32,7 @@ def copy_with(part: type, model_admin: A) -> A:
     reduced: Any = copy(model_admin)
     for name in vars(part):
         vars(reduced).pop(name, None)
-    reduced.__class__ = _class_with(part, type(model_admin))
+    reduced.__class__ = _class_with(part, reduced.__class__)
     return reduced  # type: ignore[no-any-return]
 
 
@@ -93,8 +93,7 @@ class NeverValid:
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if "instance" in kwargs:
-            kwargs["instance"] = copy(kwargs["instance"])
+        kwargs["instance"] = copy(kwargs.get("instance"))
         super().__init__(*args, **kwargs)
 
     def is_valid(self: Any) -> bool:
@@ -109,9 +108,12 @@ def has_inputs(model_admin: Any, request: HttpRequest, obj: Any) -> bool:
         return True
     for inline in model_admin.get_inline_instances(request, obj):
         formset = inline.get_formset(request, obj)
-        fields = dict(formset.form.base_fields)
-        if hasattr(formset, "fk"):
-            fields.pop(formset.fk.name, None)  # it is this object
+        key = getattr(formset, "fk", None)  # it has this object
+        fields = {
+            name: field
+            for name, field in formset.form.base_fields.items()
+            if key is None or name != key.name
+        }
         may_add = formset.max_num != 0 and inline.has_add_permission(request, obj)
         may_change = may_add or inline.has_change_permission(request, obj)
         if formset.can_delete or (may_change and has_enabled(fields)):
@@ -211,7 +213,7 @@ def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
     def forget_both(rendered: Any) -> None:
         del rendered.resolve_template  # a function cannot be put into a cache
 
-    response.resolve_template = resolve_both  # type: ignore[method-assign]
+    response.resolve_template = resolve_both  # type: ignore[assignment]
     response.add_post_render_callback(forget_both)
     return response
 
@@ -301,7 +303,7 @@ def keys_of_row(formset: Any, row: int) -> Iterator[str]:
     """Return the names of the fields that hold a row's key, or point to it."""
     yield f"{formset.add_prefix(row)}-{formset._pk_field.name}"
     for nested in with_nested(getattr(formset.forms[row], "nested_formsets", ())):
-        foreign_key = getattr(nested, "fk", None)
-        if foreign_key is not None:
-            for number in range(nested.total_form_count()):
-                yield f"{nested.add_prefix(number)}-{foreign_key.name}"
+        # A generic formset has no such field.
+        names = [nested.fk.name] if hasattr(nested, "fk") else []
+        for number in range(nested.total_form_count()):
+            yield from (f"{nested.add_prefix(number)}-{name}" for name in names)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from lock_tokens.locking.lock_key import database_of
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import current_rows
-from lock_tokens.web.lock_page import AGAIN
+from lock_tokens.web.lock_page import AGAIN, ELSEWHERE, LOCKED
 
 from .deletion import edited_by_others
 from .helpers import with_nested
@@ -56,8 +56,9 @@ class LockAwareInline:
     def add_fields(self: Any, form: Any, index: Any) -> None:
         super().add_fields(form, index)  # type: ignore[misc]
         key = form.fields.get(self._pk_field.name)
-        is_shown = index is not None and index < self.initial_form_count()
-        if is_shown and key is not None and key.widget.is_hidden:
+        is_saved = index is not None and index < self.initial_form_count()
+        is_read_only = self._lock_visit.page.state in (LOCKED, ELSEWHERE)
+        if is_saved and not is_read_only and key is not None and key.widget.is_hidden:
             send_shown(form, key, self._lock_visit_tells)
 
     def _lock_visit_tells(self, form: Any, shown: dict[str, Any]) -> bool:

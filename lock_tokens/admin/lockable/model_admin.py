@@ -22,12 +22,22 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_protect
 
+from lock_tokens.locking.error_reports import hide_tokens
 from lock_tokens.locking.info import LockInfo
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.locking.transactions import reread
+from lock_tokens.refusals import TOKEN_HEADER
 from lock_tokens.settings import get_timeout
-from lock_tokens.web.lock_page import ELSEWHERE, LOCKED, REFUSED, someone
+from lock_tokens.web.lock_page import (
+    AGAIN,
+    ELSEWHERE,
+    HELD,
+    LOCKED,
+    REFUSED,
+    since,
+    someone,
+)
 
 from .change_list import LockStateFilter, posted_action, selects_across
 from .change_visit import ChangeVisit
@@ -48,10 +58,11 @@ from .nothing_saved import keeping_input
 from .object_views import respecting_locks
 from .request_locks import (
     has_request_lock,
+    note_write,
     request_locks,
-    since,
     skipped_message,
 )
+from .trees import skip_edited_below
 from .visit import visit_of
 
 LONG_ENOUGH = 3600  # seconds, for an action
@@ -117,6 +128,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Lock the object for its change page, and save only what comes from that page."""
+        hide_tokens(request)
         if request.method == "POST" and self._posts_action(request):
             return super().changeform_view(request, object_id, form_url, extra_context)
         obj = self.get_lockable_object(request, object_id, self.has_change_permission)
@@ -157,6 +169,8 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             return response
         visit.shown = True
         visit.context = context
+        if visit.page.state in (HELD, AGAIN):
+            response[TOKEN_HEADER] = visit.page.token or ""  # for scripts
         if visit.page.bound:
             formsets = formsets_of(context)
             for formset in formsets:
@@ -207,6 +221,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Delete the object under its lock, which the page that asks first acquires."""
+        hide_tokens(request)
         obj = self.get_lockable_object(request, object_id, self.has_delete_permission)
         if obj is None or request.method not in ("GET", "POST"):
             return super().delete_view(request, object_id, extra_context)
@@ -280,6 +295,8 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             seconds = max(get_timeout(self.lock_timeout), LONG_ENOUGH)
             locks.acquire(objects, seconds)
             locks.skip_changed(objects)
+            if action == "delete_selected":
+                skip_edited_below(objects, locks)
             if locks.skipped:
                 message = skipped_message(locks.skipped)
                 self.message_user(request, message, messages.WARNING)
@@ -300,6 +317,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
+        hide_tokens(request)
         writes = request.method == "POST"
         reading = reading_from_primary() if writes else nullcontext()
         with reading, request_locks(request) as locks:
@@ -341,6 +359,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
             return
         if not change or has_request_lock(request, obj):
             super().save_model(request, obj, form, change)
+            note_write(request)
             return
         with request_locks(request) as locks:
             locks.acquire([obj], self.lock_timeout)

@@ -28,7 +28,9 @@ from lock_tokens.exceptions import (
     UnlockForbiddenError,
 )
 from lock_tokens.holding import fence
+from lock_tokens.locking.error_reports import hide_tokens
 from lock_tokens.locking.lock_token import LockToken
+from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.sessions import forget, get_session_token, remember
 from lock_tokens.web.lock_page import HELD
@@ -38,6 +40,7 @@ from lock_tokens.web.request_tokens import forget_token
 from .change_visit import ChangeVisit
 from .nothing_saved import LOCKED, is_form, nothing_saved
 from .request_locks import described, request_locks
+from .trees import respecting_moves
 from .visit import Visit, visit_of
 
 View = Callable[..., HttpResponseBase]
@@ -47,16 +50,17 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
     """Return the URLs of a ModelAdmin; its own views of objects respect the lock."""
     # Django's own views are those that the class itself sees to.
     django = {str(url.pattern) for url in ModelAdmin.get_urls(model_admin)}
+    is_tree = hasattr(model_admin.model, "get_descendants")
     for url in urls:
-        regex = getattr(url.pattern, "regex", re.compile(""))
-        if (
-            url.callback is not None
-            and str(url.pattern) not in django
-            and url.name not in model_admin.lock_exempt_views
-            and re.match(r"\^?\(", regex.pattern)
-        ):
-            name = next(iter(regex.groupindex), None)
-            url.callback = respecting_lock(url.callback, model_admin, name)
+        if url.callback is None or url.name in model_admin.lock_exempt_views:
+            continue
+        regex = url.pattern.regex
+        if re.match(r"\^?\(", regex.pattern):
+            if str(url.pattern) not in django:
+                name = next(iter(regex.groupindex), None)
+                url.callback = respecting_lock(url.callback, model_admin, name)
+        elif is_tree:
+            url.callback = respecting_moves(url.callback, model_admin)
     return urls
 
 
@@ -67,7 +71,9 @@ def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
     """
 
     @wraps(view)
+    @reading_from_primary()
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        hide_tokens(request)
         key = unquote(str(kwargs[name] if name is not None else args[0]))
         if not model_admin.admin_site.has_permission(request):
             return view(request, *args, **kwargs)
@@ -131,7 +137,7 @@ class ObjectVisit(Visit):
             for holder in locks.skipped.values():
                 return self.refuse(holder)
             response = self.view()
-            locks.written = has_written(response)
+            locks.written = locks.written or has_written(response)
         return response
 
     def save(self) -> HttpResponseBase:
@@ -140,10 +146,15 @@ class ObjectVisit(Visit):
         with ExitStack() as stack:
             try:
                 fenced = stack.enter_context(
-                    fence(obj, self.sent_token(), timeout=model_admin.lock_timeout)
+                    fence(
+                        obj,
+                        self.sent_token(),
+                        timeout=model_admin.lock_timeout,
+                        user=request.user,
+                    )
                 )
-            except InvalidToken:
-                return self.show_refused()
+            except InvalidToken as error:
+                return self.show_refused(error)
             self.set_page(HELD, token=fenced.token)
             self.fenced = True
             response = self.view()
@@ -157,7 +168,7 @@ class ObjectVisit(Visit):
             remember(obj, request.session, fenced.token)
         return response
 
-    def show_refused(self) -> HttpResponseBase:
+    def show_refused(self, error: InvalidToken) -> HttpResponseBase:
         """Show all that was typed in the change page, which goes on from there."""
         visit = ChangeVisit(
             self.model_admin,
@@ -168,13 +179,14 @@ class ObjectVisit(Visit):
             None,
         )
         # The view, which has not run, would have checked the CSRF token.
-        show: Any = csrf_protect(lambda request: visit.refuse())
+        show: Any = csrf_protect(lambda request: visit.refuse(error))
         return show(self.request)  # type: ignore[no-any-return]
 
     def refuse(self, holder: Any) -> HttpResponseBase:
         """Say who is editing the object, and keep what was typed."""
         request, model_admin = self.request, self.model_admin
-        if is_form(request):
+        # Django's pages that ask before they delete send this name, and no text.
+        if is_form(request) and "post" not in request.POST:
             show: Any = csrf_protect(
                 lambda request: nothing_saved(request, model_admin, LOCKED)
             )

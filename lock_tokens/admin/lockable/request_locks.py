@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models
 from django.http import HttpRequest
-from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -24,6 +22,7 @@ from lock_tokens.locking.lock_key import LockKey
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import current_rows
 from lock_tokens.sessions import forget, get_session_token, infos_of_others
+from lock_tokens.web.lock_page import since
 
 from .differences import differ
 
@@ -54,7 +53,7 @@ class RequestLocks:
             for obj in objects
             if LockToken.objects.can_be_locked(obj) and not self.has(obj)
         ]
-        infos = infos_of_others(objects, self.session)
+        infos = infos_of_others(objects, self.session, user=self.user)
         others = zip(objects, infos, strict=True)
         self.skipped |= {obj: info for obj, info in others if info is not None}
         free = {
@@ -95,7 +94,7 @@ class RequestLocks:
         token = get_session_token(obj, self.session)
         if token is not None:
             with suppress(InvalidToken):
-                locks.renew(obj, token, timeout=timeout, extend=True)
+                locks.renew(obj, token, timeout=timeout, extend=True, user=self.user)
                 self._own[lock_key] = token
                 return
         lock = locks.acquire(obj, timeout=timeout, user=self.user)
@@ -146,6 +145,13 @@ def has_request_lock(request: HttpRequest, obj: models.Model) -> bool:
     return locks is not None and locks.has(obj)
 
 
+def note_write(request: HttpRequest) -> None:
+    """Note that an object was saved under the locks that end with the request."""
+    locks = getattr(request, "_request_locks", None)
+    if locks is not None:
+        locks.written = True
+
+
 def described(obj: models.Model, holder: Any) -> str:
     """Say who is editing the object. ``holder`` is a ``LockInfo`` or an error."""
     values = {
@@ -175,17 +181,6 @@ def named_briefly(obj: models.Model, holder: Any) -> str:
         "name": name,
         "time": since(holder.locked_at),
     }
-
-
-def since(moment: datetime) -> str:
-    """Return the time of a moment, with its date unless that is today."""
-    if timezone.is_aware(moment):
-        moment, today = timezone.localtime(moment), timezone.localdate()
-    else:
-        today = date.today()
-    if moment.date() == today:
-        return str(formats.time_format(moment, "TIME_FORMAT"))
-    return str(formats.date_format(moment, "SHORT_DATETIME_FORMAT"))
 
 
 def skipped_message(skipped: dict[models.Model, Any]) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.html import conditional_escape
 
-from lock_tokens.refusals import TOKEN_FIELD, submitted_fields
+from lock_tokens.refusals import TOKEN_FIELD
 
 from .helpers import HIDDEN_FIELDS, SAVE_BUTTONS, with_nested
-from .posted import is_technical
+from .posted import CHOICE, TEXT, posted_field
 
-#: A field of ours carries on what the form cannot show, as ``name=value``.
+#: A field of ours carries on what the form cannot show, as ``label=value``.
 OTHERS_FIELD = "_lock_other"
 
 # Besides, "__prefix__" is in the names of an inline's row to copy.
@@ -46,22 +46,18 @@ def unknown_names(request: HttpRequest, form: Any, formsets: list[Any]) -> set[s
 
 
 def other_fields(
-    request: HttpRequest, form: Any, unknown: set[str]
+    request: HttpRequest, model_admin: Any, unknown: set[str]
 ) -> list[tuple[str, str]]:
     """Return what was typed under unknown names, with labels, for people to read.
 
     It includes what the page before carried on.
     """
-    labels = {
-        field.name: str(field.verbose_name)
-        for field in form._meta.model._meta.get_fields()
-        if hasattr(field, "verbose_name")
-    }
-    typed = [
-        (labels.get(name, name), value)
-        for name, value in submitted_fields(request)
-        if name in unknown and not is_technical(name)
+    fields = [
+        posted_field(request, model_admin, name, values)
+        for name, values in request.POST.lists()
+        if name in unknown
     ]
+    typed = [(each.label, each.text) for each in fields if each.kind in (TEXT, CHOICE)]
     carried = [each.partition("=") for each in request.POST.getlist(OTHERS_FIELD)]
     return list(dict.fromkeys([*typed, *((name, value) for name, _, value in carried)]))
 

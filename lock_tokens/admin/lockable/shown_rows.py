@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.forms import FileField, HiddenInput
+from django.forms import FileField, HiddenInput, PasswordInput
 from django.utils.text import normalize_newlines
 from django.utils.translation import gettext as _
 
@@ -77,12 +77,14 @@ def pass_over(form: Any) -> None:
 
 
 def shown_fields(form: Any) -> dict[str, Any]:
-    """Return the fields of a row whose content can be sent back."""
+    """Return the fields of a row whose content can be sent back, and is no secret."""
     key = form._meta.model._meta.pk.name
     return {
         name: form_field
         for name, form_field in form.fields.items()
-        if name != key and not isinstance(form_field, FileField)
+        if name != key
+        and not isinstance(form_field, FileField)
+        and not isinstance(form_field.widget, PasswordInput)
     }
 
 

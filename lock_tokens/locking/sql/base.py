@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.contrib.auth import get_user_model
@@ -118,6 +119,11 @@ class Statements(ABC):
         self.extend_sql = self._renewal(
             f"{self.greatest}({n.expires_at}, {self.later})"
         )
+        its_user = f" AND ({n.locked_by} IS NULL OR {n.locked_by} = %s)"
+        self.renew_for_user_sql = self._renewal(self.later, its_user)
+        self.extend_for_user_sql = self._renewal(
+            f"{self.greatest}({n.expires_at}, {self.later})", its_user
+        )
         self.release_sql = f"DELETE FROM {n.table} WHERE {self.its_token}"
         self.remove_sql = f"DELETE FROM {n.table} WHERE {self.its_key}"
 
@@ -202,6 +208,13 @@ class Statements(ABC):
             value, self.connection
         )
 
+    def waiting(self) -> AbstractContextManager[None]:
+        """Raise ``Busy`` when the block waits for a row for too long.
+
+        This concerns databases that end such a wait and let the transaction go on.
+        """
+        return nullcontext()
+
     def is_locked(self, content_type_id: int, key: str) -> bool:
         """Say whether the object has a live lock."""
         with self.connection.cursor() as cursor:
@@ -223,11 +236,13 @@ class Statements(ABC):
         seconds: float,
         extend: bool = False,
         expiring_at: datetime.datetime | None = None,
+        user_id: Any = None,
     ) -> datetime.datetime | None:
         """Move the expiry to ``seconds`` from now and return it.
 
         With ``extend`` a later expiry is kept. Returns ``None`` when this is not the
-        lock's token, and when the expiry is no longer ``expiring_at``.
+        lock's token, when the expiry is no longer ``expiring_at``, and when a user other
+        than ``user_id`` has the lock. Only one of the last two can be given.
         """
         life = self.life(seconds)
         sql = self.extend_sql if extend else self.renew_sql
@@ -237,6 +252,9 @@ class Statements(ABC):
         if expiring_at is not None:
             sql = self.renew_expiring_sql
             parameters.append(self.as_parameter(expiring_at))
+        elif user_id is not None:
+            sql = self.extend_for_user_sql if extend else self.renew_for_user_sql
+            parameters.append(self.locked_by.get_db_prep_save(user_id, self.connection))
         with self.connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             return self.new_expiry(cursor)

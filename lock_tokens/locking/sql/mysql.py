@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 from django.db import OperationalError, models, transaction
@@ -107,12 +108,19 @@ class MySQLStatements(Statements):
             and self.is_locked(lock.content_type_id, lock.key)
         ):
             return None
-        try:
+        with self.waiting():
             return self._acquire(lock)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        try:
+            yield
         except OperationalError as error:
             if not is_lock_wait_timeout(error):
                 raise
             if self.waits_undo_all and in_transaction(self.connection):
+                # All of the transaction is undone. A refusal would be handled, and the
+                # caller would go on as if its writes were still there.
                 self.connection.needs_rollback = True
                 raise
             raise Busy from error

@@ -8,6 +8,7 @@ the row count tells whether a renewal or a release succeeded.
 from __future__ import annotations
 
 import datetime
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
@@ -47,6 +48,10 @@ class PortableStatements:
     def __init__(self, model: type[models.Model], alias: str) -> None:
         self.model = model
         self.alias = alias
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Do as the dialects' method does. This way knows of no such wait."""
+        return nullcontext()
 
     def _row(self, content_type_id: int, key: str) -> models.QuerySet[Any]:
         return self.model._base_manager.using(self.alias).filter(
@@ -124,15 +129,19 @@ class PortableStatements:
         seconds: float,
         extend: bool = False,
         expiring_at: datetime.datetime | None = None,
+        user_id: Any = None,
     ) -> datetime.datetime | None:
         """Move the expiry to ``seconds`` from now and return it.
 
         With ``extend`` a later expiry is kept. Returns ``None`` when this is not the
-        lock's token, and when the expiry is no longer ``expiring_at``.
+        lock's token, when the expiry is no longer ``expiring_at``, and when a user other
+        than ``user_id`` has the lock.
         """
         row = self._row(content_type_id, key).filter(token_str=token)
         expiry = later(seconds)
         due = row if expiring_at is None else row.filter(expires_at=expiring_at)
+        if user_id is not None:
+            due = due.filter(models.Q(locked_by=None) | models.Q(locked_by_id=user_id))
         if not due.update(
             expires_at=Greatest("expires_at", expiry) if extend else expiry
         ):

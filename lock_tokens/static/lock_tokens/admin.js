@@ -73,17 +73,47 @@
 
   const get_bar = () => document.getElementById("lock-tokens-bar");
 
-  /** @param {string | null | undefined} iso */
-  function clock(iso) {
-    const time = new Date(iso ?? NaN);
-    if (Number.isNaN(time.valueOf())) return "";
+  /**
+   * Write a time by one of Django's formats. The parts of the date are those in UTC.
+   * @param {string} format
+   * @param {Date} time
+   */
+  function write_time(format, time) {
     const language = document.documentElement.lang || undefined;
-    /** @type {Intl.DateTimeFormatOptions} */
-    const minutes = { hour: "numeric", minute: "2-digit" };
-    const today = time.toDateString() === new Date().toDateString();
-    return today
-      ? time.toLocaleTimeString(language, minutes)
-      : time.toLocaleString(language, { month: "short", day: "numeric", ...minutes });
+    const two = (/** @type {number} */ number) => `${number}`.padStart(2, "0");
+    const name_month = (/** @type {"short" | "long"} */ width) =>
+      time.toLocaleString(language, { month: width, timeZone: "UTC" });
+    const [hours, minutes, year] = [time.getUTCHours(), time.getUTCMinutes(), time.getUTCFullYear()];
+    const [day, month, hour] = [time.getUTCDate(), time.getUTCMonth() + 1, hours % 12 || 12];
+    const half = hours < 12 ? "a.m." : "p.m.";
+    const short = name_month("short");
+    const long = name_month("long");
+    /** @type {Record<string, string | number>} */
+    const parts = {
+      P: `${hour}${minutes ? `:${two(minutes)}` : ""} ${half}`,
+      a: half,
+      A: half.replaceAll(".", "").toUpperCase(),
+      ...{ g: hour, h: two(hour), G: hours, H: two(hours) },
+      ...{ i: two(minutes), s: two(time.getUTCSeconds()) },
+      ...{ j: day, d: two(day), n: month, m: two(month), y: two(year % 100), Y: year },
+      ...{ b: short, M: short, N: short, E: long, F: long },
+    };
+    return format.replace(/\\(.)|[a-z]/gi, (letter, plain) => plain ?? `${parts[letter] ?? letter}`);
+  }
+
+  /**
+   * Return a time as the server writes it: in its time zone, and with the date unless that is
+   * today.
+   * @param {string | null | undefined} iso
+   */
+  function clock(iso) {
+    const config = document.getElementById("lock-tokens")?.dataset ?? {};
+    const offset = 60000 * Number(config.utcOffset ?? 0);
+    const time = new Date(Date.parse(iso ?? "") + offset);
+    if (Number.isNaN(time.valueOf())) return "";
+    const today = new Date(Date.now() + offset).toISOString().slice(0, 10);
+    const is_today = time.toISOString().startsWith(today);
+    return write_time((is_today ? config.timeFormat : config.dateFormat) ?? "", time);
   }
 
   /** @type {(one: string | null, other: string | null) => boolean} */
@@ -142,12 +172,9 @@
     /** @type {HTMLElement | null | undefined} */ (heading)?.focus({ preventScroll: true });
   }
 
-  /** Show what needs this script, with times and addresses as the browser has them. */
+  /** Show what needs this script, with addresses as the browser has them. */
   function show_live_parts() {
     for (const element of all("[data-lock-live]:not([data-lock-when])")) element.hidden = false;
-    for (const element of all("time[datetime]")) {
-      write(element, clock(element.getAttribute("datetime")));
-    }
     for (const link of /** @type {HTMLAnchorElement[]} */ (all("a[data-lock-here]"))) {
       link.href = location.pathname + location.search; // a popup, the list's filters
     }

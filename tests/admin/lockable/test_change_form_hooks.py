@@ -74,7 +74,7 @@ def test_the_text_of_a_field_that_another_has_closed_meanwhile_is_kept(alice, st
     refused = alice.send(page, body="My long text", headline="Mine")
     assert_refused(refused, headline="Mine")
     assert "body" not in form_of(refused)
-    assert ("body", "My long text") in refused.context["lock_page"].others
+    assert ("Body", "My long text") in refused.context["lock_page"].others
     assert "My long text" in text_of(alice.send(refused, "_lock_again"))
 
 

@@ -55,7 +55,7 @@ def test_what_was_typed_under_such_a_name_stays_until_it_is_saved(
     page = alice.open(story)
     take_and_leave(story)
     refused = alice.send(page, note="My <b>\nnote = 1")
-    assert refused.context["lock_page"].others == [("note", "My <b>\nnote = 1")]
+    assert refused.context["lock_page"].others == [("Note", "My <b>\nnote = 1")]
     bob.open(story)
     refused = alice.send(refused, "_lock_again")
     assert_refused(refused)
@@ -63,8 +63,8 @@ def test_what_was_typed_under_such_a_name_stays_until_it_is_saved(
     again = alice.send(refused, "_lock_again", note="My other note")
     assert state_of(again) == "again"
     assert [(name, value.replace("\r", "")) for name, value in others_of(again)] == [
-        ("note", "My other note"),
-        ("note", "My <b>\nnote = 1"),
+        ("Note", "My other note"),
+        ("Note", "My <b>\nnote = 1"),
     ]
     assert "My &lt;b&gt;" in text_of(again)
     assert SAME not in text_of(again)
@@ -251,7 +251,7 @@ def test_a_row_in_a_row_that_nobody_knows_of_is_kept_as_text(alice, story, page)
     take_and_leave(story)
     refused = alice.send(page, comment_set__0__replies__0__text="Mine")
     assert_refused(refused)
-    assert others_of(refused) == [("comment_set-0-replies-0-text", "Mine")]
+    assert others_of(refused) == [("Comment #1: Replies-0-text", "Mine")]
 
 
 def test_a_row_in_a_row_that_was_deleted_meanwhile_keeps_its_text(

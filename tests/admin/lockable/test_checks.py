@@ -4,6 +4,7 @@ import math
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin import ModelAdmin
 from django.core.checks import ERROR, WARNING
 
 from lock_tokens.admin import LockableAdmin, LockableModelAdmin
@@ -82,19 +83,59 @@ def test_e009_names_every_switch_that_is_wrong():
     assert ids(messages) == ["lock_tokens.E009"] * 2
 
 
+EXEMPT = pytest.mark.parametrize(
+    ("option", "check_id"),
+    [
+        ("lock_exempt_actions", "lock_tokens.E010"),
+        ("lock_exempt_views", "lock_tokens.E017"),
+    ],
+)
+
+
+@EXEMPT
 @pytest.mark.parametrize("value", [["a"], ("a", "b"), {"a"}, frozenset("a"), []])
-def test_e010_takes_names(value):
-    assert check(admin_with(lock_exempt_actions=value)) == []
+def test_e010_and_e017_take_names(option, check_id, value):
+    assert check(admin_with(**{option: value})) == []
 
 
+@EXEMPT
 @pytest.mark.parametrize("value", ["export", None, 5, [print], ["a", 1], {"a": "b"}])
-def test_e010_lock_exempt_actions_must_be_names(value):
-    model_admin = admin_with(lock_exempt_actions=value)
+def test_e010_and_e017_what_is_exempt_must_be_names(option, check_id, value):
+    model_admin = admin_with(**{option: value})
     (message,) = check(model_admin)
-    assert message.id == "lock_tokens.E010"
+    assert message.id == check_id
     assert message.level == ERROR
     assert message.obj is model_admin
-    assert "lock_exempt_actions" in message.msg
+    assert option in message.msg
+
+
+class Mixin:
+    save_as = True
+    own = None
+
+    def get_urls(self):
+        return super().get_urls()
+
+
+def test_w015_a_mixin_that_comes_too_late_is_hidden():
+    model_admin = type("Admin", (LockableModelAdmin, Mixin), {})
+    (message,) = check(model_admin)
+    assert message.id == "lock_tokens.W015"
+    assert message.level == WARNING
+    assert message.obj is model_admin
+    assert (
+        message.msg
+        == "Mixin comes after ModelAdmin, which hides its get_urls, save_as."
+    )
+    assert "list Mixin before LockableModelAdmin" in message.hint
+
+
+@pytest.mark.parametrize(
+    "bases",
+    [(Mixin, LockableModelAdmin), (LockableModelAdmin, Mixin, ModelAdmin)],
+)
+def test_w015_a_mixin_before_model_admin_is_well(bases):
+    assert check(type("Admin", bases, {})) == []
 
 
 def test_w004_without_the_api_no_page_renews(settings):

@@ -255,6 +255,42 @@ def test_forms_with_arguments_of_the_project_s_own(alice, bob, serve, story, row
     assert texts() == ["Mine", "two"]
 
 
+def test_what_a_field_hides_is_not_in_the_page(alice, serve, story, rows):
+    class Form(forms.ModelForm):
+        class Meta:
+            widgets = {"text": forms.PasswordInput}
+
+    class Inline(CommentInline):
+        form = Form
+
+    @serve
+    class Admin(StoryAdmin):
+        inlines = [Inline]
+
+        def get_changelist_form(self, request, **kwargs):
+            return super().get_changelist_form(
+                request, **kwargs, widgets={"body": forms.PasswordInput}
+            )
+
+    Comment.objects.update(text="secret1")
+    Story.objects.update(body="secret2")
+
+    # The heading of a row names it.
+    fields = form_of(alice.open(story))
+    assert "secret1" not in str(fields)
+    assert "initial-comment_set-0-id" in fields
+    body = form_of(alice.get("/admin/tests/story/"))
+    assert "secret2" not in str(body)
+    assert "initial-form-0-id" in body
+
+
+def test_a_page_to_read_sends_nothing_back(alice, bob, story, rows):
+    alice.open(story)
+    locked = bob.open(story)
+    assert state_of(locked) == "locked"
+    assert "initial-comment_set" not in text_of(locked)
+
+
 def test_the_rows_of_two_inlines_of_one_model(alice, bob, serve, story, rows):
     """One row that both show, changed in both, is locked once."""
 
@@ -281,6 +317,19 @@ def test_a_package_s_second_call_of_save_model_finds_the_rows_locked(
     page = alice.open(story)
     assert alice.send(page, comment_set__0__text="Mine").status_code == 302
     assert texts() == ["Mine", "two"]
+
+
+def test_a_deletion_that_only_saves_is_under_the_page_s_lock(alice, serve, story):
+    @serve
+    class Admin(StoryAdmin):
+        def delete_model(self, request, obj):
+            obj.headline = "Deleted"
+            self.save_model(request, obj, None, change=True)
+
+    page = alice.open(story, "delete")
+    assert alice.send(page, "post").status_code == 302
+    assert saved(story).headline == "Deleted"
+    assert not LockToken.objects.exists()
 
 
 @pytest.fixture

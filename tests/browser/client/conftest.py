@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from ..site import Site
-from .pages import until_held
+from .pages import past_the_beginning, until_held
 
 
 @pytest.fixture(scope="package")
@@ -52,6 +52,23 @@ def visit(window):
         return page
 
     return visited
+
+
+@pytest.fixture
+def begin(visit):
+    """Let a page hold a new article; return its key and the page.
+
+    A page with a frozen clock is past its early renewals.
+    """
+
+    def begun(site, kind, context=None, **options):
+        key = site.article()
+        page = visit(site, f"/{kind}/{key}/", context, **options)
+        if options.get("frozen"):
+            past_the_beginning(page)
+        return key, page
+
+    return begun
 
 
 @pytest.fixture

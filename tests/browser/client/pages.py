@@ -2,9 +2,6 @@
 
 from ..site import until
 
-GRACE = 5
-
-
 KEYS = ["a/b ~%2F..é?#", "..", ".hidden", "a\\b", "~2F", "日本 +&=", "x" * 255]
 
 
@@ -52,14 +49,3 @@ def past_the_beginning(page):
     page.clock.fast_forward(20_000)
     until(lambda: len(seen(page, "renewed")) > count, page=page)
     page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
-
-
-def hide(page, hidden):
-    """Let the page think that it became hidden, or visible."""
-    page.evaluate(
-        """(hidden) => {
-        Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-        document.dispatchEvent(new Event("visibilitychange"));
-    }""",
-        hidden,
-    )

@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from ..site import Other, Site, address, until
-from .pages import GRACE, KEYS, article_of, call, names, seen
+from ..site import GRACE, Other, Site, address, until
+from .pages import KEYS, article_of, call, names, seen
 
 
 def test_lock_gives_its_token_to_the_callback_and_the_promise(site, visit):
@@ -156,7 +156,7 @@ def test_keys_that_need_quoting_lock_the_object_that_they_name(site, visit):
         given, _ = call(page, "hold_lock", "tests", model, key)
         assert given, key
         assert site.lock(key, model).token == given["token"]
-        assert seen(page)[-1]["object_id"] == key
+        assert seen(page, "acquired")[-1]["object_id"] == key
         assert call(page, "renew_lock", "tests", model, key)[0]["token"]
     for model, key in objects:
         assert call(page, "unlock", "tests", model, key)[0] is True

@@ -4,17 +4,8 @@ import itertools
 
 import pytest
 
-from ..site import Other, address, most_at_once, poaching, until
-from .pages import (
-    GRACE,
-    article_of,
-    call,
-    hide,
-    names,
-    past_the_beginning,
-    seen,
-    until_seen,
-)
+from ..site import GRACE, Other, address, hide, most_at_once, poaching, until
+from .pages import article_of, call, names, seen, until_seen
 
 
 def test_holding_renews_before_the_lock_expires(brief, visit):
@@ -124,9 +115,8 @@ def test_however_often_it_is_called_one_timer_renews(brief, visit):
     assert brief.lock(key)
 
 
-def test_one_renewal_at_a_time(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/")
+def test_one_renewal_at_a_time(site, begin):
+    key, page = begin(site, "edit")
     before = len(site.renewals(key))
     with site.rule(key, method="PATCH", leave=False, delay=1.5):
         tokens = page.evaluate(
@@ -173,11 +163,8 @@ def seen_before(page):
     return page.evaluate("window.seen?.filter(({ name }) => name === 'lost')")
 
 
-def test_unlock_that_fails_can_be_tried_again(brief, visit):
-    key = brief.article()
-    page = visit(
-        brief, f"/hold/{key}/", expected=["status of 500", "net::ERR_INTERNET"]
-    )
+def test_unlock_that_fails_can_be_tried_again(brief, begin):
+    key, page = begin(brief, "hold", expected=["status of 500", "net::ERR_INTERNET"])
     with brief.rule(key, method="DELETE", answer="500"):
         assert call(page, "unlock", *article_of(key)) == (False, [[False]])
     page.context.set_offline(True)
@@ -189,9 +176,8 @@ def test_unlock_that_fails_can_be_tried_again(brief, visit):
     assert [name for name, _ in names(page)].count("released") == 1
 
 
-def test_an_unlock_that_failed_is_made_good_by_leaving(site, visit):
-    key = site.article()
-    page = visit(site, f"/hold/{key}/", expected=["status of 500"])
+def test_an_unlock_that_failed_is_made_good_by_leaving(site, begin):
+    key, page = begin(site, "hold", expected=["status of 500"])
     until(lambda: site.lock(key).left > 3000)
     with site.rule(key, method="DELETE", answer="500"):
         assert call(page, "unlock", *article_of(key)) == (False, [[False]])
@@ -200,9 +186,8 @@ def test_an_unlock_that_failed_is_made_good_by_leaving(site, visit):
     until(lambda: site.lock(key).left < GRACE)
 
 
-def test_unlock_and_hold_again_without_waiting_holds(site, visit):
-    key = site.article()
-    page = visit(site, f"/hold/{key}/")
+def test_unlock_and_hold_again_without_waiting_holds(site, begin):
+    key, page = begin(site, "hold")
     before = site.lock(key).token
     again = """async (key) => {
         void LockTokens.unlock("tests", "article", key);
@@ -232,36 +217,33 @@ def test_unlock_while_the_lock_is_being_acquired_leaves_no_lock(site, visit):
     assert site.renewals(key) == []
 
 
-def test_a_lock_that_is_taken_is_lost_to_whoever_took_it(brief, visit):
-    key = brief.article()
-    page = visit(brief, f"/edit/{key}/")
-    brief.give_to(key, "bob")
+@pytest.mark.parametrize(
+    ("kind", "reason", "locked_by"),
+    [
+        ("edit", "taken", "Bob Lindqvist"),
+        ("hold", "ended", None),
+        ("hold", "deleted", None),
+    ],
+)
+def test_a_lock_that_is_taken_or_gone_is_lost(brief, begin, kind, reason, locked_by):
+    key, page = begin(brief, kind)
+    if reason == "taken":
+        brief.give_to(key, "bob")
+    elif reason == "ended":
+        brief.delete_lock(key)
+    else:
+        brief.sql("DELETE FROM tests_article WHERE id = ?", key)
     event = until_seen(page, "lost")
-    assert (event["reason"], event["locked_by"]) == ("taken", "Bob Lindqvist")
+    assert (event["reason"], event["locked_by"]) == (reason, locked_by)
     assert event["object_id"] == str(key)
-    assert event["locked_at"]
-    assert event["expires_at"]
+    if reason == "taken":
+        assert event["locked_at"]
+        assert event["expires_at"]
     check_it_is_over(brief, page, key)
-    assert brief.lock(key).token == "0" * 32
-    assert brief.lock(key).locked_by == "bob"
-
-
-def test_a_lock_that_is_gone_has_ended(brief, visit):
-    key = brief.article()
-    page = visit(brief, f"/hold/{key}/")
-    brief.delete_lock(key)
-    event = until_seen(page, "lost")
-    assert (event["reason"], event["locked_by"]) == ("ended", None)
-    check_it_is_over(brief, page, key)
-    assert brief.lock(key) is None
-
-
-def test_a_lock_of_a_deleted_object_is_lost(brief, visit):
-    key = brief.article()
-    page = visit(brief, f"/hold/{key}/")
-    brief.sql("DELETE FROM tests_article WHERE id = ?", key)
-    assert until_seen(page, "lost")["reason"] == "deleted"
-    check_it_is_over(brief, page, key)
+    if reason == "taken":
+        assert brief.lock(key)[::2] == ("0" * 32, "bob")
+    if reason == "ended":
+        assert brief.lock(key) is None
 
 
 def check_it_is_over(site, page, key):
@@ -334,10 +316,8 @@ def test_a_lock_that_could_not_be_asked_for_is_asked_for_again(site, visit):
     assert site.lock(key).token
 
 
-def test_failures_are_repeated_with_growing_pauses_until_one_is_good(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", frozen=True, expected=["status of 500"])
-    past_the_beginning(page)
+def test_failures_are_repeated_with_growing_pauses_until_one_is_good(site, begin):
+    key, page = begin(site, "edit", frozen=True, expected=["status of 500"])
     with site.rule(key, method="PATCH", answer="500"):
         page.evaluate("window.dispatchEvent(new Event('online'))")
         failures = until(lambda: seen(page, "uncertain"), page=page)
@@ -357,10 +337,8 @@ def test_failures_are_repeated_with_growing_pauses_until_one_is_good(site, visit
     assert site.lock(key).left > 3000
 
 
-def test_offline_is_uncertain_and_online_renews_at_once(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", frozen=True, expected=["net::ERR_INTERNET"])
-    past_the_beginning(page)
+def test_offline_is_uncertain_and_online_renews_at_once(site, begin):
+    key, page = begin(site, "edit", frozen=True, expected=["net::ERR_INTERNET"])
     page.context.set_offline(True)
     count = len(site.renewals(key))
     page.clock.run_for(46_000)
@@ -404,14 +382,20 @@ def test_a_lost_answer_to_the_acquiring_request_gives_the_same_token(site, visit
 
 
 @pytest.mark.parametrize("kind", ["edit", "hold"])
-def test_after_a_sleep_of_two_hours_an_untaken_lock_is_revived(site, visit, kind):
-    key = site.article()
-    page = visit(site, f"/{kind}/{key}/", frozen=True)
-    past_the_beginning(page)
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_after_a_sleep_of_two_hours_a_lock_is_revived_unless_it_was_taken(
+    site, begin, kind, is_taken
+):
+    key, page = begin(site, kind, frozen=True)
     token = site.lock(key).token
-    site.let_expire(key)
+    site.give_to(key, "bob") if is_taken else site.let_expire(key)
     count = len(seen(page, "renewed"))
     page.clock.fast_forward("02:00:00")
+    if is_taken:
+        event = until_seen(page, "lost")
+        assert (event["reason"], event["locked_by"]) == ("taken", "Bob Lindqvist")
+        assert site.lock(key).token == "0" * 32
+        return
     event = until(lambda: seen(page, "renewed")[count:], page=page)[0]
     assert event["reason"] == "revived"
     assert event["token"] == token == site.lock(key).token
@@ -419,22 +403,8 @@ def test_after_a_sleep_of_two_hours_an_untaken_lock_is_revived(site, visit, kind
     assert not seen(page, "lost")
 
 
-@pytest.mark.parametrize("kind", ["edit", "hold"])
-def test_after_a_sleep_of_two_hours_a_taken_lock_is_lost(site, visit, kind):
-    key = site.article()
-    page = visit(site, f"/{kind}/{key}/", frozen=True)
-    past_the_beginning(page)
-    site.give_to(key, "bob")
-    page.clock.fast_forward("02:00:00")
-    event = until_seen(page, "lost")
-    assert (event["reason"], event["locked_by"]) == ("taken", "Bob Lindqvist")
-    assert site.lock(key).token == "0" * 32
-
-
-def test_pages_that_wake_up_renew_at_once(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", frozen=True)
-    past_the_beginning(page)
+def test_pages_that_wake_up_renew_at_once(site, begin):
+    key, page = begin(site, "edit", frozen=True)
 
     def sent():
         return [entry for entry in page.evaluate("sent") if entry["method"] == "PATCH"]
@@ -463,10 +433,8 @@ def test_pages_that_wake_up_renew_at_once(site, visit):
     assert site.lock(key).left > 3500
 
 
-def test_at_least_every_45_seconds_also_when_the_lock_lives_long(site, visit):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", frozen=True)
-    past_the_beginning(page)
+def test_at_least_every_45_seconds_also_when_the_lock_lives_long(site, begin):
+    key, page = begin(site, "edit", frozen=True)
     count = len(seen(page, "renewed"))
     for more in (1, 2, 3):
         page.clock.run_for(35_900)
@@ -476,9 +444,8 @@ def test_at_least_every_45_seconds_also_when_the_lock_lives_long(site, visit):
     assert site.lock(key).left > 3500
 
 
-def test_to_lock_what_the_page_holds_renews_it_also_when_it_has_expired(brief, visit):
-    key = brief.article()
-    page = visit(brief, f"/hold/{key}/")
+def test_to_lock_what_the_page_holds_renews_it_also_when_it_has_expired(brief, begin):
+    key, page = begin(brief, "hold")
     token = brief.lock(key).token
     brief.let_expire(key)
     given, _ = call(page, "lock", *article_of(key))
@@ -506,9 +473,8 @@ def test_holding_a_void_token_acquires_nothing(site, visit):
     assert site.lock(key) is None
 
 
-def test_a_lock_that_is_acquired_again_after_a_failed_unlock_stays(site, visit):
-    key = site.article()
-    page = visit(site, f"/hold/{key}/", expected=["status of 500"])
+def test_a_lock_that_is_acquired_again_after_a_failed_unlock_stays(site, begin):
+    key, page = begin(site, "hold", expected=["status of 500"])
     with site.rule(key, method="DELETE", answer="500"):
         assert call(page, "unlock", *article_of(key)) == (False, [[False]])
     call(page, "lock", *article_of(key))

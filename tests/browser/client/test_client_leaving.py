@@ -5,10 +5,8 @@ import time
 
 import pytest
 
-from ..conftest import ARGUMENTS, CHROMIUM, Watch
-from ..site import poaching, until
+from ..site import GRACE, poaching, until
 from .pages import (
-    GRACE,
     article_of,
     call,
     names,
@@ -90,7 +88,7 @@ def close(page):
 
 
 def test_closing_or_leaving_a_page_frees_its_object_within_the_grace(
-    site, visit, rules
+    site, visit, begin, rules
 ):
     ways = [(kind, way) for kind in ("edit", "hold") for way in (close, go, follow)]
     visits = []
@@ -98,8 +96,7 @@ def test_closing_or_leaving_a_page_frees_its_object_within_the_grace(
         key = site.article()
         visits.append((key, visit(site, f"/{kind}/{key}/"), way))
     # One that has a renewal on its way, which comes later than what is sent on leaving.
-    key = site.article()
-    page = visit(site, f"/edit/{key}/")
+    key, page = begin(site, "edit")
     rules.enter_context(site.rule(key, method="PATCH", leave=False, delay=2))
     count = len(site.renewals(key))
     page.evaluate("(key) => void LockTokens.renew_lock('tests', 'article', key)", key)
@@ -152,11 +149,10 @@ def test_closing_a_page_right_after_it_loaded_frees_its_object(site, visit, kind
     assert stuck == {}
 
 
-def test_a_very_late_leave_without_a_known_expiry_shortens_nothing(site, visit, rules):
+def test_a_very_late_leave_without_a_known_expiry_shortens_nothing(site, begin, rules):
     visits = []
     for kind in ("edit", "hold"):
-        key = site.article()
-        page = visit(site, f"/{kind}/{key}/", expected=["status of 500"])
+        key, page = begin(site, kind, expected=["status of 500"])
         rules.enter_context(site.rule(key, leave=True, postpone=18))
         with site.rule(key, method="PATCH", leave=False, answer="500", times=1):
             page.evaluate("LockTokens.renew_lock(...article)")
@@ -246,22 +242,8 @@ def test_unlock_in_one_tab_tells_the_other(site, visit):
 
 
 @pytest.fixture
-def cached(browser, site):
-    """A window of a Chromium that has its back/forward cache, which Playwright's lacks."""
-    chromium = browser.browser_type.launch(
-        executable_path=CHROMIUM,
-        headless=True,
-        args=ARGUMENTS,
-        ignore_default_args=["--disable-back-forward-cache"],
-    )
-    context = chromium.new_context(base_url=site.url)
-    context.set_default_timeout(10_000)
-    context.watch = Watch(context)
-    yield context
-    for page in context.pages:
-        page.evaluate("1")
-    chromium.close()
-    assert context.watch.problems == []
+def cached(window, caching_browser, site):
+    return window(by=caching_browser, base_url=site.url)
 
 
 def test_coming_back_from_the_cache_holds_the_lock_again(site, visit, cached):
@@ -313,9 +295,8 @@ def leave_and_come_back(site, visit, cached, kind, key, meanwhile):
     return page
 
 
-def test_back_with_a_renewal_still_on_its_way_keeps_the_lock(site, visit, cached):
-    key = site.article()
-    page = visit(site, f"/edit/{key}/", cached)
+def test_back_with_a_renewal_still_on_its_way_keeps_the_lock(site, begin, cached):
+    key, page = begin(site, "edit", cached)
     until_held(page)
     with site.rule(key, method="PATCH", leave=False, late=2.0, times=1):
         page.evaluate(

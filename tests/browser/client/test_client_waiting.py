@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from ..site import Other, address, until
-from .pages import article_of, call, hide
+from ..site import Other, address, hide, until
+from .pages import article_of, call
 
 
 def test_who_waits_is_told_when_it_is_free(site, visit):

@@ -19,10 +19,10 @@ from tests.support.drf_writes import (
     refused_without_its_lock,
     rename,
     request,
-    title,
     url_of,
 )
 from tests.support.helpers import lock_row
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +79,7 @@ def test_a_row_that_is_a_child_has_the_childs_lock(
 ):
     serve_locked(**downcast)
     needs_the_lock(request(client, method, feature), feature)
-    assert title(feature) == "Second"
+    assert title_of(feature) == "Second"
 
 
 def test_a_child_is_deleted_under_its_own_lock(client, serve_locked, feature, downcast):
@@ -99,7 +99,7 @@ def test_the_route_and_the_writes_of_a_child_speak_of_one_lock(
     token = client.post(f"{url}lock/").json()["token"]
     assert lock_row(feature).get().token_str == token
     assert client.patch(url, {"title": "Lost"}).status_code == 423
-    assert title(feature) == "First"
+    assert title_of(feature) == "First"
     answer = client.patch(url, {"title": "Second"}, **with_token(token))
     assert answer.status_code == 200
     assert answer.json()["lock"]["locked"] is False
@@ -112,7 +112,7 @@ def test_rows_without_a_child_have_their_own_lock(
 ):
     serve_locked(**downcast)
     needs_the_lock(request(client, "patch", article), article)
-    assert (title(article), title(feature)) == ("Second", "First")
+    assert (title_of(article), title_of(feature)) == ("Second", "First")
 
 
 def test_the_lock_of_a_childs_parent_is_another(
@@ -148,7 +148,7 @@ def test_a_child_may_need_its_lock_always(client, serve_locked, feature, downcas
     serve_locked(**downcast, lock_required=True)
     send = request(client, "patch", feature)
     assert_refused(send(), 428, "lock_required")
-    assert title(feature) == "First"
+    assert title_of(feature) == "First"
     assert send(**locked(feature)).status_code == 200
 
 

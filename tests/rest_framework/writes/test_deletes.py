@@ -19,10 +19,10 @@ from tests.support.drf_writes import (
     rename,
     request,
     serializer_of,
-    title,
     url_of,
 )
 from tests.support.helpers import lock_row
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
 
@@ -73,11 +73,11 @@ def test_a_delete_that_leaves_the_object_leaves_its_lock(
     send = request(client, "delete", article)
     headers = locked(article)
     assert send().status_code == 423
-    assert title(article) == "First"
+    assert title_of(article) == "First"
     answer = send(**headers)
     assert answer.status_code in (202, 204)
     assert "Lock-Expires-At" in answer
-    assert title(article) == ""
+    assert title_of(article) == ""
     if answer.content:
         assert answer.json()["lock"]["locked"] is True
     assert send().status_code == 423  # it is locked as it was
@@ -95,7 +95,7 @@ def test_a_model_that_only_marks_its_objects_keeps_their_locks(
     answer = client.delete(url_of(article), **headers)
     assert answer.status_code == 204
     assert "Lock-Expires-At" in answer
-    assert title(article) == ""
+    assert title_of(article) == ""
     assert lock_row(article).get().token_str == headers["headers"]["Lock-Token"]
 
 

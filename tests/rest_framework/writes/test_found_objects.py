@@ -23,9 +23,9 @@ from tests.support.drf_writes import (
     rename,
     request,
     serializer_of,
-    title,
     url_of,
 )
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
 
@@ -89,7 +89,7 @@ def test_what_a_handler_finds_needs_its_lock(
 ):
     serve_locked(finds, NUMBER)
     needs_the_lock(request(client, method, article), article)
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 @FINDS
@@ -100,9 +100,9 @@ def test_what_a_handler_finds_may_need_its_lock_always(
     serve_locked(finds, NUMBER, lock_required=True)
     send = request(client, method, article)
     assert_refused(send(), 428, "lock_required")
-    assert title(article) == "First"
+    assert title_of(article) == "First"
     assert send(**locked(article)).status_code == 200
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_what_is_not_saved_yet_is_only_checked(
 
     serve_locked(View)
     needs_the_lock(request(client, method, article), article)
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 # What a new object belongs to
@@ -297,7 +297,7 @@ def test_a_route_of_a_list_that_asks_for_an_object_needs_its_lock(
     send = request(client, method, "/things/" + route.format(article.pk))
     serve_locked(OnesOfAList)
     needs_the_lock(send, article)
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
     serve_locked(OnesOfAList, lock_required=True)
     before = database()
     assert_refused(send(), 428, "lock_required")
@@ -389,4 +389,4 @@ def test_what_the_handler_has_changed_meanwhile_is_not_thrown_away(
     serve_locked(base)
     headers = locked(article) if with_a_lock else {}
     assert client.put(url_of(article), {}, **headers).status_code == 200
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"

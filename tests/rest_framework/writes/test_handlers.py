@@ -11,12 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework import exceptions, permissions
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.decorators import api_view, permission_classes
-from rest_framework.serializers import ModelSerializer
 
 from lock_tokens.models import LockToken
 from lock_tokens.rest_framework import HoldsLock
 from tests.models import Article, Desk, Keyword
-from tests.support.drf_site import api_client, with_token
+from tests.support.drf_site import TitleSerializer, api_client, with_token
 from tests.support.drf_writes import (
     VOID,
     assert_refused,
@@ -26,18 +25,12 @@ from tests.support.drf_writes import (
     made,
     rename,
     request,
-    title,
     url_of,
 )
 from tests.support.helpers import age, expire, lock_row
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
-
-
-class Titles(ModelSerializer):
-    class Meta:
-        model = Article
-        fields = ["id", "title"]
 
 
 @pytest.fixture
@@ -140,7 +133,7 @@ def test_under_atomic_requests_a_write_and_its_lock_are_one(
     fails = False
     answer = patch(**headers)
     assert answer.status_code == 200
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
     assert lock_row(article).exists() is (with_a_lock and not releases)
     assert ("Lock-Expires-At" in answer) is (with_a_lock and not releases)
 
@@ -166,7 +159,7 @@ def test_a_database_that_fails_every_statement_is_a_503(
     assert answer["Retry-After"] == "2"
     assert "gone away" not in answer.content.decode()
     assert [record.name for record in caplog.records][:1] == ["lock_tokens"]
-    assert title(article) == "First"
+    assert title_of(article) == "First"
 
 
 @pytest.mark.parametrize("method", ["release", "renew"])
@@ -180,7 +173,7 @@ def test_a_database_that_fails_to_release_is_a_503(
     headers = locked(article)
     monkeypatch.setattr(LockToken.objects, method, fail)
     assert patch(**headers).status_code == 503
-    assert title(article) == "First"
+    assert title_of(article) == "First"
 
 
 def test_a_failure_of_the_handlers_own_stays_its_own(patch, serve_locked):
@@ -255,7 +248,7 @@ def test_a_lock_that_is_required_is_told_by_whom_it_is_kept(
     answer = patch()
     assert_refused(answer, 428, "lock_required")
     assert set(answer.json()) == {"error", "detail"}
-    assert title(article) == "First"
+    assert title_of(article) == "First"
     assert patch(**with_token(held["token"])).status_code == 200
 
 
@@ -297,13 +290,13 @@ def test_a_permission_that_is_asked_too_late_is_a_mistake_of_the_projects(
     article.lock()
     with pytest.raises(ImproperlyConfigured, match="too late"):
         patch()
-    assert title(article) == "First"
+    assert title_of(article) == "First"
     assert client.get(url_of(article)).status_code == 200
     assert client.options(url_of(article)).status_code == 200
 
 
 def test_the_mixin_and_the_permission_go_together(article, client, patch, serve):
-    serve(made("mixin and permission", serializer_class=Titles))
+    serve(made("mixin and permission", serializer_class=TitleSerializer))
     url = url_of(article, "lock/")
     headers = with_token(client.post(url).json()["token"])
     assert patch().status_code == 423
@@ -312,7 +305,7 @@ def test_the_mixin_and_the_permission_go_together(article, client, patch, serve)
     sql = " ".join(query["sql"] for query in queries)
     assert sql.count("UPDATE") == 2  # one fence, one write
     assert client.delete(url, **headers).status_code == 204
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 def test_a_function_may_check_its_object_through_its_view(article, patch, serve):
@@ -325,7 +318,7 @@ def test_a_function_may_check_its_object_through_its_view(article, patch, serve)
     headers = locked(article)
     assert patch().status_code == 423
     assert patch(**headers).status_code == 200
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 # The header
@@ -359,7 +352,7 @@ def test_the_forms_of_the_token(article, client, serve_locked, headers, status):
     headers = {name: value.format(token) for name, value in headers.items()}
     answer = client.patch(url_of(article), {"title": "x"}, headers=headers)
     assert answer.status_code == status
-    assert title(article) == ("x" if status == 200 else "First")
+    assert title_of(article) == ("x" if status == 200 else "First")
     if status == 400:
         assert_refused(answer, 400, "invalid_if")
         assert set(answer.json()) == {"error", "detail"}
@@ -394,11 +387,11 @@ def test_a_write_costs_the_fence_and_nothing_more(
         return kinds, begun
 
     looks_first = ["SELECT"] if connection.vendor == "mysql" else []
-    serve(made("", serializer_class=Titles))
+    serve(made("", serializer_class=TitleSerializer))
     plain, _ = measure({})
     assert plain[:2] == ["SELECT", "SELECT" if method == "delete" else "UPDATE"]
     for releases in (False, True):
-        serve_locked(serializer_class=Titles, release_on_write=releases)
+        serve_locked(serializer_class=TitleSerializer, release_on_write=releases)
         # A deletion gives the lock up by itself.
         ends = ["DELETE"] if releases or method == "delete" else []
         # The fence comes before the object is read, which is read once.
@@ -412,7 +405,7 @@ def test_a_write_costs_the_fence_and_nothing_more(
 
 def test_what_a_refusal_costs(article, patch, serve):
     looks_first = ["SELECT"] if connection.vendor == "mysql" else []
-    serve(made("mixin", serializer_class=Titles))
+    serve(made("mixin", serializer_class=TitleSerializer))
     article.lock()
     # Who holds it, and whether the object may be known.
     status, kinds, _ = statements(patch, {})
@@ -421,7 +414,7 @@ def test_what_a_refusal_costs(article, patch, serve):
     status, kinds, _ = statements(patch, with_token(VOID))
     assert (status, kinds) == (412, ["UPDATE", *["SELECT"] * 3])
     lock_row(article).delete()
-    serve(made("mixin", serializer_class=Titles, lock_required=True))
+    serve(made("mixin", serializer_class=TitleSerializer, lock_required=True))
     status, kinds, _ = statements(patch, {})
     assert (status, kinds) == (428, ["SELECT", "SELECT"])
 

@@ -34,15 +34,14 @@ from tests.models import (
 from tests.support.drf_site import with_token
 from tests.support.drf_writes import (
     VOID,
-    LocksElsewhere,
     assert_refused,
     database,
     locked,
     needs_the_lock,
     request,
-    title,
 )
-from tests.support.helpers import lock_row
+from tests.support.helpers import LocksElsewhere, lock_row
+from tests.support.objects import title_of
 
 pytestmark = [
     pytest.mark.urls("tests.support.drf_site"),
@@ -485,7 +484,7 @@ def test_a_model_that_inherits_over_its_own_table(client, prefix):
 @here
 def test_a_proxy_has_the_lock_of_its_model(client, article):
     needs_the_lock(request(client, "patch", f"/articleproxy/{article.pk}/"), article)
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 @here

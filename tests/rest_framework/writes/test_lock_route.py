@@ -20,10 +20,10 @@ from tests.support.drf_writes import (
     needs_the_lock,
     rename,
     request,
-    title,
     url_of,
 )
 from tests.support.helpers import lock_row
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +80,7 @@ def test_under_the_permission_an_action_of_that_name_is_a_write(
     url = url_of(article, f"{name}/")
     for method in ("post", "patch", "delete"):
         needs_the_lock(request(client, method, url), article)
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 def test_an_acquire_lock_that_adds_to_ours_still_locks(client, serve, article):

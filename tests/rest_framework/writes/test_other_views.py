@@ -20,10 +20,10 @@ from tests.support.drf_writes import (
     needs_the_lock,
     rename,
     request,
-    title,
     url_of,
 )
 from tests.support.helpers import lock_row
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
 
@@ -86,7 +86,7 @@ def test_what_a_viewset_without_a_queryset_checks_needs_its_lock(
 ):
     serve_locked(base, queryset=None)
     needs_the_lock(request(client, method, url_of(article, route)), article)
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 def test_a_bare_viewset_that_checks_nothing_is_a_mistake(client, serve_locked, article):
@@ -140,7 +140,7 @@ def test_a_generic_view_may_have_no_queryset(
 
     serve_locked(View, f"things/<int:{name}>/", queryset=None)
     needs_the_lock(request(client, method, article), article)
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
 
 
 # The words of a refusal, and of a mistake

@@ -23,9 +23,9 @@ from tests.support.drf_writes import (
     rename,
     request,
     serializer_of,
-    title,
 )
 from tests.support.helpers import lock_row
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
 
@@ -166,7 +166,7 @@ def test_a_proxy_of_the_same_model_is_of_its_kind(merging, merge, article, other
     assert database() == before
     lock_row(other).delete()
     assert send(**headers).status_code == 200
-    assert title(other) == "merged"
+    assert title_of(other) == "merged"
 
 
 class NotForbidden(permissions.BasePermission):
@@ -247,7 +247,7 @@ def test_a_second_object_of_get_object_is_refused_under_anothers_lock(
     assert database() == before
     lock_row(other).delete()
     assert send().status_code == 200
-    assert (title(article), title(other)) == ("Second", "Second")
+    assert (title_of(article), title_of(other)) == ("Second", "Second")
     assert not LockToken.objects.exists()
 
 
@@ -303,7 +303,7 @@ def test_a_write_to_many_needs_no_lock(write_all, bulk, article, other):
     answer = write_all()()
     assert answer.status_code == 200
     assert "Lock-Expires-At" not in answer
-    assert (title(article), title(other)) == ("Second", "Second")
+    assert (title_of(article), title_of(other)) == ("Second", "Second")
     assert LockToken.objects.get().locked_object == other
 
 
@@ -320,7 +320,7 @@ def test_of_many_those_that_are_checked_need_theirs(write_all, bulk, article, ot
         assert database() == before
     lock_row(other).delete()
     assert send(**headers).status_code == 200
-    assert (title(article), title(other)) == ("Second", "Second")
+    assert (title_of(article), title_of(other)) == ("Second", "Second")
     assert LockToken.objects.get().locked_object == article
 
 

@@ -10,15 +10,14 @@ from rest_framework.viewsets import ModelViewSet
 
 from tests.models import Article, Desk
 from tests.support.drf_writes import (
-    LocksElsewhere,
     assert_refused,
     database,
     locked,
     rename,
     request,
-    title,
 )
-from tests.support.helpers import lock_row
+from tests.support.helpers import LocksElsewhere, lock_row
+from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -147,7 +146,7 @@ def test_an_error_in_a_transaction_of_its_own_spoils_nothing(
 ):
     serve_locked(SwallowsRightly)
     assert patch(**headers).status_code == 200
-    assert title(article) == "Second"
+    assert title_of(article) == "Second"
     assert lock_row(article).exists() is with_a_lock
 
 

@@ -1,0 +1,135 @@
+"""django-treebeard and django-mptt: nodes below a node, without a foreign key or with."""
+
+import pytest
+from django.db import models
+
+from lock_tokens.admin import LockableModelAdmin
+from tests.packages import needs
+from tests.support.admin_site import act, list_of, text_of
+
+needs("treebeard", "mptt", "tests.packages")
+
+from mptt.admin import DraggableMPTTAdmin  # noqa: E402
+from mptt.models import MPTTModel, TreeForeignKey  # noqa: E402
+from treebeard.admin import TreeAdmin  # noqa: E402
+from treebeard.forms import movenodeform_factory  # noqa: E402
+from treebeard.mp_tree import MP_Node  # noqa: E402
+
+
+class Folder(MP_Node):
+    title = models.CharField(max_length=50)
+
+    class Meta:
+        app_label = "packages"
+
+    def __str__(self):
+        return self.title
+
+
+class Topic(MPTTModel):
+    title = models.CharField(max_length=50)
+    parent = TreeForeignKey("self", models.CASCADE, null=True, blank=True)
+
+    class Meta:
+        app_label = "packages"
+
+    def __str__(self):
+        return self.title
+
+
+class FolderAdmin(LockableModelAdmin, TreeAdmin):
+    form = movenodeform_factory(Folder)
+
+
+class TopicAdmin(LockableModelAdmin, DraggableMPTTAdmin):
+    pass
+
+
+@pytest.fixture
+def folder(serve, db):
+    serve(FolderAdmin, Folder)
+    parent = Folder.add_root(title="Parent")
+    Folder.add_root(title="Other")
+    parent.add_child(title="Child").add_child(title="Grandchild")
+    return parent
+
+
+@pytest.fixture
+def topic(serve, db):
+    serve(TopicAdmin, Topic)
+    parent = Topic.objects.create(title="Parent")
+    Topic.objects.create(title="Other")
+    child = Topic.objects.create(title="Child", parent=parent)
+    Topic.objects.create(title="Grandchild", parent=child)
+    return Topic.objects.get(pk=parent.pk)
+
+
+@pytest.fixture(params=["folder", "topic"])
+def parent(request):
+    return request.getfixturevalue(request.param)
+
+
+def named(parent, title):
+    return type(parent).objects.get(title=title)
+
+
+def delete(somebody, obj):
+    page = somebody.open(obj, "delete")
+    somebody.post(page.wsgi_request.path, {"post": "yes"})
+
+
+def move(somebody, obj, target):
+    """Drop the node upon another."""
+    if isinstance(obj, Folder):
+        data = {"node": obj.pk, "target": target.pk, "relation": "child"}
+        return somebody.post(list_of(type(obj)) + "move/", data)
+    data = {"cmd": "move_node", "position": "last-child"}
+    data |= {"cut_item": obj.pk, "pasted_on": target.pk}
+    headers = {"X-Requested-With": "XMLHttpRequest"}
+    return somebody.post(list_of(type(obj)), data, headers=headers)
+
+
+def parent_of(obj):
+    return type(obj).objects.get(pk=obj.pk).get_ancestors().last()
+
+
+def test_a_node_is_not_deleted_with_what_another_edits_below(alice, bob, parent):
+    alice.open(named(parent, "Grandchild"))
+    page = bob.open(parent, "delete")
+    assert "Grandchild" in text_of(page)
+    assert "Alice Writer has been editing it" in text_of(page)
+    delete(bob, parent)
+    assert type(parent).objects.count() == 4
+
+
+def test_the_action_deletes_no_node_with_what_another_edits_below(alice, bob, parent):
+    alice.open(named(parent, "Grandchild"))
+    url = list_of(type(parent))
+    act(bob, "delete_selected", [parent], url=url, post="yes")
+    assert type(parent).objects.count() == 4
+
+
+def test_a_free_node_is_deleted_with_all_below(alice, folder):
+    delete(alice, folder)
+    assert [node.title for node in Folder.objects.all()] == ["Other"]
+
+
+def test_a_node_that_another_edits_is_not_moved(alice, bob, parent):
+    child = named(parent, "Child")
+    alice.open(child)
+    answer = move(bob, child, named(parent, "Other"))
+    assert answer.status_code >= 400
+    assert parent_of(child).title == "Parent"
+
+
+def test_a_node_is_not_moved_with_what_another_edits_below(alice, bob, parent):
+    child = named(parent, "Child")
+    alice.open(named(parent, "Grandchild"))
+    assert move(bob, child, named(parent, "Other")).status_code >= 400
+    assert parent_of(child).title == "Parent"
+
+
+def test_a_free_node_is_moved(alice, parent):
+    child = named(parent, "Child")
+    assert move(alice, child, named(parent, "Other")).status_code < 400
+    assert parent_of(child).title == "Other"
