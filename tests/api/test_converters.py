@@ -38,6 +38,7 @@ def test_an_address_is_one_plain_segment_that_resolves_to_the_key(key):
     decoded = unquote(url)  # as a server does, before it splits
     assert decoded.count("/") == 5
     assert not {".", ".."} & set(decoded.split("/"))
+    assert not {chr(number) for number in (*range(32), 127)} & set(decoded)
     assert "%25" not in url
     assert resolve(decoded).kwargs["object_id"] == key
     of_token = reverse("lock_tokens:detail-view", args=["tests", "label", key, "t"])
