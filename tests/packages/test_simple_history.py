@@ -9,6 +9,7 @@ from tests.support.admin_site import (
     assert_refused,
     form_of,
     holder_of,
+    person,
     standing_token,
     state_of,
     take_and_leave,
@@ -90,3 +91,11 @@ def test_a_revert_with_errors_keeps_the_lock(alice, memo):
     assert state_of(page) == "held"
     assert alice.send(page, title="Again").status_code == 302
     assert title(memo) == "Again"
+
+
+def test_who_may_only_view_a_version_takes_no_lock(alice, memo):
+    viewer = person("vera", "packages.view_memo")
+    page = viewer.get(version(memo))
+    assert page.status_code == 200
+    assert standing_token(memo) is None
+    assert state_of(alice.open(memo)) == "held"

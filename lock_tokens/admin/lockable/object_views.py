@@ -78,7 +78,12 @@ def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
         if not model_admin.admin_site.has_permission(request):
             return view(request, *args, **kwargs)
         obj = model_admin.get_object(request, key)
-        if obj is None or not LockToken.objects.can_be_locked(obj):
+        if (
+            obj is None
+            or not LockToken.objects.can_be_locked(obj)
+            # Whoever may not edit it is told nothing. The view checks what it permits.
+            or not model_admin.has_change_permission(request, obj)
+        ):
             return view(request, *args, **kwargs)
         visit = ObjectVisit(
             model_admin, request, obj, lambda: view(request, *args, **kwargs)

@@ -13,6 +13,7 @@ from tests.support.admin_site import (
     form_of,
     holder_of,
     messages_of,
+    person,
     saved,
     standing_token,
     state_of,
@@ -136,6 +137,25 @@ def test_a_view_is_not_run_ahead_of_time(alice, story):
 def test_who_is_signed_out_is_sent_to_the_sign_in_page(client, story):
     assert "/login/" in client.get(at(story, "publish")).url
     assert standing_token(story) is None
+
+
+def test_who_may_only_view_the_object_takes_no_lock(alice, story):
+    viewer = person("vera", "tests.view_story")
+    assert viewer.get(at(story, "old")).status_code == 200
+    assert standing_token(story) is None
+    assert state_of(alice.open(story)) == "held"
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_who_has_no_permission_is_not_told_who_edits_what(alice, story, method):
+    alice.open(story)
+    outsider = person("otto", "tests.view_keyword")
+    answer = getattr(outsider, method)(at(story, "old"), {"why": "Curious"})
+    assert answer.status_code == 403
+    index = text_of(outsider.get("/admin/"))
+    assert "As it was" not in index
+    assert "Alice" not in text_of(answer) + index
+    assert "else is editing" not in text_of(answer) + index
 
 
 def test_a_page_that_shows_the_form_is_a_page_of_the_lock(alice, bob, story):
