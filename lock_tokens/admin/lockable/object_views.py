@@ -17,8 +17,10 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.utils.decorators import decorator_from_middleware
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_protect
 
@@ -33,12 +35,13 @@ from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.sessions import forget, get_session_token, remember
+from lock_tokens.settings import find_middleware
 from lock_tokens.web.lock_page import HELD
 from lock_tokens.web.opening import answer_without_lock
 from lock_tokens.web.request_tokens import forget_token
 
 from .change_visit import ChangeVisit
-from .nothing_saved import LOCKED, is_form, nothing_saved
+from .nothing_saved import LOCKED, is_form, keeping_input, key_of, nothing_saved
 from .request_locks import described, request_locks
 from .trees import respecting_moves
 from .visit import Visit, visit_of
@@ -58,7 +61,10 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
         if re.match(r"\^?\(", regex.pattern):
             if str(url.pattern) not in django:
                 name = next(iter(regex.groupindex), None)
+                is_exempt = getattr(url.callback, "csrf_exempt", False)
                 url.callback = respecting_lock(url.callback, model_admin, name)
+                if not is_exempt:
+                    url.callback = keeping_input(url.callback, model_admin, name)
         elif is_tree:
             url.callback = respecting_moves(url.callback, model_admin)
     return urls
@@ -67,17 +73,16 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
 def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
     """Return a view that respects the lock of its object.
 
-    ``name`` is the argument with the object's key; ``None`` is the first positional one.
+    ``name`` is that of :func:`~.nothing_saved.key_of`.
     """
 
     @wraps(view)
     @reading_from_primary()
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         hide_tokens(request)
-        key = unquote(str(kwargs[name] if name is not None else args[0]))
         if not model_admin.admin_site.has_permission(request):
-            return view(request, *args, **kwargs)
-        obj = model_admin.get_object(request, key)
+            return behind_login(view)(request, *args, **kwargs)
+        obj = model_admin.get_object(request, unquote(key_of(name, args, kwargs)))
         if (
             obj is None
             or not LockToken.objects.can_be_locked(obj)
@@ -91,6 +96,15 @@ def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
         return visit.answer()
 
     return wrapper
+
+
+def behind_login(view: View) -> View:
+    """Return the view as ``LoginRequiredMiddleware``, if it is installed, lets it run.
+
+    It does not see a view that keeps what was typed.
+    """
+    middleware: Any = find_middleware(LoginRequiredMiddleware)
+    return decorator_from_middleware(middleware)(view) if middleware else view
 
 
 @dataclass

@@ -4,6 +4,7 @@ import pytest
 from django.http import HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, re_path
+from django.views.decorators.csrf import csrf_exempt
 
 from lock_tokens.models import LockToken
 from tests.models import Story
@@ -34,6 +35,10 @@ class WithViews(StoryAdmin):
             path("<path:object_id>/preview/", view(self.preview), name="preview"),
             path("<path:object_id>/report/", view(self.preview)),
             path("<path:object_id>/old/", view(self.old)),
+            path("<int:number>/older/", view(self.older)),
+            re_path(r"^(\d+)/oldest/$", view(self.older)),
+            path("<int:object_id>/hook/", csrf_exempt(self.publish)),
+            path("<int:object_id>/bare/", self.publish),
             path("stories/<int:number>/", view(self.preview)),
             re_path(r"^(\d+)/versions/(\d+)/$", view(self.preview)),
             *super().get_urls(),
@@ -53,6 +58,9 @@ class WithViews(StoryAdmin):
             response.template_name = "admin/change_form.html"
             response.render()
         return response
+
+    def older(self, request, number):
+        return self.old(request, str(number))
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +174,51 @@ def test_a_page_that_shows_the_form_is_a_page_of_the_lock(alice, bob, story):
     assert alice.send(page, body="Mine").status_code == 302
     assert saved(story).body == "Mine"
     assert standing_token(story) is None
+
+
+@pytest.mark.parametrize("view", ["old", "older", "oldest"])
+def test_a_form_of_who_is_signed_out_is_given_back_and_keeps_its_lock(
+    alice, story, view
+):
+    page = alice.get(at(story, view))
+    del alice.cookies["sessionid"]
+    answer = alice.send(page, body="Precious")
+    assert answer.status_code == 403
+    assert "You are signed out" in text_of(answer)
+    assert form_of(answer)["body"] == ["Precious"]
+    alice.force_login(alice.user)
+    assert alice.send(answer).status_code == 302
+    assert saved(story).body == "Precious"
+
+
+def test_a_form_with_an_old_csrf_token_is_given_back(alice, story):
+    page = alice.get(at(story, "old"))
+    alice.handler.enforce_csrf_checks = True
+    del alice.cookies["csrftoken"]
+    data = form_of(page, body="Precious")
+    answer = alice.post(
+        at(story, "old"), data, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+    assert answer.status_code == 403
+    assert "This is not saved yet" in text_of(answer)
+    assert form_of(answer)["body"] == ["Precious"]
+    assert saved(story).body == "Once"
+
+
+def test_a_view_without_csrf_protection_stays_so(alice, story):
+    alice.handler.enforce_csrf_checks = True
+    assert alice.post(at(story, "bare"), {"why": "Ready"}).status_code == 403
+    assert alice.post(at(story, "hook"), {"why": "Ready"}).status_code == 302
+    assert saved(story).body == "Published"
+
+
+def test_a_view_that_trusts_the_middleware_needs_a_login(client, settings, story):
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE,
+        "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    ]
+    assert "login" in client.get(at(story, "bare")).url
+    assert saved(story).body == "Once"
 
 
 def test_a_page_that_shows_the_form_keeps_the_lock_with_errors(alice, story):
