@@ -48,6 +48,9 @@ from .visit import Visit, visit_of
 
 View = Callable[..., HttpResponseBase]
 
+#: A group, named or not, begins the URL, maybe within groups that capture nothing.
+KEY_FIRST = re.compile(r"\^?(\(\?:)*\((\?P<|(?!\?))")
+
 
 def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
     """Return the URLs of a ModelAdmin; its own views of objects respect the lock."""
@@ -58,9 +61,10 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
         if url.callback is None or url.name in model_admin.lock_exempt_views:
             continue
         regex = url.pattern.regex
-        if re.match(r"\^?\(", regex.pattern):
+        if KEY_FIRST.match(regex.pattern):
             if str(url.pattern) not in django:
-                name = next(iter(regex.groupindex), None)
+                names = {number: name for name, number in regex.groupindex.items()}
+                name = names.get(1)
                 is_exempt = getattr(url.callback, "csrf_exempt", False)
                 url.callback = respecting_lock(url.callback, model_admin, name)
                 if not is_exempt:
@@ -82,7 +86,10 @@ def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
         hide_tokens(request)
         if not model_admin.admin_site.has_permission(request):
             return behind_login(view)(request, *args, **kwargs)
-        obj = model_admin.get_object(request, unquote(key_of(name, args, kwargs)))
+        key = key_of(name, args, kwargs)
+        obj = None
+        if key is not None:
+            obj = model_admin.get_object(request, unquote(key))
         if (
             obj is None
             or not LockToken.objects.can_be_locked(obj)

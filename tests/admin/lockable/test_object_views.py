@@ -39,6 +39,11 @@ class WithViews(StoryAdmin):
             re_path(r"^(\d+)/oldest/$", view(self.older)),
             path("<int:object_id>/hook/", csrf_exempt(self.publish)),
             path("<int:object_id>/bare/", self.publish),
+            re_path(r"^(?:import|upload)/$", view(self.preview)),
+            re_path(r"^(?:import|upload)/(\d+)/$", view(self.preview)),
+            re_path(r"^(?P<object_id>\d+)?/?all/$", view(self.preview)),
+            re_path(r"^(\d+)/versions/(?P<number>\d+)/named/$", view(self.preview)),
+            re_path(r"^(?:(?P<object_id>\d+))/inner/$", view(self.preview)),
             path("stories/<int:number>/", view(self.preview)),
             re_path(r"^(\d+)/versions/(\d+)/$", view(self.preview)),
             *super().get_urls(),
@@ -134,6 +139,24 @@ def test_a_view_that_is_not_of_an_object_is_no_page_of_the_lock(alice, bob, stor
     alice.open(story)
     assert text_of(bob.get(f"/admin/tests/story/stories/{story.pk}/")) == "Shown"
     assert text_of(bob.get("/admin/tests/story/777/report/")) == "Shown"
+
+
+@pytest.mark.parametrize(
+    "url", ["import/", "upload/{}/", "all/", "777/versions/{}/named/"]
+)
+def test_a_view_whose_url_does_not_give_the_key_is_no_page_of_the_lock(
+    alice, bob, story, url
+):
+    alice.open(story)
+    url = f"/admin/tests/story/{url.format(story.pk)}"
+    assert text_of(bob.get(url)) == "Shown"
+    assert text_of(bob.post(url, {"why": "Ready"})) == "Shown"
+
+
+@pytest.mark.parametrize("view", ["all", "inner"])
+def test_the_key_may_be_in_a_group_of_any_kind(alice, bob, story, view):
+    alice.open(story)
+    assert bob.get(at(story, view)).url == url_of(story)
 
 
 def test_a_view_is_not_run_ahead_of_time(alice, story):
