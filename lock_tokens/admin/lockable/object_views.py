@@ -34,7 +34,7 @@ from lock_tokens.locking.error_reports import hide_tokens
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.refusals import TOKEN_FIELD
-from lock_tokens.sessions import forget, get_session_token, remember
+from lock_tokens.sessions import forget, remember
 from lock_tokens.settings import find_middleware
 from lock_tokens.web.lock_page import HELD
 from lock_tokens.web.opening import answer_without_lock
@@ -139,11 +139,9 @@ class ObjectVisit(Visit):
 
     def open(self) -> HttpResponseBase:
         """Answer a GET. The lock stays if the page shows the form of the object."""
-        obj, session = self.obj, self.request.session
-        had = get_session_token(obj, session)
-        token = self.lock()
+        token, is_new = self.get_or_lock()
         self.set_page(HELD, token=token)
-        keeps = had == token
+        keeps = not is_new
         try:
             response = self.view()
             visit = visit_of(self.request)
@@ -153,7 +151,7 @@ class ObjectVisit(Visit):
             if not keeps:
                 with suppress(UnlockForbiddenError):  # deleted with the object
                     LockToken.objects.release(self.lock_key, token)
-                forget(self.lock_key, session)
+                forget(self.lock_key, self.request.session)
         return response
 
     def run(self) -> HttpResponseBase:

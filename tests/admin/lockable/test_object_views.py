@@ -7,6 +7,7 @@ from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from lock_tokens.models import LockToken
+from lock_tokens.sessions import forget
 from tests.models import Story
 from tests.support.admin_site import (
     StoryAdmin,
@@ -107,6 +108,18 @@ def test_a_view_that_only_shows_leaves_the_users_own_page_its_lock(alice, story)
     page = alice.open(story)
     assert text_of(alice.get(at(story, "report"))) == "Shown"
     assert standing_token(story) == token_of(page)
+
+
+def test_so_does_one_while_the_session_has_lost_the_token(alice, story):
+    """Two requests that save one session at the same time lose a token."""
+    page = alice.open(story)
+    session = alice.session
+    forget(story, session)
+    session.save()
+    assert text_of(alice.get(at(story, "report"))) == "Shown"
+    assert standing_token(story) == token_of(page)
+    assert alice.send(page, body="Mine").status_code == 302
+    assert saved(story).body == "Mine"
 
 
 def test_a_view_that_raises_leaves_no_lock(alice, story, monkeypatch):
