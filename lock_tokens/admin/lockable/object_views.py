@@ -123,6 +123,8 @@ class ObjectVisit(Visit):
     def answer(self) -> HttpResponseBase:
         """Return the response."""
         request = self.request
+        if request.method == "OPTIONS":  # it only asks what the view can do
+            return self.view()
         answer = answer_without_lock(request)
         if answer is not None:
             return answer

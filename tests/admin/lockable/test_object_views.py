@@ -45,6 +45,7 @@ class WithViews(StoryAdmin):
             re_path(r"^(?P<object_id>\d+)?/?all/$", view(self.preview)),
             re_path(r"^(\d+)/versions/(?P<number>\d+)/named/$", view(self.preview)),
             re_path(r"^(?:(?P<object_id>\d+))/inner/$", view(self.preview)),
+            path("<int:object_id>/locks/", view(self.locks)),
             path("stories/<int:number>/", view(self.preview)),
             re_path(r"^(\d+)/versions/(\d+)/$", view(self.preview)),
             *super().get_urls(),
@@ -56,6 +57,9 @@ class WithViews(StoryAdmin):
 
     def preview(self, request, *args, **kwargs):
         return HttpResponse("Shown")
+
+    def locks(self, request, object_id):
+        return HttpResponse(headers={"Locks": LockToken.objects.count()})
 
     def old(self, request, object_id):
         """Show an old version in a page of its own, as packages do that revert."""
@@ -170,6 +174,21 @@ def test_a_view_whose_url_does_not_give_the_key_is_no_page_of_the_lock(
 def test_the_key_may_be_in_a_group_of_any_kind(alice, bob, story, view):
     alice.open(story)
     assert bob.get(at(story, view)).url == url_of(story)
+
+
+def test_asking_what_a_view_can_do_locks_nothing(alice, bob, story):
+    assert alice.options(at(story, "locks"))["Locks"] == "0"
+    alice.open(story)
+    assert bob.options(at(story, "locks")).status_code == 200
+
+
+@pytest.mark.parametrize("view", ["locks", "old"])
+def test_head_keeps_no_lock_and_ends_none(alice, story, view):
+    assert alice.head(at(story, view)).status_code == 200
+    assert standing_token(story) is None
+    page = alice.open(story)
+    assert alice.head(at(story, view)).status_code == 200
+    assert standing_token(story) == token_of(page)
 
 
 def test_a_view_is_not_run_ahead_of_time(alice, story):
