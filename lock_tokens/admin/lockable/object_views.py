@@ -57,6 +57,7 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
     # Django's own views are those that the class itself sees to.
     django = {str(url.pattern) for url in ModelAdmin.get_urls(model_admin)}
     is_tree = hasattr(model_admin.model, "get_descendants")
+    add = f"{model_admin.opts.app_label}_{model_admin.opts.model_name}_add"
     for url in urls:
         if url.callback is None or url.name in model_admin.lock_exempt_views:
             continue
@@ -69,7 +70,7 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
                 url.callback = respecting_lock(url.callback, model_admin, name)
                 if not is_exempt:
                     url.callback = keeping_input(url.callback, model_admin, name)
-        elif is_tree:
+        elif is_tree and url.name != add:
             url.callback = respecting_moves(url.callback, model_admin)
     return urls
 
