@@ -81,8 +81,8 @@ def key_of_pk(locks: Locks, model: type[models.Model], pk: Any) -> LockKey:
     return _lock_key(locks, model, text_key(model, pk), hint)
 
 
-def key_of_deleted(locks: Locks, obj: models.Model, using: str) -> LockKey:
-    """Return the lock key of an object that is deleted from ``using``.
+def key_in(locks: Locks, obj: models.Model, using: str) -> LockKey:
+    """Return the lock key of an object in the database ``using``, saved or not.
 
     Raises ``ValueError`` when its key is composite or too long.
     """
