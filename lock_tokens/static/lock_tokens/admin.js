@@ -848,6 +848,13 @@
 
     // The page's life
 
+    /** Some themes end the form earlier. Out there the buttons of these would do nothing. */
+    function gather_parts() {
+      for (const part of document.querySelectorAll(".lock-end, #lock-tokens-bar")) {
+        if (!form.element?.contains(part)) form.element?.append(part);
+      }
+    }
+
     /** @param {PageTransitionEvent} event */
     function come_back({ persisted }) {
       if (!persisted) return;
@@ -870,6 +877,7 @@
       Object.assign(field, { type: "hidden", name: "lock_token", value: token });
       form.element?.append(field);
     }
+    if (task !== "delete") gather_parts();
     show_live_parts();
     for (const button of all("[data-lock-do=copy]")) {
       button.addEventListener("click", () => copy(button));
