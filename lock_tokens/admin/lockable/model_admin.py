@@ -321,7 +321,11 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         writes = request.method == "POST"
         reading = reading_from_primary() if writes else nullcontext()
         with reading, request_locks(request) as locks:
-            response = super().changelist_view(request, extra_context)
+            try:
+                response = super().changelist_view(request, extra_context)
+            except Exception:
+                locks.written = False  # Django has undone what it saved
+                raise
             locks.written = True
         return response
 
