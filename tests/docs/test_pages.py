@@ -54,6 +54,7 @@ TEST_COMMAND = (
 )
 # Without an underscore, and yet the module's own business.
 INTERNAL = {
+    "get_or_lock_for_session",
     "includes_api",
     "get_permission",
     "is_api_model",
