@@ -146,6 +146,24 @@ def test_a_function_of_the_project_s_own(article):
         assert title_of(article) == "First"
 
 
+async def coroutine():
+    """Decorated, this would run after the block."""
+
+
+async def async_generator():
+    yield
+
+
+def generator():
+    yield
+
+
+@pytest.mark.parametrize("function", [coroutine, async_generator, generator])
+def test_what_would_run_after_the_block_cannot_be_decorated(function):
+    with pytest.raises(TypeError, match="write a with block"):
+        reading_from_primary()(function)
+
+
 def test_without_routers_nothing_changes(settings):
     settings.DATABASE_ROUTERS = []
     with reading_from_primary():
