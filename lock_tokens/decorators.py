@@ -320,6 +320,19 @@ class _Refused(Exception):
         self.answer = answer
 
 
+def _rendered_from_primary(answer: Any) -> Any:
+    """Return the answer. If Django renders it later, its template reads as the view."""
+    if not getattr(answer, "is_rendered", True):
+
+        def render() -> Any:
+            del answer.render  # while it renders, a cache may store the answer
+            with reading_from_primary():
+                return answer.render()
+
+        answer.render = render
+    return answer
+
+
 def _decorator(
     guard: Callable[[_Visit], AbstractContextManager[None]], options: _Options
 ) -> Callable[[View], View]:
@@ -334,8 +347,8 @@ def _decorator(
                 with reading_from_primary(), guard(visit):
                     visit.answer = view(request, *args, **kwargs)
             except _Refused as refused:
-                return refused.answer
-            return visit.answer
+                visit.answer = refused.answer
+            return _rendered_from_primary(visit.answer)
 
         @wraps(view)
         async def arun(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -345,8 +358,8 @@ def _decorator(
                 async with in_thread(guard(visit)):
                     visit.answer = await view(request, *args, **kwargs)
             except _Refused as refused:
-                return refused.answer
-            return visit.answer
+                visit.answer = refused.answer
+            return _rendered_from_primary(visit.answer)
 
         return arun if iscoroutinefunction(view) else run
 

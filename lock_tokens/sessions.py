@@ -21,7 +21,7 @@ from django.utils.crypto import salted_hmac
 from .exceptions import AlreadyLockedError, InvalidToken, UnlockForbiddenError
 from .locking.info import LockInfo, token_dict
 from .locking.lock_key import LockKey
-from .locking.tokens import OWNER_KEY, is_well_formed
+from .locking.tokens import FORMER_OWNER_KEY, OWNER_KEY, is_well_formed
 from .models import LockableModel, LockToken
 
 # "lock_tokens:app.model:key", "lock_tokens@database:app.model:key"
@@ -29,8 +29,6 @@ PREFIX = "lock_tokens"
 logger = logging.getLogger("lock_tokens")
 
 MAX_TOKENS = 40
-
-FORMER_OWNER_KEY = "lock_tokens_former_owner"  # before the last login
 
 
 def get_session_key(obj: models.Model | LockKey) -> str:

@@ -3,10 +3,14 @@
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib import admin
+from django.core.cache import cache
 from django.db import router
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template import engines
+from django.template.response import TemplateResponse
 from django.test import Client
 from django.urls import path
+from django.views.decorators.cache import cache_page
 
 from lock_tokens.admin import LockableModelAdmin, LockTokenAdmin
 from lock_tokens.decorators import (
@@ -142,6 +146,24 @@ def test_a_function_of_the_project_s_own(article):
         assert title_of(article) == "First"
 
 
+async def coroutine():
+    """Decorated, this would run after the block."""
+
+
+async def async_generator():
+    yield
+
+
+def generator():
+    yield
+
+
+@pytest.mark.parametrize("function", [coroutine, async_generator, generator])
+def test_what_would_run_after_the_block_cannot_be_decorated(function):
+    with pytest.raises(TypeError, match="write a with block"):
+        reading_from_primary()(function)
+
+
 def test_without_routers_nothing_changes(settings):
     settings.DATABASE_ROUTERS = []
     with reading_from_primary():
@@ -162,6 +184,52 @@ def test_a_decorated_view_reads_what_is_saved(settings, article, decorator, is_a
     settings.ROOT_URLCONF = urls_of(view)
     assert Client().get(f"/{article.pk}/").json() == {"title": "Second"}
     assert title_of(article) == "First"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("decorator", [locks_object, holds_lock_on_object])
+def test_a_template_that_is_rendered_after_the_view_reads_what_is_saved(
+    settings, article, decorator, is_async
+):
+    template = engines["django"].from_string("{{ articles.get.title }}")
+
+    def edit(request, key):
+        return TemplateResponse(request, template, {"articles": Article.objects.all()})
+
+    view = decorator(Article, of_url)(awaited(edit) if is_async else edit)
+    settings.ROOT_URLCONF = urls_of(view)
+    assert Client().get(f"/{article.pk}/").content == b"Second"
+    assert title_of(article) == "First"
+
+
+def test_such_a_template_can_be_cached(settings, article):
+    template = engines["django"].from_string("{{ articles.get.title }}")
+    shown = []
+
+    def show(request, key):
+        shown.append(key)
+        return TemplateResponse(request, template, {"articles": Article.objects.all()})
+
+    decorated = locks_object(Article, of_url)
+    client = Client()
+    for view in (decorated(show), decorated(decorated(show))):
+        cache.clear()
+        settings.ROOT_URLCONF = urls_of(cache_page(60)(view))
+        for _ in range(2):
+            assert client.get(f"/{article.pk}/").content == b"Second"
+    assert len(shown) == 2
+
+
+def test_a_refusal_that_is_a_template_shows_what_is_saved(settings, article):
+    template = engines["django"].from_string("{{ articles.get.title }}")
+
+    def response(request, error):
+        return TemplateResponse(request, template, {"articles": Article.objects.all()})
+
+    article.lock()
+    view = locks_object(Article, of_url, response=response)(lambda request, key: None)
+    settings.ROOT_URLCONF = urls_of(view)
+    assert Client().get(f"/{article.pk}/").content == b"Second"
 
 
 def test_a_view_that_saves_reads_what_is_saved(settings, article):

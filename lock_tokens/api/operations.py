@@ -23,7 +23,7 @@ from ..locking.fields import to_utc
 from ..locking.info import LockInfo, seconds_left, serialized, token_dict
 from ..locking.lock_key import LockKey
 from ..locking.lock_token import LockToken
-from ..locking.tokens import OWNER_KEY
+from ..locking.tokens import FORMER_OWNER_KEY, OWNER_KEY
 from .errors import ApiError, locked, not_locked, renewed_since, wrong_token
 from .requests import get_owner, known_expiries, latest_expiry, matches_if_none_match
 
@@ -55,7 +55,7 @@ def acquire(
     locks = LockToken.objects
     # Renew even an expired lock: a new one would make the token of other pages void.
     lock = None
-    for known in (owner, session_owner(request)):
+    for known in (owner, *session_owners(request)):
         if known and lock is None:
             lock = locks.renew_owned(obj, known, timeout=timeout, user=user)
     if lock is None:
@@ -74,13 +74,15 @@ def acquire(
     return answer
 
 
-def session_owner(request: HttpRequest) -> str | None:
-    """Return the secret by which the locks of the request's session are known.
+def session_owners(request: HttpRequest) -> list[str]:
+    """Return the secrets by which the locks of the request's session are known.
 
-    With it, a script gets the lock that a view has acquired for the script's page.
+    With them, a script gets the lock that a view has acquired for the script's page,
+    also before the last login.
     """
-    owner = getattr(request, "session", {}).get(OWNER_KEY)
-    return owner if isinstance(owner, str) else None
+    session = getattr(request, "session", {})
+    owners = [session.get(key) for key in (OWNER_KEY, FORMER_OWNER_KEY)]
+    return [owner for owner in owners if isinstance(owner, str)]
 
 
 def user_or_none(user: Any) -> Any:

@@ -6,12 +6,17 @@ others, even with a valid lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any
+from functools import wraps
+from inspect import isasyncgenfunction, isgeneratorfunction
+from typing import Any, TypeVar
 
+from asgiref.sync import iscoroutinefunction
 from django.db import models, router
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _is_reading = ContextVar("lock_tokens_reading_from_primary", default=False)
 
@@ -23,21 +28,40 @@ class PrimaryRouter:
         return router.db_for_write(model, **hints) if _is_reading.get() else None
 
 
-@contextmanager
-def reading_from_primary() -> Iterator[None]:
+class reading_from_primary(AbstractContextManager[None]):
     """Read from the database that your routers give for writing, and from no replica.
 
     It concerns all queries in the block that do not name a database themselves, also
     those of forms and related objects. It is a decorator too. Without routers it does
     nothing.
+
+    Raises ``TypeError`` when it decorates a coroutine function or a generator function,
+    because that runs only after the call. Write the block inside of it.
     """
-    # A project need not name our router in its settings, and tests may replace the list.
-    routers = router.routers
-    if routers and not isinstance(routers[0], PrimaryRouter):
-        router.routers = [PrimaryRouter(), *routers]
-    before = _is_reading.get()
-    _is_reading.set(True)
-    try:
-        yield
-    finally:
-        _is_reading.set(before)
+
+    def __enter__(self) -> None:
+        # A project need not name our router in its settings, and tests may replace the
+        # list.
+        routers = router.routers
+        if routers and not isinstance(routers[0], PrimaryRouter):
+            router.routers = [PrimaryRouter(), *routers]
+        self._before = _is_reading.get()
+        _is_reading.set(True)
+
+    def __exit__(self, *error: object) -> None:
+        _is_reading.set(self._before)
+
+    def __call__(self, function: F) -> F:
+        runs_later = iscoroutinefunction, isgeneratorfunction, isasyncgenfunction
+        if any(is_such(function) for is_such in runs_later):
+            raise TypeError(
+                "reading_from_primary() decorates functions. In a coroutine or a"
+                " generator, write a with block."
+            )
+
+        @wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            with reading_from_primary():
+                return function(*args, **kwargs)
+
+        return inner  # type: ignore[return-value]

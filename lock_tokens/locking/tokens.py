@@ -12,6 +12,8 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 #: The key under which a session has the secret by which its locks are known.
 OWNER_KEY = "lock_tokens_owner"
+#: The key under which it has the secret from before the last login.
+FORMER_OWNER_KEY = "lock_tokens_former_owner"
 
 WELL_FORMED = re.compile(r"[0-9a-f]{32}", re.ASCII)
 

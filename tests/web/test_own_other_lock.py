@@ -169,6 +169,23 @@ def test_a_visitor_s_script_gets_the_lock_of_the_view(serve, article, settings):
     assert answer.json()["token"] == token_in_session(client, article)
 
 
+def test_a_script_gets_the_lock_of_the_view_also_after_a_login_in_another_tab(
+    serve, article, settings, bob, alice
+):
+    client = Client()
+    serve(locks_object(Article, of_url)(here))
+    client.get(url_of(article))
+    token = token_in_session(client, article)
+    client.force_login(bob)
+    settings.ROOT_URLCONF = "tests.support.api"
+    for _ in range(2):
+        answer = client.post(API.format(article.pk))
+        assert answer.status_code == 201
+        assert answer.json()["token"] == token
+    LockToken.objects.take_over(article, user=alice)
+    assert client.post(API.format(article.pk)).status_code == 403
+
+
 def test_a_refusal_of_the_project_s_own_may_not_know_since_when(rf, article, bob):
     request = rf.get("/")
     request.user = bob

@@ -160,12 +160,29 @@ def saved_form(form: Any, current: models.Model, **options: Any) -> Any:
 
 
 def fields_saved_since(now: Any, shown: dict[str, Any] | None) -> list[str]:
-    """Return the fields of :func:`saved_form` that differ from what the page showed."""
+    """Return the fields of :func:`saved_form` that differ from what the page showed.
+
+    A field that is not one of the model, such as one that shows the time, says nothing
+    about what is saved.
+    """
+    meta = now.instance._meta
+    columns = {field.name for field in meta.fields}
+    relations = {field.name for field in meta.many_to_many}
     return [
         name
         for name, value in json.loads(as_json(now)).items()
-        if shown is not None and name in shown and shown[name] != value
+        if shown is not None
+        and name in shown
+        and (
+            (name in columns and shown[name] != value)
+            or (name in relations and unordered(shown[name]) != unordered(value))
+        )
     ]
+
+
+def unordered(values: Any) -> Any:
+    """Return the values of a many-to-many field so that their order does not count."""
+    return sorted(values, key=str) if isinstance(values, list) else values
 
 
 def is_outdated(form: Any, shown: dict[str, Any] | None, now: Any) -> bool:

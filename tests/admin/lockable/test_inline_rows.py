@@ -7,10 +7,12 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from lock_tokens.admin import LockableModelAdmin
+from lock_tokens.admin.lockable.shown_rows import fields_saved_since
 from lock_tokens.models import LockToken
-from tests.models import Comment, Label, Reply, Story
+from tests.models import Comment, Keyword, Label, Reply, Story
 from tests.support.admin_site import (
     CommentInline,
     StoryAdmin,
@@ -253,6 +255,37 @@ def test_forms_with_arguments_of_the_project_s_own(alice, bob, serve, story, row
     assert_not_saved(wrong, "Text: “Theirs”")
     assert alice.send(wrong).status_code == 302
     assert texts() == ["Mine", "two"]
+
+
+def test_a_field_that_shows_the_time_does_not_make_a_row_seem_changed(
+    alice, serve, story, rows
+):
+    class Form(forms.ModelForm):
+        seen_at = forms.DateTimeField(initial=timezone.now, required=False)
+
+    class Inline(CommentInline):
+        form = Form
+
+    @serve
+    class Admin(StoryAdmin):
+        inlines = [Inline]
+
+    page = alice.open(story)
+    moments = {f"comment_set__{row}__seen_at": "2001-01-01 00:00:00" for row in (0, 1)}
+    answer = alice.send(page, comment_set__0__text="Mine", **moments)
+    assert answer.status_code == 302
+    assert texts() == ["Mine", "two"]
+
+
+def test_many_to_many_values_in_another_order_are_the_same(story):
+    words = [Keyword.objects.create(name=name) for name in ("one", "two")]
+    story.keywords.set(words)
+    now = forms.modelform_factory(Story, fields=["keywords"])(instance=story)
+    one, two = (word.pk for word in words)
+    assert fields_saved_since(now, {"keywords": [one, two]}) == []
+    assert fields_saved_since(now, {"keywords": [two, one]}) == []
+    for other in ([one], [], None, [one, "x"], "x"):
+        assert fields_saved_since(now, {"keywords": other}) == ["keywords"]
 
 
 def test_what_a_field_hides_is_not_in_the_page(alice, serve, story, rows):
