@@ -46,6 +46,7 @@ from .sessions import forget
 from .web.opening import answer_without_lock, look_without_lock
 from .web.request_tokens import (
     forget_token,
+    get_or_lock_for_request,
     lock_for_request,
     own_or_session_token,
     page_token,
@@ -137,8 +138,7 @@ def holds_lock_on_object(
         visit.turn_away()
         with visit.refusing():
             obj = visit.get_object()
-            before = own_or_session_token(page_token(request), request, obj)
-            token_dict = lock_for_request(request, obj, force_new)
+            token_dict, is_new = get_or_lock_for_request(request, obj, force_new)
         request.lock_token = token_dict
         held = HeldLock(LockToken.objects.key_of(obj), token_dict["token"], None)
         is_done = False
@@ -148,7 +148,7 @@ def holds_lock_on_object(
             is_done = True
         finally:
             keep = keep_held or request.method == "HEAD"
-            if not (keep and held.token == before):
+            if is_new or not keep:
                 held.give_up()
                 # If the request's transaction is undone, so is the release.
                 is_undone = not is_done and held.in_transaction()

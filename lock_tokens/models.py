@@ -12,7 +12,7 @@ from django.db.models.signals import class_prepared, pre_delete
 
 from .exceptions import LockExpiredWarning, NoLockWarning
 from .locking.info import LockInfo, token_dict
-from .locking.lock_key import LockKey, key_of_deleted
+from .locking.lock_key import LockKey, key_in
 from .locking.lock_token import LockToken, default_expiry
 from .locking.tokens import is_well_formed
 from .managers import LockableModelManager, get_and_lock
@@ -160,7 +160,7 @@ def remove_lock_of_deleted(
     database is not part of the transaction: it goes when the deletion has committed.
     """
     try:
-        lock_key = key_of_deleted(LockToken.objects, instance, using)
+        lock_key = key_in(LockToken.objects, instance, using)
     except ValueError:
         return  # a key that cannot be locked
     if lock_key.using == using:

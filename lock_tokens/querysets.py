@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.query import ModelIterable
 
 from .locking.fields import ObjectKeyField
+from .locking.lock_key import TYPE_FIELD
 from .locking.lock_token import LockToken
 from .locking.object_keys import key_field
 
@@ -101,11 +102,16 @@ def live_lock(
     key = KeyText(models.OuterRef("pk"), field=field)
     # By the name of the content type, not its id: a queryset may be written at class
     # level, where no query can be made yet.
+    is_of_model = models.Q(
+        locked_object_content_type__app_label=meta.app_label,
+        locked_object_content_type__model=meta.model_name,
+    )
+    if hasattr(model, TYPE_FIELD):  # see real_model()
+        is_of_model |= models.Q(locked_object_content_type=models.OuterRef(TYPE_FIELD))
     return models.Exists(
         LockToken._base_manager.filter(
             LockToken.objects.live(),
-            locked_object_content_type__app_label=meta.app_label,
-            locked_object_content_type__model=meta.model_name,
+            is_of_model,
             locked_object_id=key,
             **holder,
         )

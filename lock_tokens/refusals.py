@@ -46,8 +46,8 @@ def refuse(
     * ``error`` and its ``object``;
     * ``is_locked``: true when somebody else holds the lock;
     * ``is_own``: true when the holder is the user who is signed in, in another session;
-    * ``here_url``: then the page that locks the object for this session instead, if
-      ``retry_url`` is a page of :func:`lock_tokens.decorators.locks_object`; else empty;
+    * ``here_url``: then ``retry_url`` with a signed parameter, by which the decorators
+      lock the object for this session instead; else empty;
     * ``is_gone``: true when there is no object. Both are false when the token was void;
     * ``opened_by``: the user who has opened the page that was sent, if another one is
       signed in now; else ``None``;

@@ -79,6 +79,23 @@ def lock_for_session(
     when the session's token is void (without ``force_new``), and ``ValueError`` for an
     unsaved object or a bad timeout.
     """
+    return get_or_lock_for_session(obj, session, force_new, timeout=timeout, user=user)[
+        0
+    ]
+
+
+def get_or_lock_for_session(
+    obj: models.Model,
+    session: SessionBase,
+    force_new: bool = False,
+    *,
+    timeout: float | None = None,
+    user: Any = None,
+) -> tuple[dict[str, str], bool]:
+    """Do as :func:`lock_for_session`, and also return whether the lock is new.
+
+    It is not new when the session had it already, even if the session has lost the token.
+    """
     user = user or user_of(session)
     token = get_session_token(obj, session)
     if token is not None:
@@ -91,9 +108,9 @@ def lock_for_session(
             # would then seem never to have had a token.
         else:
             remember(obj, session, token)
-            return token_dict(token, expires_at)
+            return token_dict(token, expires_at), False
     try:
-        lock = LockToken.objects.acquire(
+        lock, is_new = LockToken.objects.get_or_acquire(
             obj, timeout=timeout, user=user, owner=_owner(session)
         )
     except AlreadyLockedError:
@@ -106,9 +123,9 @@ def lock_for_session(
         )
         if own is None:
             raise
-        lock = own
+        lock, is_new = own, False
     remember(obj, session, lock.token_str)
-    return lock.serialize()
+    return lock.serialize(), is_new
 
 
 def take_over_for_session(

@@ -118,6 +118,9 @@ class Reply(models.Model):
     comment = models.ForeignKey(Comment, on_delete=models.CASCADE)
     text = models.CharField(max_length=200)
 
+    class Meta:
+        verbose_name_plural = "replies"
+
     def __str__(self):
         return self.text
 

@@ -39,6 +39,7 @@ MAY_IMPORT = {
         *("querysets", "permissions", "holding", "refusals", "api"),
     ],
     "hijack": [*LOCK, "sessions"],
+    "import_export": [*LOCK, "holding"],
     "apps": ["checks", "sessions", "hijack", "rest_framework"],
 }
 
@@ -143,6 +144,7 @@ def test_no_test_imports_another():
         "refusals": "refuse submitted_fields",
         "urls": "urlpatterns app_name",
         "checks": "check_settings",
+        "import_export": "LockableResourceMixin LockedRow",
         "templatetags.lock_tokens_tags": "lock_tokens_api_client admin_lock_handler",
     }.items(),
     ids=str,

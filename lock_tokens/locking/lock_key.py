@@ -14,6 +14,9 @@ from django.db import connections, models, router
 
 from .object_keys import key_value, object_key, text_key
 
+#: The field of django-polymorphic with the content type of the real object.
+TYPE_FIELD = "polymorphic_ctype"
+
 
 class Locks(Protocol):
     """What a manager and a queryset of the lock table both have."""
@@ -66,7 +69,7 @@ def key_of(locks: Locks, obj: models.Model | LockKey) -> LockKey:
     """
     if isinstance(obj, LockKey):
         return obj
-    return _lock_key(locks, type(obj), object_key(obj), obj)
+    return _lock_key(locks, model_of(obj), object_key(obj), obj)
 
 
 def key_of_pk(locks: Locks, model: type[models.Model], pk: Any) -> LockKey:
@@ -77,16 +80,21 @@ def key_of_pk(locks: Locks, model: type[models.Model], pk: Any) -> LockKey:
 
     Raises ``ValueError`` when ``pk`` cannot be a key of the model.
     """
-    hint = _row_in(locks, router.db_for_write(model))
-    return _lock_key(locks, model, text_key(model, pk), hint)
+    using = router.db_for_write(model)
+    key = text_key(model, pk)
+    if hasattr(model, TYPE_FIELD):
+        rows = model._base_manager.using(using).filter(pk=pk)
+        content_type_id = rows.values_list(TYPE_FIELD, flat=True).first()
+        model = real_model(model, content_type_id, using)
+    return _lock_key(locks, model, key, _row_in(locks, using))
 
 
-def key_of_deleted(locks: Locks, obj: models.Model, using: str) -> LockKey:
-    """Return the lock key of an object that is deleted from ``using``.
+def key_in(locks: Locks, obj: models.Model, using: str) -> LockKey:
+    """Return the lock key of an object in the database ``using``, saved or not.
 
     Raises ``ValueError`` when its key is composite or too long.
     """
-    model = type(obj)
+    model = model_of(obj)
     return _lock_key(locks, model, text_key(model, obj.pk), _row_in(locks, using))
 
 
@@ -96,6 +104,28 @@ def key_of_row(locks: Locks, row: Any) -> LockKey:
     content_types = ContentType.objects.db_manager(using)
     content_type = content_types.get_for_id(row.locked_object_content_type_id)
     return LockKey(using, content_type, str(row.locked_object_id))
+
+
+def real_model(
+    model: type[models.Model], content_type_id: int | None, using: str | None
+) -> type[models.Model]:
+    """Return the model under which a row of this model is locked.
+
+    That is ``model``. But the row of a parent, in multi-table inheritance, may note which
+    child it belongs to, as django-polymorphic does. Then it is the child.
+    """
+    if content_type_id is not None:
+        content_types = ContentType.objects.db_manager(using)
+        real = content_types.get_for_id(content_type_id).model_class()
+        if real and issubclass(real, model._meta.concrete_model or model):
+            return real
+    return model
+
+
+def model_of(obj: models.Model) -> type[models.Model]:
+    """Return the model under which the object is locked."""
+    content_type_id = getattr(obj, f"{TYPE_FIELD}_id", None)
+    return real_model(type(obj), content_type_id, obj._state.db)
 
 
 def database_of(obj: models.Model | LockKey) -> str:

@@ -23,8 +23,8 @@ from ..refusals import (
 )
 from ..sessions import (
     forget,
+    get_or_lock_for_session,
     get_session_token,
-    lock_for_session,
     remember,
     take_over_for_session,
     user_of,
@@ -110,25 +110,37 @@ def lock_for_request(
     Raises ``AlreadyLockedError`` when somebody else has locked the object, and
     ``InvalidToken`` when the token is void or that of another user's lock.
     """
+    return get_or_lock_for_request(request, obj, force_new)[0]
+
+
+def get_or_lock_for_request(
+    request: HttpRequest, obj: models.Model, force_new: bool
+) -> tuple[dict[str, str], bool]:
+    """Do as :func:`lock_for_request`, and also return whether the lock is new.
+
+    A lock that the request has taken over is new too.
+    """
     token = page_token(request)
     if token is None:
-        edit_here(request, obj)
+        is_taken = edit_here(request, obj)
         force_new = force_new or request.method in SHOWING_METHODS
-        return lock_for_session(obj, request.session, force_new=force_new)
+        lock_token, is_new = get_or_lock_for_session(obj, request.session, force_new)
+        return lock_token, is_new or is_taken
     expires_at = LockToken.objects.renew(obj, token, user=signed_in_user(request))
     if hasattr(request, "session"):
         remember(obj, request.session, token)
-    return token_dict(token, expires_at)
+    return token_dict(token, expires_at), False
 
 
-def edit_here(request: HttpRequest, obj: models.Model) -> None:
+def edit_here(request: HttpRequest, obj: models.Model) -> bool:
     """Take the user's own lock over from another session, if the link asks for it.
 
     The link is on the page of a refusal. It names the lock that the user has seen there.
+    Says whether the lock was taken over.
     """
     asked = request.GET.get(HERE_FIELD, "")
     if not asked or request.method != "GET":
-        return
+        return False
     holder, user = LockToken.objects.info(obj), signed_in_user(request)
     if (
         holder is not None
@@ -137,6 +149,8 @@ def edit_here(request: HttpRequest, obj: models.Model) -> None:
         and constant_time_compare(asked, here_value(holder))
     ):
         take_over_for_session(obj, request.session, locked_at=holder.locked_at)
+        return True
+    return False
 
 
 def forget_token(request: HttpRequest, lock_key: LockKey, token: str) -> None:

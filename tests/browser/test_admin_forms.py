@@ -111,6 +111,145 @@ def test_a_refused_page_shows_inlines_and_many_to_many_and_copies_them(
     assert "Harbour" not in copied
 
 
+# Before deferred scripts run
+OUTSIDE = """
+document.addEventListener("readystatechange", () => {
+  if (document.readyState !== "interactive") return;
+  const parts = document.querySelectorAll(".lock-end, #lock-tokens-bar");
+  document.querySelector("#content")?.append(...parts);
+});
+"""
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["open", "sent"])
+def test_the_lower_buttons_work_in_a_theme_that_has_them_outside_the_form(
+    site, enter, sent
+):
+    key = site.story()
+    page = enter("alice", frozen=True)
+    page.context.add_init_script(OUTSIDE)
+    edit(page, key)
+    freeze(page)
+    write(page, *MINE)
+    site.let_expire(key)
+    edit_and_leave(enter("bob"), key)
+    wake(page)
+    until_state(page, "ended", "freed")
+    if sent:
+        submit_past_scripts(page)
+        until_kind(page, "refused")
+    part = page.locator(".lock-end" if sent else "#lock-tokens-bar")
+    part.get_by_role("button", name="Go on with my text").click()
+    until_kind(page, "again")
+    assert written(page) == MINE
+
+
+# Without the admin's stylesheets, whose variables themes do not have
+COLOURS = """(dark) => {
+  for (const link of document.querySelectorAll("link[href*='/admin/css/']")) link.remove();
+  document.documentElement.removeAttribute("data-theme");
+  document.documentElement.classList.toggle("dark", dark);
+  const bar = document.getElementById("lock-tokens-bar");
+  return [bar, bar.querySelector(".lock-button:not([hidden])")].map((element) => {
+    const { backgroundColor, color, borderTopStyle } = getComputedStyle(element);
+    return [backgroundColor, color, borderTopStyle];
+  });
+}"""
+
+
+def test_a_theme_without_the_admins_colours_has_opaque_notes_and_buttons_with_a_box(
+    begin, enter
+):
+    key, page = begin()
+    take_over(enter("carol"), key)
+    until_state(page, "taken")
+    red, white = "rgb(255, 239, 239)", "rgb(255, 255, 255)"
+    text = "rgb(51, 51, 51)"
+    assert page.evaluate(COLOURS, False) == [
+        [red, text, "solid"],
+        [white, text, "solid"],
+    ]
+    red, black = "rgb(87, 8, 8)", "rgb(18, 18, 18)"
+    text = "rgb(238, 238, 238)"
+    assert page.evaluate(COLOURS, True) == [
+        [red, text, "solid"],
+        [black, text, "solid"],
+    ]
+
+
+# An editor in a frame in place of the field. It writes into the field when it is asked.
+RICH_TEXT = """
+addEventListener("DOMContentLoaded", () => {
+  const field = document.getElementById("id_body");
+  if (!field) return;
+  const frame = document.createElement("iframe");
+  field.after(frame);
+  field.hidden = true;
+  const { body } = frame.contentDocument;
+  body.contentEditable = true;
+  body.innerText = field.value;
+  field.form.addEventListener("lock_tokens.sync", () => (field.value = body.innerText));
+});
+"""
+
+
+@pytest.fixture
+def rich_text(enter):
+    """Let somebody in who has the editor on every page."""
+
+    def entered(username, **options):
+        page = enter(username, **options)
+        page.context.add_init_script(RICH_TEXT)
+        return page
+
+    return entered
+
+
+def type_rich_text(page, text):
+    page.frame_locator("iframe").locator("body").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type(text)
+
+
+def test_copy_my_text_has_what_was_just_typed_in_a_rich_text_editor(
+    site, rich_text, enter
+):
+    key = site.story()
+    page = rich_text("alice", permissions=["clipboard-read", "clipboard-write"])
+    edit(page, key)
+    take_over(enter("carol"), key)
+    until_state(page, "taken")
+    type_rich_text(page, "Typed just now.")
+    assert page.locator("#id_body").input_value() == BEFORE[1]
+    way_on(page, "Copy my text").click()
+    until(lambda: page.evaluate("navigator.clipboard.readText()"), page=page)
+    assert "Typed just now." in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_a_save_has_what_was_just_typed_in_a_rich_text_editor(site, rich_text):
+    key = site.story()
+    page = edit(rich_text("alice"), key)
+    type_rich_text(page, "Typed just now.")
+    save(page)
+    assert site.saved(key) == (BEFORE[0], "Typed just now.")
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_leaving_asks_about_what_was_typed_in_a_rich_text_editor(
+    site, rich_text, typed
+):
+    key = site.story()
+    page = edit(rich_text("alice"), key)
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    if typed:
+        type_rich_text(page, "Typed just now.")
+    else:
+        page.frame_locator("iframe").locator("body").click()
+    page.goto("/admin/")
+    assert asked == (["beforeunload"] if typed else [])
+
+
 def test_all_of_it_is_still_there_to_go_on_with_and_is_saved(site, enter, keywords):
     key = site.story()
     page = edit(enter("alice", frozen=True), key)

@@ -103,3 +103,14 @@ def test_an_object_that_was_deleted_is_recovered(alice, essay):
     page = alice.get(f"/admin/packages/essay/recover/{number}/")
     assert alice.send(page).status_code == 302
     assert Essay.objects.get().title == "First"
+
+
+def test_a_revert_of_who_is_signed_out_is_given_back(alice, essay):
+    page = alice.get(version(essay))
+    del alice.cookies["sessionid"]
+    answer = alice.send(page, body="Precious")
+    assert answer.status_code == 403
+    alice.force_login(alice.user)
+    assert alice.send(answer).status_code == 302
+    assert title(essay) == "First"
+    assert type(essay).objects.get().body == "Precious"

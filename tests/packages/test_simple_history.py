@@ -9,6 +9,7 @@ from tests.support.admin_site import (
     assert_refused,
     form_of,
     holder_of,
+    person,
     standing_token,
     state_of,
     take_and_leave,
@@ -90,3 +91,22 @@ def test_a_revert_with_errors_keeps_the_lock(alice, memo):
     assert state_of(page) == "held"
     assert alice.send(page, title="Again").status_code == 302
     assert title(memo) == "Again"
+
+
+def test_who_may_only_view_a_version_takes_no_lock(alice, memo):
+    viewer = person("vera", "packages.view_memo")
+    page = viewer.get(version(memo))
+    assert page.status_code == 200
+    assert standing_token(memo) is None
+    assert state_of(alice.open(memo)) == "held"
+
+
+def test_a_revert_of_who_is_signed_out_is_given_back(alice, memo):
+    page = alice.get(version(memo))
+    del alice.cookies["sessionid"]
+    answer = alice.send(page, body="Precious")
+    assert answer.status_code == 403
+    alice.force_login(alice.user)
+    assert alice.send(answer).status_code == 302
+    assert title(memo) == "First"
+    assert type(memo).objects.get().body == "Precious"

@@ -5,7 +5,7 @@ from django.db import models
 
 from lock_tokens.admin import LockableModelAdmin
 from tests.packages import needs
-from tests.support.admin_site import act, list_of, text_of
+from tests.support.admin_site import act, form_of, list_of, messages_of, person, text_of
 
 needs("treebeard", "mptt", "tests.packages")
 
@@ -133,3 +133,29 @@ def test_a_free_node_is_moved(alice, parent):
     child = named(parent, "Child")
     assert move(alice, child, named(parent, "Other")).status_code < 400
     assert parent_of(child).title == "Other"
+
+
+def test_who_may_not_move_a_node_is_not_told_who_edits_it(alice, parent):
+    child = named(parent, "Child")
+    alice.open(child)
+    viewer = person("vera", f"packages.view_{parent._meta.model_name}")
+    answer = move(viewer, child, named(parent, "Other"))
+    assert "Alice" not in text_of(answer)
+    assert not any("Alice" in each for each in messages_of(viewer.get("/admin/")))
+    assert parent_of(child).title == "Parent"
+
+
+@pytest.mark.parametrize("field", ["node", "node_id", "cut_item"])
+def test_a_form_with_a_field_of_such_a_name_moves_nothing(alice, bob, parent, field):
+    alice.open(parent)
+    add = list_of(type(parent)) + "add/"
+    position = {"treebeard_position": "first-child"}  # which a browser selects
+    page = form_of(bob.get(add), title="New", **position, **{field: parent.pk})
+    assert bob.post(add, page).status_code == 302
+    assert named(parent, "New")
+
+
+def test_a_list_that_is_saved_may_have_a_field_of_such_a_name(alice, bob, topic):
+    alice.open(topic)
+    answer = bob.post(list_of(Topic), {"_save": "Save", "node": topic.pk})
+    assert answer.status_code == 200

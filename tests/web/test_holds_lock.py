@@ -9,7 +9,7 @@ from django.test import Client
 
 from lock_tokens.decorators import holds_lock_on_object
 from lock_tokens.models import LockToken
-from lock_tokens.sessions import get_session_token
+from lock_tokens.sessions import forget, get_session_token, lock_for_session
 from tests.models import Article
 from tests.support.helpers import new_session, of_url, race, threads, wait_until
 from tests.support.views import (
@@ -136,6 +136,20 @@ def test_keep_held_leaves_the_lock_of_an_open_page_alone(
     assert article.check_lock(token)
     assert article.is_locked()
     assert token_in_session(client, article) == token == token_of_row(article)
+
+
+@pytest.mark.parametrize("method", ["get", "post", "head"])
+def test_a_lock_is_left_alone_though_the_session_has_lost_its_token(
+    hold, article, method
+):
+    """Two requests that save one session at the same time lose a token."""
+    session = new_session()
+    token = lock_for_session(article, session)["token"]
+    forget(article, session)
+    session.save()
+    hold(here, keep_held=method != "head")
+    assert getattr(with_session(session), method)(url_of(article)).status_code == 200
+    assert token_of_row(article) == token
 
 
 @pytest.mark.parametrize("had_a_void_token", [False, True])

@@ -6,7 +6,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from lock_tokens.decorators import locks_object, requires_lock_on_object
+from lock_tokens.decorators import (
+    holds_lock_on_object,
+    locks_object,
+    requires_lock_on_object,
+)
 from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.models import LockToken
 from lock_tokens.refusals import refuse
@@ -71,6 +75,15 @@ def test_edit_here_instead_takes_the_lock_over(first, second, article):
     assert answer.status_code == 403
     assert here_url(answer) != url
     assert first.get(here_url(answer)).status_code == 200
+
+
+def test_a_view_that_keeps_what_it_held_keeps_nothing_that_it_took_over(
+    serve, first, second, article
+):
+    url = here_url(second.get(url_of(article)))
+    serve(holds_lock_on_object(Article, of_url, keep_held=True)(here))
+    assert second.get(url).status_code == 200
+    assert not LockToken.objects.exists()
 
 
 def test_the_link_is_good_for_the_lock_that_it_was_about(first, second, article):

@@ -71,6 +71,23 @@ class ReadOnlyInline(ReadOnly):
     def get_max_num(self, *args: Any, **kwargs: Any) -> int:
         return 0  # beside the rows that are there
 
+    # Inlines of django-polymorphic have another inline for the rows of each model, and
+    # an empty row of each. They do not ask these whether the user may change anything.
+
+    def get_formset(self, *args: Any, **kwargs: Any) -> type:
+        formset: type = super().get_formset(*args, **kwargs)  # type: ignore[misc]
+        if hasattr(formset, "empty_forms"):
+            formset.empty_forms = []
+        return formset
+
+    def get_child_inline_instance(self, model: Any) -> Any:
+        inline: Any = super().get_child_inline_instance(model)  # type: ignore[misc]
+        reduced = copy(inline)
+        reduced.get_readonly_fields = lambda request, obj=None: flatten_fieldsets(
+            inline.get_fieldsets(request, obj)
+        )
+        return reduced
+
 
 class NeverSaving:
     """Its change page answers every POST with the form as it was sent."""

@@ -55,7 +55,7 @@ from .helpers import (
 from .inline_rows import lock_aware_inline, lock_rows, show_refused
 from .list_editable import lock_aware
 from .nothing_saved import keeping_input
-from .object_views import respecting_locks
+from .object_views import has_written, respecting_locks
 from .request_locks import (
     has_request_lock,
     note_write,
@@ -309,9 +309,7 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
                 queryset = self.get_queryset(request).filter(pk__in=may_change)
             response = super().response_action(request, queryset, **location)
             # A page, most often a question, or a file is not a change yet.
-            locks.written = response is not None and (
-                response.status_code // 100 == 3 or response.status_code == 204
-            )
+            locks.written = response is not None and has_written(response)
         return response
 
     def changelist_view(

@@ -42,17 +42,17 @@ LOCKED = "locked"
 View = Callable[..., HttpResponseBase]
 
 
-def keeping_input(view: View, model_admin: Any) -> View:
+def keeping_input(view: View, model_admin: Any, name: str | None = "object_id") -> View:
     """Return a view that does not lose what was typed if it may not be saved.
 
     The admin would redirect a user who is signed out to the sign-in page. A form with an
-    old CSRF token would get Django's error page.
+    old CSRF token would get Django's error page. ``name`` is that of :func:`key_of`.
     """
     site = model_admin.admin_site
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        object_id = kwargs.get("object_id")
+        object_id = key_of(name, args, kwargs)
         is_trusted = False
 
         def answer(request: HttpRequest) -> HttpResponseBase:
@@ -81,6 +81,17 @@ def keeping_input(view: View, model_admin: Any) -> View:
     # LoginRequiredMiddleware must not redirect either. The admin checks by itself.
     wrapper.login_required = False  # type: ignore[attr-defined]
     return wrapper
+
+
+def key_of(
+    name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> str | None:
+    """Return the argument with the object's key; ``None`` if the URL has none.
+
+    ``name`` is that of the argument; ``None`` is the first positional one.
+    """
+    key = kwargs.get(name) if name is not None else next(iter(args), None)
+    return None if key is None else str(key)
 
 
 def is_form(request: HttpRequest) -> bool:

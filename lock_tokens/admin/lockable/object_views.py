@@ -17,8 +17,10 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.utils.decorators import decorator_from_middleware
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_protect
 
@@ -32,18 +34,22 @@ from lock_tokens.locking.error_reports import hide_tokens
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.primary import reading_from_primary
 from lock_tokens.refusals import TOKEN_FIELD
-from lock_tokens.sessions import forget, get_session_token, remember
+from lock_tokens.sessions import forget, remember
+from lock_tokens.settings import find_middleware
 from lock_tokens.web.lock_page import HELD
 from lock_tokens.web.opening import answer_without_lock
 from lock_tokens.web.request_tokens import forget_token
 
 from .change_visit import ChangeVisit
-from .nothing_saved import LOCKED, is_form, nothing_saved
+from .nothing_saved import LOCKED, is_form, keeping_input, key_of, nothing_saved
 from .request_locks import described, request_locks
 from .trees import respecting_moves
 from .visit import Visit, visit_of
 
 View = Callable[..., HttpResponseBase]
+
+#: A group, named or not, begins the URL, maybe within groups that capture nothing.
+KEY_FIRST = re.compile(r"\^?(\(\?:)*\((\?P<|(?!\?))")
 
 
 def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
@@ -51,15 +57,20 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
     # Django's own views are those that the class itself sees to.
     django = {str(url.pattern) for url in ModelAdmin.get_urls(model_admin)}
     is_tree = hasattr(model_admin.model, "get_descendants")
+    add = f"{model_admin.opts.app_label}_{model_admin.opts.model_name}_add"
     for url in urls:
         if url.callback is None or url.name in model_admin.lock_exempt_views:
             continue
         regex = url.pattern.regex
-        if re.match(r"\^?\(", regex.pattern):
+        if KEY_FIRST.match(regex.pattern):
             if str(url.pattern) not in django:
-                name = next(iter(regex.groupindex), None)
+                names = {number: name for name, number in regex.groupindex.items()}
+                name = names.get(1)
+                is_exempt = getattr(url.callback, "csrf_exempt", False)
                 url.callback = respecting_lock(url.callback, model_admin, name)
-        elif is_tree:
+                if not is_exempt:
+                    url.callback = keeping_input(url.callback, model_admin, name)
+        elif is_tree and url.name != add:
             url.callback = respecting_moves(url.callback, model_admin)
     return urls
 
@@ -67,18 +78,25 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
 def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
     """Return a view that respects the lock of its object.
 
-    ``name`` is the argument with the object's key; ``None`` is the first positional one.
+    ``name`` is that of :func:`~.nothing_saved.key_of`.
     """
 
     @wraps(view)
     @reading_from_primary()
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         hide_tokens(request)
-        key = unquote(str(kwargs[name] if name is not None else args[0]))
         if not model_admin.admin_site.has_permission(request):
-            return view(request, *args, **kwargs)
-        obj = model_admin.get_object(request, key)
-        if obj is None or not LockToken.objects.can_be_locked(obj):
+            return behind_login(view)(request, *args, **kwargs)
+        key = key_of(name, args, kwargs)
+        obj = None
+        if key is not None:
+            obj = model_admin.get_object(request, unquote(key))
+        if (
+            obj is None
+            or not LockToken.objects.can_be_locked(obj)
+            # Whoever may not edit it is told nothing. The view checks what it permits.
+            or not model_admin.has_change_permission(request, obj)
+        ):
             return view(request, *args, **kwargs)
         visit = ObjectVisit(
             model_admin, request, obj, lambda: view(request, *args, **kwargs)
@@ -86,6 +104,15 @@ def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
         return visit.answer()
 
     return wrapper
+
+
+def behind_login(view: View) -> View:
+    """Return the view as ``LoginRequiredMiddleware``, if it is installed, lets it run.
+
+    It does not see a view that keeps what was typed.
+    """
+    middleware: Any = find_middleware(LoginRequiredMiddleware)
+    return decorator_from_middleware(middleware)(view) if middleware else view
 
 
 @dataclass
@@ -97,6 +124,8 @@ class ObjectVisit(Visit):
     def answer(self) -> HttpResponseBase:
         """Return the response."""
         request = self.request
+        if request.method == "OPTIONS":  # it only asks what the view can do
+            return self.view()
         answer = answer_without_lock(request)
         if answer is not None:
             return answer
@@ -113,11 +142,9 @@ class ObjectVisit(Visit):
 
     def open(self) -> HttpResponseBase:
         """Answer a GET. The lock stays if the page shows the form of the object."""
-        obj, session = self.obj, self.request.session
-        had = get_session_token(obj, session)
-        token = self.lock()
+        token, is_new = self.get_or_lock()
         self.set_page(HELD, token=token)
-        keeps = had == token
+        keeps = not is_new
         try:
             response = self.view()
             visit = visit_of(self.request)
@@ -127,7 +154,7 @@ class ObjectVisit(Visit):
             if not keeps:
                 with suppress(UnlockForbiddenError):  # deleted with the object
                     LockToken.objects.release(self.lock_key, token)
-                forget(self.lock_key, session)
+                forget(self.lock_key, self.request.session)
         return response
 
     def run(self) -> HttpResponseBase:

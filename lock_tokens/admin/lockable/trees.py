@@ -66,9 +66,14 @@ def respecting_moves(
 
 
 def moved_node(request: HttpRequest, model_admin: Any) -> models.Model | None:
-    """Return the node that a request of the staff moves."""
-    keys = [request.POST[name] for name in MOVED if name in request.POST]
-    if not keys or not model_admin.admin_site.has_permission(request):
+    """Return the node that a request moves, of a user who may change it."""
+    sent = request.POST
+    keys = [sent[name] for name in MOVED if name in sent]
+    # A list that is saved may have a field of this name. django-mptt asks for "cmd" first.
+    is_save = ("_save" in sent or "_continue" in sent) and "cmd" not in sent
+    if not keys or is_save or not model_admin.admin_site.has_permission(request):
         return None
     node: models.Model | None = model_admin.get_object(request, keys[0])
+    if node is None or not model_admin.has_change_permission(request, node):
+        return None
     return node

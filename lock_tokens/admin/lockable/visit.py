@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from lock_tokens.locking.lock_key import LockKey
 from lock_tokens.locking.lock_token import LockToken
-from lock_tokens.sessions import lock_for_session
+from lock_tokens.sessions import get_or_lock_for_session
 from lock_tokens.web.lock_page import AGAIN, HELD, LockPage
 from lock_tokens.web.request_tokens import form_token, own_or_session_token
 
@@ -53,14 +53,18 @@ class Visit:
 
         Raises ``AlreadyLockedError`` when there is another live lock.
         """
-        lock_token = lock_for_session(
+        return self.get_or_lock()[0]
+
+    def get_or_lock(self) -> tuple[str, bool]:
+        """Do as :meth:`lock`, and also return whether the lock is new."""
+        lock_token, is_new = get_or_lock_for_session(
             self.obj,
             self.request.session,
             force_new=True,
             timeout=self.model_admin.lock_timeout,
             user=self.request.user,
         )
-        return lock_token["token"]
+        return lock_token["token"], is_new
 
     def sent_token(self) -> str:
         """Return the token of the form, else the session's; empty without any."""

@@ -11,6 +11,8 @@
  *   data-lock-do="copy"           a button of this script
  *   data-lock-said="copied"       the answer to such a button
  *   data-lock-here                a link to the address of this page
+ *
+ * Rich text editors hear the event lock_tokens.sync on the form, and write into its fields.
  */
 (() => {
   "use strict";
@@ -296,12 +298,18 @@
       if (field && token) field.value = token;
     }
 
+    /** Let rich text editors write what they show into the fields of the form. */
+    sync() {
+      this.element?.dispatchEvent(new Event("lock_tokens.sync", { bubbles: true }));
+    }
+
     is_filled_in() {
       return this.#fields().some(has_other_value);
     }
 
     /** Return all values in one string, to compare them with those at another time. */
     contents() {
+      this.sync();
       return JSON.stringify(
         this.#controls().map((control) => {
           if (!control.name || /^(submit|button|image|reset)$/.test(control.type)) return 0;
@@ -318,6 +326,7 @@
 
     /** Return what a person has filled in, with its labels. */
     text() {
+      this.sync();
       return this.#fields()
         .map((field) => [label_of(field), text_of(field)])
         .filter(([, text]) => text.trim())
@@ -366,6 +375,11 @@
       for (const event of ["pointerdown", "keydown", "beforeinput", "paste", "drop"]) {
         window.addEventListener(event, this.#touched, true);
       }
+      // No other event tells that somebody goes on to type in the frame of an editor.
+      window.addEventListener("blur", (event) => {
+        const frame = document.activeElement;
+        if (frame instanceof HTMLIFrameElement && this.#form.has(frame)) this.#touched(event);
+      });
       for (const event of ["input", "change"]) window.addEventListener(event, this.#typed);
       for (const event of ["formset:added", "formset:removed"]) {
         this.#form.element?.addEventListener(event, () => {
@@ -594,7 +608,9 @@
 
     /** @param {SubmitEvent} event before other scripts see it */
     function before_submit(event) {
-      if (event.target !== form.element || sending) return;
+      if (event.target !== form.element) return;
+      form.sync();
+      if (sending) return;
       const button = event.submitter;
       const goes_on = button !== null && is_ours(button);
       if (form.stays(button) || (!goes_on && !is_save(button))) {
@@ -832,6 +848,13 @@
 
     // The page's life
 
+    /** Some themes end the form earlier. Out there the buttons of these would do nothing. */
+    function gather_parts() {
+      for (const part of document.querySelectorAll(".lock-end, #lock-tokens-bar")) {
+        if (!form.element?.contains(part)) form.element?.append(part);
+      }
+    }
+
     /** @param {PageTransitionEvent} event */
     function come_back({ persisted }) {
       if (!persisted) return;
@@ -854,6 +877,7 @@
       Object.assign(field, { type: "hidden", name: "lock_token", value: token });
       form.element?.append(field);
     }
+    if (task !== "delete") gather_parts();
     show_live_parts();
     for (const button of all("[data-lock-do=copy]")) {
       button.addEventListener("click", () => copy(button));

@@ -74,5 +74,5 @@ def test_a_pasted_text_hangs_nobody(locks, django_assert_num_queries):
 
 
 def test_words_after_the_tenth_are_passed_over(locks):
-    ten = "r e d f o x re ed fo ox"
+    ten = "r e d f o x re ed ox fox"
     assert [*search(f"{ten} nothing of this is there")] == locks[:1]

@@ -232,7 +232,7 @@ def test_a_row_in_a_row_is_never_said_to_be_saved(alice, nested, replies, story)
     refused = alice.send(page, comment_set__0__replies__1__text="Mine")
     assert_refused(refused, comment_set__0__replies__1__text="Mine")
     assert [each.label for each in refused.context["lock_page"].differences] == [
-        "replys"
+        "replies"
     ]
     assert others_of(refused) == []
     again = alice.send(refused, "_lock_again")
