@@ -212,8 +212,6 @@ def release_session_locks(session: SessionBase) -> None:
     held = []
     for name in _names_of_tokens(session):
         token = session.pop(name)
-        if not isinstance(token, str):
-            continue
         with _logged_failures(name.split(":")[1]):
             held.append((_lock_key_of(name), token))
     for lock_key, token in sorted(held, key=lambda pair: pair[0].order):
@@ -300,11 +298,17 @@ def _make_room(session: SessionBase) -> None:
 
 
 def _names_of_tokens(session: SessionBase) -> list[str]:
-    """Return the keys under which the session has tokens, the oldest first."""
+    """Return the keys under which the session has tokens, the oldest first.
+
+    A key like ours may be one of the project's. Its value is no token.
+    """
     return [
         name
-        for name in session.keys()  # noqa: SIM118  a session is no dict
-        if isinstance(name, str) and re.match(rf"{PREFIX}(@[^:]*)?:", name)
+        for name, value in session.items()
+        if isinstance(name, str)
+        and re.match(rf"{PREFIX}(@[^:]*)?:", name)
+        and isinstance(value, str)
+        and is_well_formed(value)
     ]
 
 

@@ -78,7 +78,11 @@ def leave_session_alone(request: Any) -> None:
     along with its lock. An open page is no sign that somebody is there.
     """
     session = getattr(request, "session", None)
-    if session is not None and django_settings.SESSION_SAVE_EVERY_REQUEST:
+    if (
+        session is not None
+        and django_settings.SESSION_SAVE_EVERY_REQUEST
+        and not isinstance(session, LeftAlone)  # two of our views in one request
+    ):
         session.__class__ = left_alone(session.__class__)
 
 

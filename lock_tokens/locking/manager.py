@@ -204,21 +204,23 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         lock_key = self.key_of(obj)
         lock = new_lock(lock_key, timeout, user, owner)
         statements = for_database(self.model, lock_key.using)
-        ended = self._live_lock(lock_key)
 
-        def take_over() -> Acquired:
+        def take_over() -> tuple[Any, Acquired]:
             if locked_at is None:
-                return statements.take_over(lock)
+                return self._live_lock(lock_key), statements.take_over(lock)
             with transaction.atomic(using=lock_key.using):
-                rows = self.using(lock_key.using).at(lock_key)
-                row = rows.select_for_update().first()
-                if row is None or row.locked_at != locked_at:
+                # An UPDATE, to keep the row: a transaction of SQLite that reads first
+                # fails if anybody else writes before it does.
+                row = (
+                    self.using(lock_key.using).at(lock_key).filter(locked_at=locked_at)
+                )
+                if not row.update(locked_at=locked_at):
                     raise Busy
-                return statements.take_over(lock)
+                return self._live_lock(lock_key), statements.take_over(lock)
 
         try:
             with statements.waiting():
-                acquired = retry_on_conflict(lock_key.using, take_over)
+                ended, acquired = retry_on_conflict(lock_key.using, take_over)
         except Busy:
             raise self.refusal(obj) from None
         previous = ended and ended.info()

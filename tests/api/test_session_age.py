@@ -7,10 +7,11 @@ from django.contrib.sessions.backends.file import SessionStore as Files
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.db.models import F
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
 
+from lock_tokens.api.requests import leave_session_alone
 from tests.support.api import address, states_of
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +94,16 @@ def test_the_session_ends_while_the_page_renews(site, client, article, alice):
         Session.objects.update(expire_date=F("expire_date") - timedelta(seconds=400))
         assert client.patch(url).status_code == 200  # which needs no session
     assert client.get("/page/").content == b""
+
+
+def test_a_session_may_be_left_alone_twice(site, client):
+    request = HttpRequest()
+    request.session = client.session
+    request.session["visits"] = 1
+    for _ in range(2):
+        leave_session_alone(request)
+    assert request.session["visits"] == 1
+    assert not request.session.is_empty()
 
 
 def test_the_cookie_of_a_login_meanwhile_is_not_replaced(

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from lock_tokens.exceptions import (
     AlreadyLockedError,
@@ -21,6 +21,7 @@ from tests.support.helpers import (
     race,
     wait_until_blocked_or_done,
 )
+from tests.support.objects import rename, title_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.race]
 
@@ -342,3 +343,32 @@ def test_many_deletions_beside_many_saves(article):
     race(edit, edit, Article.objects.all().delete, edit, Article.objects.all().delete)
     assert not Article.objects.exists()
     assert not LockToken.objects.exists()
+
+
+@pytest.mark.only_on("sqlite", reason="other databases have no such mode")
+@pytest.mark.parametrize("is_in_transaction", [False, True])
+def test_a_take_over_while_another_writes_in_django_s_default_mode_of_sqlite(
+    article, monkeypatch, is_in_transaction
+):
+    """A transaction that has only read cannot write any more after another's write."""
+    monkeypatch.setattr(connections["default"], "transaction_mode", None)
+    lock = LockToken.objects.acquire(article)
+    writers = []
+
+    def write_beside(execute, sql, *args):
+        result = execute(sql, *args)
+        if (
+            connection.in_atomic_block
+            and not sql.startswith("SAVEPOINT")
+            and not writers
+        ):
+            writers.append(InThread(lambda: rename(article)))
+            wait_until_blocked_or_done(writers[0])
+        return result
+
+    with connection.execute_wrapper(write_beside):
+        with transaction.atomic() if is_in_transaction else contextlib.nullcontext():
+            new = LockToken.objects.take_over(article, locked_at=lock.locked_at)
+    writers[0]()
+    assert LockToken.objects.get() == new
+    assert title_of(article) == "Second"

@@ -105,7 +105,6 @@ def test_what_is_no_lock_any_more_is_dropped_before_all_others(session, full):
     session[f"lock_tokens:no.model:{last.pk}"] = "0" * 32
     session[f"lock_tokens@nowhere:tests.article:{last.pk}"] = "0" * 32
     session["lock_tokens:tests.article:five"] = "0" * 32
-    session["lock_tokens:tests.page:garbage"] = ["0"]
     session["lock_tokens_of_the_project"] = "kept"
     for article in full:
         assert lock_for_session(article, session)["token"]  # drops nothing
@@ -113,6 +112,20 @@ def test_what_is_no_lock_any_more_is_dropped_before_all_others(session, full):
     assert all(get_session_token(article, session) for article in full[1:])
     assert len(tokens_in(session)) == MAX_TOKENS
     assert session["lock_tokens_of_the_project"] == "kept"
+
+
+def test_values_of_the_project_under_names_like_ours_stay(session, full):
+    own = {
+        "lock_tokens:panel": "open",
+        "lock_tokens:": {"a": 1},
+        "lock_tokens:tests.page:garbage": ["0"],
+        f"lock_tokens:tests.article:{full[-1].pk + 1000}": 5,
+    }
+    session.update(own)
+    lock_for_session(Article.objects.create(), session)
+    assert {name: session.get(name) for name in own} == own
+    assert get_session_token(full[0], session) is None
+    assert all(get_session_token(article, session) for article in full[1:])
 
 
 @pytest.mark.django_db(databases=["default", "other"])
