@@ -124,12 +124,14 @@ def test_axe_finds_nothing_while_held_uncertain_lost_and_to_be_had_again(
     until(lambda: "another tab" in page.locator(".lock-note").inner_text(), page=page)
     check(page)
     tab.close()
-    with site.rule(path=address(key, "story"), method="PATCH", answer="500"):
+    troubles = [(address(key, "story"), "unkept"), ("/", "server")]
+    for path, state in troubles:
+        with site.rule(path=path, answer="500"):
+            wake(page)
+            until_state(page, state)
+            check(page)
         wake(page)
-        until_state(page, "server")
-        check(page)
-    wake(page)
-    until_state(page, "held")
+        until_state(page, "held")
     chief = lose(page, key, enter)
     check(page)
     save(chief)
