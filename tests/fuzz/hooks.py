@@ -26,6 +26,8 @@ def before_generate_path_parameters(context, strategy):
 @schemathesis.hook
 def before_generate_query(context, strategy):
     """Ask for objects that there are, among others."""
+    if "object_id" not in {parameter.name for parameter in context.operation.query}:
+        return strategy
     keys = st.lists(st.sampled_from(REAL["keys"]), min_size=1, max_size=9)
     return st.one_of(strategy, keys.map(lambda these: {"object_id": these}))
 
