@@ -125,10 +125,10 @@ def test_axe_finds_nothing_while_held_uncertain_lost_and_to_be_had_again(
     check(page)
     tab.close()
     troubles = [(address(key, "story"), "unkept"), ("/", "server")]
-    for path, state in troubles:
+    for path, name in troubles:
         with site.rule(path=path, answer="500"):
             wake(page)
-            until_state(page, state)
+            until_state(page, name)
             check(page)
         wake(page)
         until_state(page, "held")

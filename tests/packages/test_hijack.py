@@ -1,9 +1,10 @@
 """django-hijack: a superuser who works as another user for a while."""
 
 import pytest
-from django.db import models
+from django.db import DatabaseError, models
 from django.urls import include, path
 
+from lock_tokens import hijack
 from lock_tokens.admin import LockableModelAdmin
 from tests.packages import needs
 from tests.support.admin_site import (
@@ -66,3 +67,30 @@ def test_the_real_users_own_lock_stays(alice, bob, letters):
     assert holder_of(first) == bob.user
     assert holder_of(second) is None
     assert token_of(bob.open(first)) == token_of(page)
+
+
+class OnlyInDefault:
+    def allow_migrate(self, db, app_label, **hints):
+        return db == "default"
+
+
+def test_databases_without_our_table_are_not_asked(alice, bob, letters, settings):
+    be(alice, bob)
+    alice.open(letters[0])
+    settings.DATABASE_ROUTERS = [OnlyInDefault()]
+    be_oneself(alice)
+    assert holder_of(letters[0]) is None
+
+
+def test_a_failing_database_does_not_stop_the_end_of_it(
+    alice, bob, letters, monkeypatch, caplog
+):
+    def fail(*args):
+        raise DatabaseError("the database is away")
+
+    be(alice, bob)
+    alice.open(letters[0])
+    monkeypatch.setattr(hijack, "release_owned", fail)
+    be_oneself(alice)
+    assert holder_of(letters[0]) == bob.user  # it will expire
+    assert "Could not release the locks" in caplog.text

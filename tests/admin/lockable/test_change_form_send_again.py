@@ -3,10 +3,12 @@
 import pytest
 from django import forms
 from django.contrib import admin
+from django.contrib.contenttypes.admin import GenericTabularInline
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.middleware.csrf import CsrfViewMiddleware
 
 from lock_tokens.admin import LockableModelAdmin
+from lock_tokens.admin.lockable.posted import prefixes
 from lock_tokens.models import LockToken
 from tests.models import Comment, Document, Keyword, Sample, Story
 from tests.support.admin_site import (
@@ -409,3 +411,15 @@ def test_a_list_is_given_back_under_its_labels(bob, stories):
     sign_in(bob)
     bob.post(LIST, form_of(answer))
     assert bodies() == ["Once", "Precious", "Once"]
+
+
+def test_the_rows_of_a_generic_inline_are_known_by_their_prefix(alice, rf):
+    class LockInline(GenericTabularInline):
+        model = LockToken
+        ct_field = "locked_object_content_type"
+        ct_fk_field = "locked_object_id"
+
+    request = rf.get("/")
+    request.user = alice.user
+    formset = LockInline(Story, admin.site).get_formset(request)
+    assert [*prefixes(Story, LockInline)] == [formset.get_default_prefix()]

@@ -6,6 +6,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
+from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import forget
 from tests.models import Story
@@ -46,6 +47,7 @@ class WithViews(StoryAdmin):
             re_path(r"^(\d+)/versions/(?P<number>\d+)/named/$", view(self.preview)),
             re_path(r"^(?:(?P<object_id>\d+))/inner/$", view(self.preview)),
             path("<int:object_id>/locks/", view(self.locks)),
+            path("<int:object_id>/other/", view(self.other)),
             path("stories/<int:number>/", view(self.preview)),
             re_path(r"^(\d+)/versions/(\d+)/$", view(self.preview)),
             *super().get_urls(),
@@ -60,6 +62,9 @@ class WithViews(StoryAdmin):
 
     def locks(self, request, object_id):
         return HttpResponse(headers={"Locks": LockToken.objects.count()})
+
+    def other(self, request, object_id):
+        LockToken.objects.acquire(Story.objects.exclude(pk=object_id).get())
 
     def old(self, request, object_id):
         """Show an old version in a page of its own, as packages do that revert."""
@@ -292,3 +297,11 @@ def test_a_form_that_comes_too_late_goes_on_in_the_change_page(alice, story):
     again = alice.post(url_of(story), form_of(answer, "_lock_again"))
     assert alice.post(url_of(story), form_of(again)).status_code == 302
     assert saved(story).body == "Mine"
+
+
+def test_a_lock_that_the_view_itself_does_not_get_is_its_own_affair(alice, bob, story):
+    other = Story.objects.create(headline="Other")
+    bob.open(other)
+    with pytest.raises(AlreadyLockedError):
+        alice.get(at(story, "other"))
+    assert standing_token(story) is None
