@@ -87,7 +87,7 @@ def test_the_lock_of_a_visitor_is_theirs_after_signing_in(
     assert client.post(url_of(article), {"lock_token": token}).content == b"here"
 
 
-def test_fence_refuses_the_lock_of_another_user(article, alice, bob):
+def test_fence_refuses_the_lock_of_another_user(dialect, article, alice, bob):
     token = LockToken.objects.acquire(article, user=alice).token_str
     with pytest.raises(WrongUserError) as caught, fence(article, token, user=bob):
         raise AssertionError("not reached")
@@ -109,7 +109,7 @@ def test_afence_refuses_the_lock_of_another_user(article, alice, bob):
 
 
 @pytest.mark.parametrize("extend", [False, True])
-def test_renew_refuses_the_lock_of_another_user(article, alice, bob, extend):
+def test_renew_refuses_the_lock_of_another_user(dialect, article, alice, bob, extend):
     locks = LockToken.objects
     token = locks.acquire(article, user=alice).token_str
     with pytest.raises(WrongUserError):
