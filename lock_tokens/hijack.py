@@ -15,9 +15,8 @@ from django.db import DatabaseError, connections, router, transaction
 from django.utils.crypto import salted_hmac
 
 from .exceptions import UnlockForbiddenError
-from .locking.lock_key import key_of_row
 from .locking.lock_token import LockToken
-from .locking.tokens import OWNER_KEY, is_owned_by
+from .locking.tokens import OWNER_KEY
 
 logger = logging.getLogger("lock_tokens")
 
@@ -45,11 +44,9 @@ def end(hijacker: Any, hijacked: Any, **kwargs: Any) -> None:
 def release_owned(using: str, owner: str, user: Any) -> None:
     """Release the locks of the user that were acquired with the owner's secret."""
     locks = LockToken.objects.db_manager(using)
-    for row in locks.filter(locked_by=user.pk):
-        lock_key = key_of_row(locks, row)
-        if is_owned_by(row.token_str, owner, lock_key.about):
-            with suppress(UnlockForbiddenError):
-                locks.release(lock_key, row.token_str)
+    for lock_key, token in locks.owned_by(user, owner):
+        with suppress(UnlockForbiddenError):
+            locks.release(lock_key, token)
 
 
 def owner_of(hijacker: Any, hijacked: Any) -> str:

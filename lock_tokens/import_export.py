@@ -15,12 +15,10 @@ from django.utils.translation import ngettext
 
 from .exceptions import AlreadyLockedError
 from .holding import fence_unlocked
-from .locking.info import display_name
+from .locking.info import display_name, listed
 from .locking.lock_key import LockKey, key_in
 from .locking.lock_token import LockToken
 from .locking.transactions import reread
-
-MAX_NAMED = 10
 
 
 class LockedRow(NamedTuple):
@@ -141,17 +139,11 @@ class RowFailed(Exception):
 
 def left_out(rows: list[LockedRow]) -> str:
     """Say which rows an import has left out."""
-    named = ", ".join(named_row(row) for row in rows[:MAX_NAMED])
-    more = len(rows) - MAX_NAMED
-    if more > 0:
-        named = ngettext(
-            "%(named)s and %(count)d more", "%(named)s and %(count)d more", more
-        ) % {"named": named, "count": more}
     return ngettext(
         "The import leaves out this row because it is being edited: %(named)s.",
         "The import leaves out these rows because they are being edited: %(named)s.",
         len(rows),
-    ) % {"named": named}
+    ) % {"named": listed([named_row(row) for row in rows])}
 
 
 def named_row(row: LockedRow) -> str:

@@ -65,7 +65,7 @@ def refuse(
     is_gone = isinstance(error, Http404)
     retry_url = _retry_url(request)
     locked_at = getattr(holder, "locked_at", None)
-    is_own = bool(locked_at) and is_of(getattr(holder, "locked_by", None), request)
+    is_own = bool(locked_at) and is_of(holder, getattr(request, "user", None))
     context = {
         "error": error,
         "object": obj,
@@ -85,9 +85,10 @@ def refuse(
     return answer
 
 
-def is_of(user: Any, request: HttpRequest) -> bool:
-    """Say whether this is the user who is signed in."""
-    return user is not None and user == getattr(request, "user", None)
+def is_of(holder: Any, user: Any) -> bool:
+    """Say whether a lock is the user's own. ``holder`` is a ``LockInfo`` or an error."""
+    locked_by = getattr(holder, "locked_by", None)
+    return locked_by is not None and locked_by == user
 
 
 def here_value(holder: Any) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import ngettext
 
 from .. import settings
 from .fields import to_utc
+
+# How many objects a message names.
+MAX_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,19 @@ def display_name(user: Any) -> str | None:
         return None
     full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
     return full_name or str(user)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first ten names in one text, and how many more there are."""
+    text, more = ", ".join(names[:MAX_NAMED]), len(names) - MAX_NAMED
+    if more <= 0:
+        return text
+    return ngettext(
+        "%(named)s and %(count)d more", "%(named)s and %(count)d more", more
+    ) % {
+        "named": text,
+        "count": more,
+    }
 
 
 def token_dict(token: str, expires_at: datetime) -> dict[str, str]:

@@ -14,8 +14,9 @@ from django.db import connections, models, router, transaction
 from ..exceptions import InvalidToken, WrongUserError
 from .fields import UTCNow
 from .info import LockInfo
-from .lock_key import LockKey, instance_of, key_of
+from .lock_key import LockKey, instance_of, key_of, key_of_row
 from .sql.rows import CurrentToken, user_key
+from .tokens import is_owned_by
 from .transactions import retry_on_conflict
 
 KEYS_A_QUERY = 500
@@ -52,6 +53,13 @@ class LockTokenQuerySet(models.QuerySet[Any]):
         """Return the locks that expired at least ``seconds`` ago."""
         age = models.Value(timedelta(seconds=seconds))
         return self.filter(expires_at__lte=UTCNow() - age)
+
+    def owned_by(self, user: Any, owner: str) -> Iterator[tuple[LockKey, str]]:
+        """Return the user's locks acquired with an owner's secret, and their tokens."""
+        for row in self.filter(locked_by=user.pk):
+            lock_key = key_of_row(self, row)
+            if is_owned_by(row.token_str, owner, lock_key.about):
+                yield lock_key, row.token_str
 
     def infos(self, objects: Iterable[models.Model]) -> list[LockInfo | None]:
         """Return the ``LockInfo`` of each object, ``None`` where it has no live lock.

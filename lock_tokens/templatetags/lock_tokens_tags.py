@@ -14,8 +14,9 @@ from lock_tokens import settings
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.object_keys import find_object
 from lock_tokens.locking.tokens import is_well_formed
+from lock_tokens.refusals import is_of
 from lock_tokens.web.client_config import get_base_url, get_csrf, get_nonce
-from lock_tokens.web.lock_page import ELSEWHERE, HELD, LOCKED, LockPage, is_of
+from lock_tokens.web.lock_page import ELSEWHERE, HELD, LOCKED, LockPage
 
 register = template.Library()
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from ..locking.fields import to_utc
 from ..locking.info import LockInfo, display_name
+from ..refusals import is_of
 from .client_config import has_client
 
 if TYPE_CHECKING:
@@ -161,11 +162,6 @@ def is_same_lock(asked: str, holder: LockInfo) -> bool:
         return datetime.fromisoformat(asked) == to_utc(holder.locked_at)
     except (TypeError, ValueError):
         return False
-
-
-def is_of(holder: LockInfo, user: Any) -> bool:
-    """Say whether this lock is the user's own."""
-    return holder.locked_by is not None and holder.locked_by == user
 
 
 def someone(lock: Any) -> str:

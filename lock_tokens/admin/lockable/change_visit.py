@@ -30,7 +30,7 @@ from lock_tokens.holding import FencedLock, fence
 from lock_tokens.locking.info import LockInfo, display_name
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import reread
-from lock_tokens.refusals import TOKEN_FIELD, TOKEN_HEADER
+from lock_tokens.refusals import TOKEN_FIELD, TOKEN_HEADER, is_of
 from lock_tokens.sessions import (
     forget,
     infos_of_others,
@@ -43,7 +43,6 @@ from lock_tokens.web.lock_page import (
     HELD,
     LOCKED,
     REFUSED,
-    is_of,
     is_same_lock,
     someone,
 )

@@ -46,13 +46,13 @@ def keeping_input(view: View, model_admin: Any, name: str | None = "object_id") 
     """Return a view that does not lose what was typed if it may not be saved.
 
     The admin would redirect a user who is signed out to the sign-in page. A form with an
-    old CSRF token would get Django's error page. ``name`` is that of :func:`key_of`.
+    old CSRF token would get Django's error page. ``name`` is that of :func:`key_in_url`.
     """
     site = model_admin.admin_site
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        object_id = key_of(name, args, kwargs)
+        object_id = key_in_url(name, args, kwargs)
         is_trusted = False
 
         def answer(request: HttpRequest) -> HttpResponseBase:
@@ -83,7 +83,7 @@ def keeping_input(view: View, model_admin: Any, name: str | None = "object_id") 
     return wrapper
 
 
-def key_of(
+def key_in_url(
     name: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> str | None:
     """Return the argument with the object's key; ``None`` if the URL has none.

@@ -41,7 +41,7 @@ from lock_tokens.web.opening import answer_without_lock
 from lock_tokens.web.request_tokens import forget_token
 
 from .change_visit import ChangeVisit
-from .nothing_saved import LOCKED, is_form, keeping_input, key_of, nothing_saved
+from .nothing_saved import LOCKED, is_form, keeping_input, key_in_url, nothing_saved
 from .request_locks import described, request_locks
 from .trees import respecting_moves
 from .visit import Visit, visit_of
@@ -78,7 +78,7 @@ def respecting_locks(urls: list[Any], model_admin: Any) -> list[Any]:
 def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
     """Return a view that respects the lock of its object.
 
-    ``name`` is that of :func:`~.nothing_saved.key_of`.
+    ``name`` is that of :func:`~.nothing_saved.key_in_url`.
     """
 
     @wraps(view)
@@ -87,7 +87,7 @@ def respecting_lock(view: View, model_admin: Any, name: str | None) -> View:
         hide_tokens(request)
         if not model_admin.admin_site.has_permission(request):
             return behind_login(view)(request, *args, **kwargs)
-        key = key_of(name, args, kwargs)
+        key = key_in_url(name, args, kwargs)
         obj = None
         if key is not None:
             obj = model_admin.get_object(request, unquote(key))

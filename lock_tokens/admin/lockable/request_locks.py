@@ -17,7 +17,7 @@ from lock_tokens.exceptions import (
     InvalidToken,
     UnlockForbiddenError,
 )
-from lock_tokens.locking.info import display_name
+from lock_tokens.locking.info import display_name, listed
 from lock_tokens.locking.lock_key import LockKey
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import current_rows
@@ -26,7 +26,6 @@ from lock_tokens.web.lock_page import since
 
 from .differences import differ
 
-MAX_NAMED = 10
 logger = logging.getLogger("lock_tokens")
 
 
@@ -185,15 +184,9 @@ def named_briefly(obj: models.Model, holder: Any) -> str:
 
 def skipped_message(skipped: dict[models.Model, Any]) -> str:
     """Say what was skipped, and why."""
-    pairs = list(skipped.items())
-    named = ", ".join(named_briefly(*pair) for pair in pairs[:MAX_NAMED])
-    more = len(pairs) - MAX_NAMED
-    if more > 0:
-        named = ngettext(
-            "%(named)s and %(count)d more", "%(named)s and %(count)d more", more
-        ) % {"named": named, "count": more}
+    named = listed([named_briefly(*pair) for pair in skipped.items()])
     return ngettext(
         "This was skipped because somebody else is editing it: %(named)s.",
         "These were skipped because other people are editing them: %(named)s.",
-        len(pairs),
+        len(skipped),
     ) % {"named": named}
