@@ -131,7 +131,8 @@ def test_no_test_imports_another():
         "sessions": "lock_for_session unlock_for_session check_for_session"
         " take_over_for_session infos_of_others get_session_key get_session_token"
         " release_session_locks",
-        "decorators": "locks_object holds_lock_on_object requires_lock_on_object",
+        "decorators": "edits_object locks_object holds_lock_on_object"
+        " requires_lock_on_object",
         "exceptions": "AlreadyLockedError InvalidToken UnlockForbiddenError"
         " RenewedSinceError NoLockWarning LockExpiredWarning LockTokensError",
         "holding": "fence fence_unlocked afence hold_lock ahold_lock HeldLock FencedLock"

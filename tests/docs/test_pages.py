@@ -144,7 +144,7 @@ def test_each_public_name_is_in_the_documentation(module):
 NAMES_OF_0_2_5 = {
     "admin": "LockableModelAdmin LockTokenAdmin LockTokenAdmin.expired"
     " LockedContentTypesFilter",
-    "decorators": "locks_object holds_lock_on_object",
+    "decorators": "edits_object locks_object holds_lock_on_object",
     "exceptions": "AlreadyLockedError InvalidToken UnlockForbiddenError NoLockWarning"
     " LockExpiredWarning",
     "managers": "LockTokenManager.get_for_object LockableModelManager.get_and_lock"
@@ -180,7 +180,7 @@ def test_python_samples_compile(page):
 
 def test_the_readme_has_a_quickstart_in_python():
     samples = [code for _, code in blocks(README, r"\.\. code-block:: python")]
-    for name in ("LockableModel", "locks_object", "requires_lock_on_object", "fence("):
+    for name in ("LockableModel", "edits_object", "fence("):
         assert any(name in code for code in samples)
 
 

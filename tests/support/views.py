@@ -5,6 +5,7 @@ from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.test import AsyncClient, Client
 
 from lock_tokens.decorators import (
+    edits_object,
     holds_lock_on_object,
     locks_object,
     requires_lock_on_object,
@@ -15,7 +16,7 @@ from tests.models import Article
 from tests.support import objects
 from tests.support.helpers import expire, of_url
 
-ALL = [locks_object, holds_lock_on_object, requires_lock_on_object]
+ALL = [locks_object, holds_lock_on_object, requires_lock_on_object, edits_object]
 LOCKING = [locks_object, holds_lock_on_object]
 
 
