@@ -40,7 +40,7 @@ class LockTokensConfig(AppConfig):
             sessions.release_on_logout, dispatch_uid="lock_tokens.release_on_logout"
         )
         if apps.is_installed("hijack"):
-            from . import hijack
+            from .integrations import hijack
 
             signals = import_module("hijack.signals")
             signals.hijack_started.connect(hijack.begin, dispatch_uid="lock_tokens")

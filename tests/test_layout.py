@@ -38,9 +38,9 @@ MAY_IMPORT = {
         *LOCK,
         *("querysets", "permissions", "holding", "refusals", "api"),
     ],
-    "hijack": [*LOCK, "sessions"],
-    "import_export": [*LOCK, "holding"],
-    "apps": ["checks", "sessions", "hijack", "rest_framework"],
+    "testing": MODELS,
+    "integrations": [*LOCK, "holding", "sessions"],
+    "apps": ["checks", "sessions", "integrations", "rest_framework"],
 }
 
 
@@ -145,7 +145,8 @@ def test_no_test_imports_another():
         "refusals": "refuse submitted_fields",
         "urls": "urlpatterns app_name",
         "checks": "check_settings",
-        "import_export": "LockableResourceMixin LockedRow",
+        "integrations.import_export": "LockableResourceMixin LockedRow",
+        "testing": "post_form lock_as take_over_as expire_lock",
         "templatetags.lock_tokens_tags": "lock_tokens_api_client admin_lock_handler",
     }.items(),
     ids=str,

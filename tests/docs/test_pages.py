@@ -144,7 +144,7 @@ def test_each_public_name_is_in_the_documentation(module):
 NAMES_OF_0_2_5 = {
     "admin": "LockableModelAdmin LockTokenAdmin LockTokenAdmin.expired"
     " LockedContentTypesFilter",
-    "decorators": "edits_object locks_object holds_lock_on_object",
+    "decorators": "locks_object holds_lock_on_object",
     "exceptions": "AlreadyLockedError InvalidToken UnlockForbiddenError NoLockWarning"
     " LockExpiredWarning",
     "managers": "LockTokenManager.get_for_object LockableModelManager.get_and_lock"

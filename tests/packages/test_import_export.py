@@ -9,7 +9,7 @@ from django.db import models
 
 from lock_tokens.admin import LockableModelAdmin
 from lock_tokens.exceptions import AlreadyLockedError
-from lock_tokens.import_export import LockableResourceMixin
+from lock_tokens.integrations.import_export import LockableResourceMixin
 from lock_tokens.models import LockToken
 from tests.packages import needs
 from tests.support.admin_site import act, form_of, list_of, text_of

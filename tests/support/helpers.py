@@ -12,18 +12,17 @@ from django.db import OperationalError, connection, connections, models
 from django.urls import path
 
 from lock_tokens.locking import manager
-from lock_tokens.locking.fields import UTCNow
 from lock_tokens.locking.transactions import is_retryable
 from lock_tokens.models import LockToken
+from lock_tokens.testing import expire_lock
+
+expire = expire_lock
 
 
 def lock_row(obj):
     """Return the queryset of the object's lock row."""
     lock_key = LockToken.objects.key_of(obj)
-    return LockToken.objects.using(lock_key.using).filter(
-        locked_object_content_type=lock_key.content_type,
-        locked_object_id=lock_key.object_key,
-    )
+    return LockToken.objects.using(lock_key.using).at(lock_key)
 
 
 def age(obj, seconds):
@@ -48,13 +47,6 @@ class LocksElsewhere:
         return "other" if model is LockToken else None
 
     db_for_write = db_for_read
-
-
-def expire(obj):
-    """Let the object's lock have expired a second ago, by the database's clock."""
-    assert lock_row(obj).update(
-        expires_at=UTCNow() - models.Value(timedelta(seconds=1))
-    )
 
 
 def race(*functions):

@@ -14,9 +14,9 @@ from typing import Any
 from django.db import DatabaseError, connections, router, transaction
 from django.utils.crypto import salted_hmac
 
-from .exceptions import UnlockForbiddenError
-from .locking.lock_token import LockToken
-from .locking.tokens import OWNER_KEY
+from ..exceptions import UnlockForbiddenError
+from ..locking.lock_token import LockToken
+from ..locking.tokens import OWNER_KEY
 
 logger = logging.getLogger("lock_tokens")
 

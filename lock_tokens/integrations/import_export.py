@@ -13,12 +13,12 @@ from django.db import models
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .exceptions import AlreadyLockedError
-from .holding import fence_unlocked
-from .locking.info import display_name, listed
-from .locking.lock_key import LockKey, key_in
-from .locking.lock_token import LockToken
-from .locking.transactions import reread
+from ..exceptions import AlreadyLockedError
+from ..holding import fence_unlocked
+from ..locking.info import display_name, listed
+from ..locking.lock_key import LockKey, key_in
+from ..locking.lock_token import LockToken
+from ..locking.transactions import reread
 
 
 class LockedRow(NamedTuple):
