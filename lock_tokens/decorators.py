@@ -47,6 +47,7 @@ from .refusals import DEFAULT_TEMPLATE, SHOWING_METHODS, refuse, submitted_field
 from .sessions import forget
 from .web.opening import answer_without_lock, look_without_lock
 from .web.request_tokens import (
+    SAVED,
     forget_token,
     get_or_lock_for_request,
     lock_for_request,
@@ -60,9 +61,6 @@ Model = type[models.Model] | str
 GetObjectId = Callable[..., Any] | str
 Response = Callable[[HttpRequest, LockTokensError], HttpResponseBase]
 Release = bool | Callable[[HttpResponseBase], bool]
-
-# The statuses of a view that has saved. A form with errors is a 200.
-SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
 
 
 def locks_object(

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "api": [*LOCK, "permissions"],
     "urls": ["api"],
     "decorators": [*PAGES, "web"],
+    "generic": [*PAGES, "web"],
     "templatetags": [*PAGES, "web"],
     "management": MODELS,
     "migrations": MODELS,
@@ -145,9 +146,11 @@ def test_no_test_imports_another():
         "refusals": "refuse submitted_fields",
         "urls": "urlpatterns app_name",
         "checks": "check_settings",
+        "generic": "LockedObjectMixin LockedUpdateView",
         "integrations.import_export": "LockableResourceMixin LockedRow",
         "testing": "post_form lock_as take_over_as expire_lock",
-        "templatetags.lock_tokens_tags": "lock_tokens_api_client admin_lock_handler",
+        "templatetags.lock_tokens_tags": "lock_form lock_tokens_api_client"
+        " admin_lock_handler",
     }.items(),
     ids=str,
 )

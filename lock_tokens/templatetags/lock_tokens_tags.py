@@ -6,6 +6,8 @@ from typing import Any
 
 from django import template
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
 from django.http import HttpRequest
 from django.template import Context
 from django.utils.html import format_html
@@ -75,19 +77,51 @@ def admin_lock_handler(
     """
     page = context.get("lock_page")
     if not isinstance(page, LockPage):
-        page = page_of(context, app_label, model_name, object_id, token)
+        model = apps.get_model(app_label, model_name)
+        page = page_of(context, model, object_id, find_object(model, object_id), token)
+    return shown(context, page)
+
+
+@register.inclusion_tag("lock_tokens/admin/handler.html", takes_context=True)
+def lock_form(context: Context) -> dict[str, Any]:
+    """Put all that a form needs for its lock into the form, once a page.
+
+    The tag brings the hidden field with the token, the notes, the stylesheet and the
+    scripts. Use it within the ``form`` element of a page of ``LockedObjectMixin``, or of
+    a view that is decorated with ``edits_object``.
+
+    Raises ``ImproperlyConfigured`` on any other page, and when the template has no
+    request in its context.
+    """
+    page = context.get("lock_page")
+    if not isinstance(page, LockPage):
+        request: Any = request_of(context)
+        obj = getattr(request, "locked_object", None)
+        if obj is None:
+            raise ImproperlyConfigured(
+                "{% lock_form %} needs a view of LockedObjectMixin or edits_object, and"
+                " django.template.context_processors.request in TEMPLATES."
+            )
+        page = page_of(context, type(obj), obj.pk, obj, request.lock_token["token"])
+    return shown(context, page)
+
+
+def shown(context: Context, page: LockPage) -> dict[str, Any]:
+    """Return the context in which the parts of a page are shown."""
     context["lock_page"] = page
     everything: dict[str, Any] = context.flatten()  # type: ignore[assignment]
     return {**everything, "show": page.place_by_tag()}
 
 
 def page_of(
-    context: Context, app_label: str, model_name: str, object_id: Any, token: str | None
+    context: Context,
+    model: type[models.Model],
+    object_id: Any,
+    obj: models.Model | None,
+    token: str | None,
 ) -> LockPage:
     """Return what one of the project's own pages shows of a lock."""
     is_well_formed(token)  # raises for what is no text
-    model = apps.get_model(app_label, model_name)
-    obj = find_object(model, object_id)
     request = request_of(context)
     user = getattr(request, "user", None)
     if not getattr(user, "is_authenticated", False):

@@ -13,6 +13,7 @@ from django.utils import formats, timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
+from ..exceptions import AlreadyLockedError
 from ..locking.fields import to_utc
 from ..locking.info import LockInfo, display_name
 from ..refusals import is_of
@@ -65,6 +66,8 @@ class LockPage:
     renew: bool = True
     release_on_leave: bool = True
     is_popup: bool = False
+    #: Whether the view answers the buttons to go on with a text and to take over.
+    can_go_on: bool = False
     url: str = ""
     list_url: str = ""
     login_url: str = ""
@@ -154,6 +157,13 @@ class LockPage:
     def take_over_value(self) -> str:
         """The value of the button: it names the lock that the user agreed to end."""
         return to_utc(self.holder.locked_at).isoformat() if self.holder else ""
+
+
+def holder_of(error: AlreadyLockedError) -> LockInfo | None:
+    """Return who has the lock; ``None`` if that could not be found out."""
+    if error.locked_at is None or error.expires_at is None:
+        return None
+    return LockInfo(error.locked_by, error.locked_at, error.expires_at)
 
 
 def is_same_lock(asked: str, holder: LockInfo) -> bool:

@@ -32,6 +32,9 @@ from ..sessions import (
 
 logger = logging.getLogger("lock_tokens")
 
+#: The statuses of a view that has saved. A form with errors is a 200.
+SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
+
 
 def form_token(request: HttpRequest) -> str | None:
     """Return the token in the form; ``None`` without the field.

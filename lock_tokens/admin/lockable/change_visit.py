@@ -8,14 +8,16 @@ shows all that was typed. The user can then lock the object again, or take the l
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.db import router, transaction
+from django.db import models, router, transaction
 from django.http import HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
@@ -35,25 +37,23 @@ from lock_tokens.sessions import (
     forget,
     infos_of_others,
     remember,
-    take_over_for_session,
 )
+from lock_tokens.web.differences import differences, files_of
+from lock_tokens.web.going_on import goes_on, lock_again
 from lock_tokens.web.lock_page import (
     AGAIN,
     ELSEWHERE,
     HELD,
     LOCKED,
     REFUSED,
-    is_same_lock,
+    holder_of,
     someone,
 )
 from lock_tokens.web.opening import answer_without_lock
 from lock_tokens.web.request_tokens import forget_token
 
-from .differences import differences, files_of, last_change_of
 from .helpers import (
-    LOCK_AGAIN,
     SAVE_AS_NEW,
-    TAKE_OVER,
     NeverSaving,
     ReadOnly,
     copy_with,
@@ -85,8 +85,6 @@ class ChangeVisit(Visit):
     object_id: str | None
     form_url: str
     extra_context: dict[str, Any] | None
-    #: That another user has opened the page, if so.
-    wrong_user: WrongUserError | None = field(default=None, init=False)
 
     def answer(self) -> HttpResponseBase:
         """Return the response."""
@@ -103,7 +101,7 @@ class ChangeVisit(Visit):
             return self.open()
         if request.method != "POST":
             return self.ask_django()
-        if {LOCK_AGAIN, TAKE_OVER} & {*request.POST}:
+        if goes_on(request):
             return self.go_on()
         return self.save()
 
@@ -182,11 +180,8 @@ class ChangeVisit(Visit):
         return self.ask_django()
 
     def show_locked(self, error: AlreadyLockedError) -> HttpResponseBase:
-        holder = LockInfo(
-            error.locked_by, cast("Any", error.locked_at), cast("Any", error.expires_at)
-        )
-        state = ELSEWHERE if is_of(holder, self.request.user) else LOCKED
-        self.set_page(state, holder=holder if error.locked_at else None)
+        state = ELSEWHERE if is_of(error, self.request.user) else LOCKED
+        self.set_page(state, holder=holder_of(error))
         return self.ask_django(ReadOnly, show_delete=False)
 
     # Saving
@@ -248,7 +243,7 @@ class ChangeVisit(Visit):
 
     # Refusing a save, and the way on
 
-    def refuse(self, error: InvalidToken | None = None) -> HttpResponseBase:
+    def refuse(self, error: BaseException | None = None) -> HttpResponseBase:
         """Answer a save without the lock: show all that was typed, and write nothing."""
         request, model_admin = self.request, self.model_admin
         opened_by = None
@@ -292,9 +287,9 @@ class ChangeVisit(Visit):
         has_text = TOKEN_FIELD in self.request.POST
         try:
             token = self.lock_again()
-        except AlreadyLockedError:
+        except AlreadyLockedError as error:
             if has_text:
-                return self.refuse(self.wrong_user)
+                return self.refuse(error.__cause__)
         else:
             if has_text:
                 self.set_page(AGAIN, token=token)
@@ -303,41 +298,19 @@ class ChangeVisit(Visit):
 
     def lock_again(self) -> str:
         request, obj, model_admin = self.request, self.obj, self.model_admin
-        token: str = request.POST.get(TOKEN_FIELD, "")
-        try:
-            LockToken.objects.renew(
-                obj, token, timeout=model_admin.lock_timeout, user=request.user
-            )
-        except WrongUserError as error:
-            self.wrong_user = error
-        except InvalidToken:
-            pass
-        else:  # it is not void after all
-            remember(obj, request.session, token)
-            return token
-        holder = LockToken.objects.info(obj)
-        asked = request.POST.get(TAKE_OVER, "")
-        if holder is not None and is_same_lock(asked, holder):
-            if is_of(holder, request.user):
-                return self.take_over(holder)
-            if model_admin.has_take_over_permission(request, obj):
-                with transaction.atomic(using=LockToken.objects.key_of(obj).using):
-                    token = self.take_over(holder)
-                    message = _("Took over from %(name)s.") % {"name": someone(holder)}
-                    model_admin.log_change(request, obj, message)
-                return token
-        return self.lock()
 
-    def take_over(self, holder: LockInfo) -> str:
-        """End the holder's lock, and no other; return the token of the new one."""
-        lock_token = take_over_for_session(
-            self.obj,
-            self.request.session,
-            timeout=self.model_admin.lock_timeout,
-            user=self.request.user,
-            locked_at=holder.locked_at,
+        def note(holder: LockInfo) -> None:
+            message = _("Took over from %(name)s.") % {"name": someone(holder)}
+            model_admin.log_change(request, obj, message)
+
+        return lock_again(
+            request,
+            obj,
+            request.user,
+            model_admin.lock_timeout,
+            lambda: model_admin.has_take_over_permission(request, obj),
+            note,
         )
-        return lock_token["token"]
 
     def show_sent(self, **context: Any) -> HttpResponseBase:
         """Show the form as it was sent, and where it differs from what is saved."""
@@ -370,3 +343,12 @@ class ChangeVisit(Visit):
             response = self.ask_django(NeverSaving, **context)
             transaction.set_rollback(True, using=using)
         return response
+
+
+def last_change_of(obj: models.Model) -> LogEntry | None:
+    """Return the latest entry of the object's history in the admin."""
+    content_type = ContentType.objects.get_for_model(obj)
+    entries = LogEntry.objects.filter(
+        content_type_id=content_type.pk, object_id=str(obj.pk)
+    )
+    return entries.select_related("user").order_by("-action_time", "-pk").first()

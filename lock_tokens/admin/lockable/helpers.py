@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
 from lock_tokens.refusals import TOKEN_FIELD
+from lock_tokens.web.going_on import LOCK_AGAIN, TAKE_OVER
 from lock_tokens.web.lock_page import LockPage
 
 A = TypeVar("A")
@@ -236,10 +237,6 @@ def wrap(response: HttpResponse, template: str, page: LockPage) -> HttpResponse:
 
 
 # Buttons
-
-#: The names of our buttons.
-LOCK_AGAIN = "_lock_again"
-TAKE_OVER = "_take_over"
 
 #: The names of Django's buttons.
 SAVE_AS_NEW = "_saveasnew"

@@ -29,8 +29,8 @@ from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.refusals import TOKEN_FIELD
 from lock_tokens.sessions import remember
 from lock_tokens.web.client_config import get_csrf
+from lock_tokens.web.going_on import goes_on
 
-from .helpers import LOCK_AGAIN, TAKE_OVER
 from .posted import FILE, has_text, posted_fields
 
 SIGNED_OUT = "signed_out"
@@ -155,7 +155,6 @@ def nothing_saved(
     request.current_app = site.name
     fields = posted_fields(request, model_admin)
     list_url = reverse("admin:index", current_app=site.name)
-    goes_on = {LOCK_AGAIN, TAKE_OVER} & {*request.POST}
     context = {
         **site.each_context(request),
         "title": titles[reason],
@@ -163,7 +162,7 @@ def nothing_saved(
         "fields": fields,
         "has_files": any(field.kind == FILE for field in fields),
         "can_save": reason != DELETED,
-        "button": _("Go on with my text") if goes_on else _("Save now"),
+        "button": _("Go on with my text") if goes_on(request) else _("Save now"),
         "form_url": request.get_full_path(),
         "csrf_cookie": get_csrf(Context(), request).get("cookie", ""),
         # Not back to this object: its page would be a second one with the same lock.

@@ -22,9 +22,8 @@ from lock_tokens.locking.lock_key import LockKey
 from lock_tokens.locking.lock_token import LockToken
 from lock_tokens.locking.transactions import current_rows
 from lock_tokens.sessions import forget, get_session_token, infos_of_others
+from lock_tokens.web.differences import differ
 from lock_tokens.web.lock_page import since
-
-from .differences import differ
 
 logger = logging.getLogger("lock_tokens")
 

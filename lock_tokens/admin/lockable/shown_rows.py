@@ -18,7 +18,7 @@ from django.forms import FileField, HiddenInput, PasswordInput
 from django.utils.text import normalize_newlines
 from django.utils.translation import gettext as _
 
-from .differences import differ, saved_value
+from lock_tokens.web.differences import differ, saved_value
 
 
 def never(*_args: Any) -> bool:

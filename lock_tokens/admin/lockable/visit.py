@@ -92,6 +92,7 @@ class Visit:
             timeout=model_admin.lock_timeout,
             renew=model_admin.lock_renew,
             release_on_leave=model_admin.lock_release_on_leave,
+            can_go_on=True,
             is_popup="_popup" in request.GET or "_popup" in request.POST,
             url=url,
             list_url=reverse(list_name, current_app=site),

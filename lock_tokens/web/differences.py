@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from typing import Any
 
-from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import display_for_field
-from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.http import HttpRequest
 from django.utils.text import normalize_newlines
 
-from lock_tokens.web.lock_page import Difference
-
-
-def last_change_of(obj: models.Model) -> LogEntry | None:
-    """Return the latest entry of the object's history in the admin."""
-    content_type = ContentType.objects.get_for_model(obj)
-    entries = LogEntry.objects.filter(
-        content_type_id=content_type.pk, object_id=str(obj.pk)
-    )
-    return entries.select_related("user").order_by("-action_time", "-pk").first()
+from .lock_page import Difference
 
 
 def differences(

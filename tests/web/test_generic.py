@@ -1,0 +1,385 @@
+"""``LockedUpdateView``: the edit page of an ordinary view."""
+
+import pytest
+from django import forms
+from django.contrib.auth.mixins import PermissionRequiredMixin
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
+from django.template import Context, Template
+from django.test import Client
+
+from lock_tokens.decorators import edits_object
+from lock_tokens.generic import LockedUpdateView
+from lock_tokens.models import LockToken
+from lock_tokens.testing import expire_lock, lock_as, post_form, take_over_as
+from tests.models import Comment, Story
+from tests.support.admin_site import (
+    asked,
+    buttons_of,
+    form_of,
+    holder_of,
+    permit,
+    person,
+    saved,
+    standing_token,
+    state_of,
+    take_and_leave,
+    text_of,
+    token_of,
+)
+from tests.support.helpers import race
+from tests.support.views import token_in_session
+
+pytestmark = pytest.mark.django_db
+
+PAGE = (
+    "{% load lock_tokens_tags %}<form method=post>{% csrf_token %}{% lock_form %}"
+    "{{ form }}{{ rows }}<button name=_save>Save</button></form>"
+)
+
+
+class Update(LockedUpdateView):
+    model = Story
+    fields = ["headline", "body"]
+    pk_url_kwarg = "key"
+    template_name = "ours.html"
+    success_url = "/done/"
+
+
+@pytest.fixture
+def page(serve, settings):
+    """Serve a view, and its template."""
+
+    loaders = [
+        ("django.template.loaders.locmem.Loader", {"ours.html": PAGE}),
+        "django.template.loaders.app_directories.Loader",
+    ]
+    (engine,) = settings.TEMPLATES
+    options = {**engine["OPTIONS"], "loaders": loaders}
+    settings.TEMPLATES = [{**engine, "APP_DIRS": False, "OPTIONS": options}]
+
+    def page(view=Update):
+        serve(view.as_view())
+
+    page()
+    return page
+
+
+@pytest.fixture
+def story():
+    return Story.objects.create(headline="First", body="Text")
+
+
+@pytest.fixture
+def url(page, story):
+    return f"/{story.pk}/"
+
+
+@pytest.fixture
+def alice():
+    return person("alice")
+
+
+@pytest.fixture
+def bob():
+    return person("bob")
+
+
+def test_opening_locks_and_saving_releases(alice, story, url):
+    page = alice.get(url)
+    assert state_of(page) == "held"
+    assert holder_of(story) == alice.user
+    assert token_of(page) == standing_token(story)
+    assert alice.send(page, headline="Second").url == "/done/"
+    assert saved(story).headline == "Second"
+    assert not LockToken.objects.is_locked(story)
+    assert token_in_session(alice, story) is None
+
+
+def test_a_form_with_errors_keeps_the_lock_and_the_text(alice, story, url):
+    wrong = alice.send(alice.get(url), headline="", body="Mine")
+    assert wrong.status_code == 200
+    assert state_of(wrong) == "held"
+    assert holder_of(story) == alice.user
+    assert alice.send(wrong, headline="Second").status_code == 302
+    assert (saved(story).headline, saved(story).body) == ("Second", "Mine")
+
+
+def test_others_read_the_form_and_see_who_is_editing(alice, bob, story, url):
+    alice.get(url)
+    page = bob.get(url)
+    assert page.status_code == 200
+    assert state_of(page) == "locked"
+    assert "Alice Writer" in text_of(page)
+    assert all(field.disabled for field in page.context["form"].fields.values())
+    assert bob.post(url).url == url  # the button of the disabled form
+    forged = bob.post(url, {"headline": "Forged", "body": "Forged"})
+    assert forged.status_code == 403
+    assert saved(story).headline == "First"
+
+
+def test_the_user_s_other_session_is_taken_over_by_a_button(alice, story, url):
+    alice.get(url)
+    other = alice.elsewhere()
+    page = other.get(url)
+    assert state_of(page) == "elsewhere"
+    assert "_take_over" in buttons_of(page)
+    assert other.post(url, {"_take_over": asked(page)}).url == url
+    assert state_of(other.get(url)) == "held"
+
+
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_a_save_without_the_lock_gives_the_text_back(alice, bob, story, url, is_locked):
+    page = alice.get(url)
+    take_and_leave(story)
+    Story.objects.update(body="Theirs")
+    if is_locked:
+        lock_as(bob.user, story)
+    refused = alice.send(page, headline="Mine")
+    assert refused.status_code == 403
+    assert state_of(refused) == "refused"
+    assert form_of(refused)["headline"] == ["Mine"]
+    assert [(each.label, each.current) for each in differences_of(refused)] == [
+        ("Headline", "First"),
+        ("Body", "Theirs"),
+    ]
+    assert ("Bob Writer" in text_of(refused)) is is_locked
+    assert saved(story).headline == "First"
+    if is_locked:
+        again = alice.send(refused, "_lock_again")
+        assert (again.status_code, state_of(again)) == (403, "refused")
+        LockToken.objects.remove(story)
+    again = alice.send(refused, "_lock_again")
+    assert (again.status_code, state_of(again)) == (200, "again")
+    assert saved(story).headline == "First"
+    assert alice.send(again, body="Both").status_code == 302
+    assert (saved(story).headline, saved(story).body) == ("Mine", "Both")
+
+
+def differences_of(answer):
+    return answer.context["lock_page"].differences
+
+
+def test_a_second_click_on_save_is_a_save(alice, story, url):
+    page = alice.get(url)
+    for _ in range(2):
+        assert alice.send(page, headline="Second").url == "/done/"
+
+
+def test_a_refused_form_with_errors_is_no_save(alice, story, url):
+    page = alice.get(url)
+    take_and_leave(story)
+    assert alice.send(page, headline="").status_code == 403
+
+
+def test_a_lock_that_expired_is_still_good_and_saves(alice, story, url):
+    page = alice.get(url)
+    expire_lock(story)
+    assert alice.send(page, headline="Late").status_code == 302
+    page = alice.get(url)
+    expire_lock(story)
+    again = alice.send(page, "_lock_again", headline="Later")
+    assert token_of(again) == token_of(page)
+
+
+def test_who_may_take_over_does_and_the_project_is_told(page, alice, bob, story, url):
+    told = []
+
+    class Noting(Update):
+        def lock_taken_over(self, holder):
+            told.append((holder.locked_by, self.locked_object))
+
+    page(Noting)
+    bob.get(url)
+    carol = person("carol", "tests.change_story")
+    assert "Take over" not in text_of(carol.get(url))
+    refused = alice.post(url, {"headline": "Mine", "body": "", "lock_token": "0" * 32})
+    permit(carol.user, "lock_tokens.take_over_locktoken")
+    locked = carol.get(url)
+    assert "Take over" in text_of(locked)
+    assert carol.post(url, {"_take_over": asked(locked)}).url == url
+    assert told == [(bob.user, story)]
+    assert holder_of(story) == carol.user
+    late = alice.send(refused, "_take_over", _take_over=asked(refused))
+    assert late.status_code == 403  # it was about Bob
+    assert holder_of(story) == carol.user
+    # Her own other session is nobody's loss.
+    assert carol.elsewhere().post(
+        url, {"_take_over": asked(carol.elsewhere().get(url))}
+    )
+    assert len(told) == 1
+
+
+def test_taking_over_may_be_switched_off(page, alice, bob, url):
+    class Strict(Update):
+        lock_take_over = False
+
+    page(Strict)
+    bob.get(url)
+    locked = alice.get(url)
+    assert "Take over" not in text_of(locked)
+    assert alice.post(url, {"_take_over": asked(locked)}).url == url
+    assert state_of(alice.get(url)) == "locked"
+
+
+def test_a_page_that_another_user_opened_is_not_saved(alice, bob, story, url):
+    page = alice.get(url)
+    alice.force_login(bob.user)
+    refused = alice.send(page, headline="Mine")
+    assert refused.status_code == 403
+    assert "You opened this page as <strong>Alice Writer</strong>" in text_of(refused)
+    again = alice.send(refused, "_lock_again")
+    assert again.status_code == 403
+    assert "You opened this page as <strong>Alice Writer</strong>" in text_of(again)
+    assert saved(story).headline == "First"
+
+
+def test_what_is_gone_gives_the_text_back(alice, story, url):
+    page = alice.get(url)
+    Story.objects.all().delete()
+    answer = alice.send(page, headline="Mine")
+    assert answer.status_code == 404
+    assert "Mine" in text_of(answer)
+    assert alice.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_what_goes_while_it_is_locked_is_a_404(page, alice, story, url, method):
+    opened = alice.get(url)
+
+    class Late(Update):
+        def get_object(self, queryset=None):
+            found = super().get_object(queryset)
+            Story.objects.all()._raw_delete("default")
+            return found
+
+    page(Late)
+    data = {"headline": "Mine", "lock_token": token_of(opened)}
+    answer = getattr(alice, method)(url, data)
+    assert answer.status_code == 404
+    assert ("Mine" in text_of(answer)) is (method == "post")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_the_form_has_what_was_saved_before_it_got_the_lock(
+    page, alice, story, url, method
+):
+    opened = alice.get(url)
+    seen = []
+
+    class Late(Update):
+        fields = ["headline"]
+
+        def get_object(self, queryset=None):
+            found = super().get_object(queryset)
+            if not seen:
+                seen.append(race(lambda: Story.objects.update(body="Theirs")))
+            return found
+
+        def form_valid(self, form):
+            assert form.instance.body == "Theirs"
+            return super().form_valid(form)
+
+    page(Late)
+    if method == "get":
+        assert alice.get(url).context["object"].body == "Theirs"
+    else:
+        assert alice.send(opened, headline="Mine").status_code == 302
+        assert (saved(story).headline, saved(story).body) == ("Mine", "Theirs")
+
+
+def test_head_options_and_other_sites_lock_nothing(alice, bob, story, url):
+    assert alice.head(url).status_code == 200
+    assert alice.options(url).status_code == 200
+    assert alice.get(url, headers={"Sec-Purpose": "prefetch"}).status_code == 503
+    assert not LockToken.objects.is_locked(story)
+    bob.get(url)
+    assert alice.head(url).status_code == 200
+    assert alice.get(url, headers={"Sec-Purpose": "prefetch"}).status_code == 503
+
+
+def test_permissions_come_first(page, story, url):
+    class Guarded(PermissionRequiredMixin, Update):
+        permission_required = "tests.change_story"
+        raise_exception = True
+
+    page(Guarded)
+    assert person("dora", "tests.view_story").get(url).status_code == 403
+    assert not LockToken.objects.is_locked(story)
+    assert person("emil", "tests.change_story").get(url).status_code == 200
+
+
+def test_somebody_without_an_account_has_the_lock_by_the_session(story, url):
+    somebody = Client()
+    assert post_form(somebody, url, {"headline": "Mine"}).status_code == 302
+    assert saved(story).headline == "Mine"
+
+
+def test_the_rows_of_a_formset_are_told(page, alice, story, url):
+    Rows = forms.inlineformset_factory(Story, Comment, fields=["text"], extra=1)
+
+    class WithRows(Update):
+        def get_context_data(self, **kwargs):
+            rows = Rows(self.request.POST or None, instance=self.object)
+            return super().get_context_data(rows=rows, **kwargs)
+
+    page(WithRows)
+    opened = alice.get(url)
+    take_and_leave(story)
+    refused = alice.send(opened, comment_set__0__text="Mine")
+    assert [(each.label, each.is_rows) for each in differences_of(refused)] == [
+        ("comments", True)
+    ]
+    assert form_of(refused)["comment_set-0-text"] == ["Mine"]
+
+
+def test_an_answer_of_the_project_s_own_to_an_invalid_form(page, alice, story, url):
+    class Own(Update):
+        def form_invalid(self, form):
+            return HttpResponse(
+                f"{form.data['headline']}: {self.lock_page.state}", status=422
+            )
+
+    page(Own)
+    opened = post_form(alice, url, {"headline": ""})
+    assert (opened.status_code, opened.content) == (422, b": held")
+    page = {"headline": "Mine", "lock_token": "0" * 32}
+    take_over_as(person("carol").user, story)
+    refused = alice.post(url, page)
+    assert (refused.status_code, refused.content) == (422, b"Mine: refused")
+
+
+def test_what_the_page_tells_its_script(page, alice, settings, url):
+    class Short(Update):
+        lock_timeout = 60
+        lock_renew = False
+        lock_release_on_leave = False
+
+    page(Short)
+    settings.LOGIN_URL = "/sign-in/"
+    shown = alice.get(f"{url}?tab=2").context["lock_page"]
+    assert (shown.timeout, shown.renew, shown.release_on_leave) == (60, False, False)
+    assert shown.url == f"{url}?tab=2"
+    assert shown.login_url == f"/sign-in/?next=%2F{url.strip('/')}%2F%3Ftab%3D2"
+    settings.LOGIN_URL = "no-such-name"
+    assert alice.get(url).context["lock_page"].login_url == ""
+
+
+def test_the_tag_on_a_page_of_edits_object(serve, alice, story):
+    @edits_object(Story, "key")
+    def view(request, key):
+        source = Template(PAGE)
+        return HttpResponse(source.render(Context({"request": request})))
+
+    serve(view)
+    page = alice.get(f"/{story.pk}/")
+    assert (state_of(page), token_of(page)) == ("held", standing_token(story))
+
+
+def test_the_tag_on_another_page_says_what_it_needs(rf):
+    for context in ({}, {"request": rf.get("/")}):
+        with pytest.raises(
+            ImproperlyConfigured, match="LockedObjectMixin or edits_object"
+        ):
+            Template(PAGE).render(Context(context))
