@@ -108,6 +108,11 @@ class LockPage:
         return self.obj is not None and has_client(self.request, self.obj)
 
     @property
+    def can_save(self) -> bool:
+        """Whether a save of this page is not refused, as far as the server knows."""
+        return self.state in (HELD, AGAIN)
+
+    @property
     def bound(self) -> bool:
         """Whether the page answers a POST: its fields are as they were sent."""
         return self.request is not None and self.request.method == "POST"

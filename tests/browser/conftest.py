@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from .editors import MINE, Newsdesk, at_work, edit, freeze, write
+from . import editors
+from .editors import DOORS, MINE, Newsdesk, at_work, edit, freeze, write
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = [
@@ -129,6 +130,13 @@ def newsdesks(tmp_path_factory):
 @pytest.fixture
 def site(newsdesks):
     return newsdesks()
+
+
+@pytest.fixture(params=DOORS)
+def door(request, monkeypatch):
+    """Edit stories in the admin, and on an ordinary page."""
+    monkeypatch.setattr(editors, "door", request.param)
+    return request.param
 
 
 @pytest.fixture

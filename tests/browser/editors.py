@@ -56,9 +56,14 @@ class Newsdesk(Site):
         return lock.locked_by if lock and lock.left > 0 else None
 
 
+#: Where a story is edited: in the admin, or on an ordinary page with ``LockedUpdateView``.
+DOORS = {"admin": "/admin/tests/story/{}/change/", "page": "/stories/{}/"}
+door = "admin"
+
+
 def change(key):
-    """Return the path of a story's change page."""
-    return f"/admin/tests/story/{key}/change/"
+    """Return the path of the page on which a story is edited."""
+    return DOORS[door].format(key)
 
 
 def editor(window, site, username, **options):

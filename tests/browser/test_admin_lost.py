@@ -33,6 +33,8 @@ from .editors import (
 )
 from .site import GRACE, hide, until
 
+pytestmark = pytest.mark.usefixtures("door")
+
 #: Whether the refused form was sent all the same, or is still the page that was opened.
 SENT = pytest.mark.parametrize("sent", [False, True], ids=["open", "sent"])
 

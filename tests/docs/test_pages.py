@@ -180,7 +180,7 @@ def test_python_samples_compile(page):
 
 def test_the_readme_has_a_quickstart_in_python():
     samples = [code for _, code in blocks(README, r"\.\. code-block:: python")]
-    for name in ("LockableModel", "edits_object", "fence("):
+    for name in ("LockableModel", "LockedUpdateView", "fence("):
         assert any(name in code for code in samples)
 
 

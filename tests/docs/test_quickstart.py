@@ -47,11 +47,11 @@ def said(page, *texts):
 
 page = said(alice.get(url), "Storm")
 said(bob.get("/articles/"), "Storm", "alice is editing")
-assert said(bob.get(url), "alice").status_code == 403
+said(bob.get(url), "alice", "is editing this", "disabled")
 saved = post_form(alice, url, {"title": "Storm warning"}, page=page)
 assert saved.url == "/articles/", saved
-said(bob.get(url), "Storm warning")
-assert bob.post(f"{url}leave/").url == "/articles/"
+said(bob.get(url), "Storm warning", 'data-state="held"')
+assert post_form(bob, url, {"title": "Storm warning"}).status_code == 302
 
 page = alice.get(url)
 expire_lock(article)
@@ -59,7 +59,8 @@ assert post_form(alice, url, {"title": "Late"}, page=page).status_code == 302
 page = alice.get(url)
 expire_lock(article)
 assert bob.get(url).status_code == 200
-assert said(post_form(alice, url, {"title": "Lost"}, page=page), "Lost").status_code == 403
+lost = said(post_form(alice, url, {"title": "Lost"}, page=page), "Lost", "bob")
+assert lost.status_code == 403
 assert Article.objects.get().title == "Late"
 bob.logout()
 assert bob.get(url).url.startswith("/admin/login/")

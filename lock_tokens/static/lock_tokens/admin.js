@@ -848,10 +848,14 @@
 
     // The page's life
 
-    /** Some themes end the form earlier. Out there the buttons of these would do nothing. */
+    /**
+     * Put the last parts at the end of the form. Some themes end it earlier, and out there the
+     * buttons of these parts would do nothing. A tag brings all parts to its own place.
+     */
     function gather_parts() {
       for (const part of document.querySelectorAll(".lock-end, #lock-tokens-bar")) {
-        if (!form.element?.contains(part)) form.element?.append(part);
+        const is_early = part.hasAttribute("data-lock-last") || !form.element?.contains(part);
+        if (is_early) form.element?.append(part);
       }
     }
 

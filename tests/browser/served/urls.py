@@ -2,11 +2,12 @@ from django.contrib.auth import get_user_model, login
 from django.contrib.staticfiles.views import serve
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import include, path
+from django.urls import include, path, reverse_lazy
 from django.views.decorators.csrf import csrf_exempt
 
 from lock_tokens.decorators import locks_object
-from tests.models import Article
+from lock_tokens.generic import LockedUpdateView
+from tests.models import Article, Story
 
 from . import admin
 
@@ -20,6 +21,19 @@ def page(request, kind, key="", **more):
 @locks_object(Article, lambda request, key: key)
 def edit(request, key):
     return page(request, "edit", key, token=request.lock_token["token"])
+
+
+class EditStory(LockedUpdateView):
+    model = Story
+    fields = ["headline", "body", "is_urgent"]
+    template_name = "served/story.html"
+    success_url = reverse_lazy("admin:tests_story_changelist")
+
+    def lock_taken_over(self, holder):
+        message = f"Took over from {holder.locked_by.get_full_name()}."
+        admin.site.get_model_admin(Story).log_change(
+            self.request, self.locked_object, message
+        )
 
 
 def sign_in(request, username):
@@ -39,6 +53,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("locks/", include("lock_tokens.urls")),
     path("edit/<key>/", edit),
+    path("stories/<int:pk>/", EditStory.as_view()),
     path("hold/<key>/", page, {"kind": "hold"}),
     path("watch/<key>/", page, {"kind": "watch"}),
     path("client/", page, {"kind": "client"}),
