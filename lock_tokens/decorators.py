@@ -40,7 +40,7 @@ from .holding import fence
 from .locking.error_reports import hide_tokens
 from .locking.lock_token import LockToken
 from .locking.object_keys import find_object, key_field
-from .locking.primary import reading_from_primary
+from .locking.primary import reading_from_primary, rendered_from_primary
 from .locking.renewal import HeldLock, in_thread, renewing
 from .locking.transactions import reread
 from .refusals import DEFAULT_TEMPLATE, SHOWING_METHODS, refuse, submitted_fields
@@ -367,19 +367,6 @@ class _Refused(Exception):
         self.answer = answer
 
 
-def _rendered_from_primary(answer: Any) -> Any:
-    """Return the answer. If Django renders it later, its template reads as the view."""
-    if not getattr(answer, "is_rendered", True):
-
-        def render() -> Any:
-            del answer.render  # while it renders, a cache may store the answer
-            with reading_from_primary():
-                return answer.render()
-
-        answer.render = render
-    return answer
-
-
 def _decorator(
     guard: Callable[[_Visit], AbstractContextManager[None]], options: _Options
 ) -> Callable[[View], View]:
@@ -395,7 +382,7 @@ def _decorator(
                     visit.answer = view(request, *args, **kwargs)
             except _Refused as refused:
                 visit.answer = refused.answer
-            return _rendered_from_primary(visit.answer)
+            return rendered_from_primary(visit.answer)
 
         @wraps(view)
         async def arun(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -406,7 +393,7 @@ def _decorator(
                     visit.answer = await view(request, *args, **kwargs)
             except _Refused as refused:
                 visit.answer = refused.answer
-            return _rendered_from_primary(visit.answer)
+            return rendered_from_primary(visit.answer)
 
         return arun if iscoroutinefunction(view) else run
 

@@ -12,6 +12,8 @@ from django.test import Client
 
 from .locking.fields import UTCNow
 from .models import LockToken
+from .refusals import TOKEN_FIELD
+from .web.lock_page import ELSEWHERE, LOCKED
 
 
 def post_form(
@@ -34,8 +36,8 @@ def post_form(
     open another one. ``follow`` is that of ``client.post()``. The requests get the other
     ``options``, such as ``headers``.
 
-    Raises ``AssertionError`` when the page cannot be opened, for example because somebody
-    else has locked the object.
+    Raises ``AssertionError`` when the page cannot be opened, when it is read-only because
+    somebody else has locked the object, and when no form on it is sent to ``url``.
     """
     if page is None:
         page = client.get(url, **options)
@@ -46,29 +48,40 @@ def post_form(
         )
     parser = HiddenFields(url)
     parser.feed(page.content.decode())
-    return client.post(url, {**parser.fields, **(data or {})}, follow=follow, **options)
+    if parser.is_read_only:
+        raise AssertionError(f"GET {url} shows that somebody else has the lock.")
+    if not parser.forms:
+        raise AssertionError(f"No form on the page {url} is sent to that address.")
+    with_token = [each for each in parser.forms if TOKEN_FIELD in each]
+    fields = (with_token or parser.forms)[0]
+    return client.post(url, {**fields, **(data or {})}, follow=follow, **options)
 
 
 class HiddenFields(HTMLParser):
-    """The hidden fields of the forms on a page that are sent to its own address."""
+    """The hidden fields of each form on a page that is sent to its own address."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
         self.url = url
-        self.fields: dict[str, list[str]] = {}
+        self.forms: list[dict[str, list[str]]] = []
         self.is_in_form = False
+        self.is_read_only = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        if given.get("data-state") in (LOCKED, ELSEWHERE):
+            self.is_read_only = True
         if tag == "form":
             address = urlsplit(urljoin(self.url, given.get("action", "")))
             self.is_in_form = (
                 given.get("method", "").lower() == "post"
                 and address.path == urlsplit(self.url).path
             )
-        elif self.is_in_form and tag == "input" and given.get("type") == "hidden":
-            value = given.get("value", "")
-            self.fields.setdefault(given.get("name", ""), []).append(value)
+            if self.is_in_form:
+                self.forms.append({})
+        elif self.is_in_form and given.get("type", "").lower() == "hidden":
+            values = self.forms[-1].setdefault(given.get("name", ""), [])
+            values.append(given.get("value", ""))
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":

@@ -39,7 +39,7 @@ MAY_IMPORT = {
         *LOCK,
         *("querysets", "permissions", "holding", "refusals", "api"),
     ],
-    "testing": MODELS,
+    "testing": [*MODELS, "refusals", "web"],
     "integrations": [*LOCK, "holding", "sessions"],
     "apps": ["checks", "sessions", "integrations", "rest_framework"],
 }

@@ -16,11 +16,12 @@ pytestmark = pytest.mark.django_db
 
 PAGE = """
 <form method="post" action="/logout/"><input type="hidden" name="other" value="1"></form>
+<form method="post"><input type="hidden" name="action" value="delete"></form>
 <form action="/{key}/"><input type="hidden" name="search" value="1"></form>
 <form METHOD="POST" action="?from=form">
     <input type="hidden" name="lock_token" value="{token}">
     <input type="hidden" name="part" value="1"><input type="hidden" name="part" value="2">
-    <input type="hidden" name="version" value="old"><input type="hidden">
+    <input type="HIDDEN" name="version" value="old"><input type="hidden">
     <input name="title" value="First"><input type="checkbox" name="box" checked>
 </form>
 <input type="hidden" name="outside" value="1">
@@ -98,6 +99,18 @@ def test_a_page_that_cannot_be_opened_has_no_form(article, bob):
     lock_as(bob, article)
     with pytest.raises(AssertionError, match=r"GET /\d+/ answered with status 403"):
         post_form(Client(), f"/{article.pk}/", {"title": "Second"})
+
+
+def test_a_page_to_read_has_no_form_to_send(alice, bob):
+    story = Story.objects.create(headline="First")
+    lock_as(bob, story)
+    with pytest.raises(AssertionError, match="somebody else has the lock"):
+        post_form(alice, url_of(story), {"headline": "Second"})
+
+
+def test_a_page_without_a_form_of_its_own_has_none_to_send(alice):
+    with pytest.raises(AssertionError, match="No form on the page /admin/ is sent"):
+        post_form(alice, "/admin/")
 
 
 def test_a_page_that_was_opened_before_is_sent_with_its_own_token(

@@ -125,14 +125,15 @@ def real_model(
 def model_of(obj: models.Model) -> type[models.Model]:
     """Return the model under which the object is locked."""
     content_type_id = getattr(obj, f"{TYPE_FIELD}_id", None)
-    return real_model(type(obj), content_type_id, obj._state.db)
+    # Not type(obj): request.user is in a wrapper.
+    return real_model(obj.__class__, content_type_id, obj._state.db)
 
 
 def database_of(obj: models.Model | LockKey) -> str:
     """Return the database that the object itself is written to."""
     if isinstance(obj, LockKey):
         return router.db_for_write(obj.model)
-    return router.db_for_write(type(obj), instance=obj)
+    return router.db_for_write(obj.__class__, instance=obj)
 
 
 def instance_of(obj: models.Model | LockKey) -> models.Model | None:

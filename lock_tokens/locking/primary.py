@@ -65,3 +65,16 @@ class reading_from_primary(AbstractContextManager[None]):
                 return function(*args, **kwargs)
 
         return inner  # type: ignore[return-value]
+
+
+def rendered_from_primary(answer: Any) -> Any:
+    """Return the answer. If Django renders it later, its template reads as the view."""
+    if not getattr(answer, "is_rendered", True):
+
+        def render() -> Any:
+            del answer.render  # while it renders, a cache may store the answer
+            with reading_from_primary():
+                return answer.render()
+
+        answer.render = render
+    return answer

@@ -20,6 +20,7 @@ from django.db import (
     transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.functional import LazyObject
 
 M = TypeVar("M", bound=models.Model)
 
@@ -37,8 +38,10 @@ def current_rows(objects: models.QuerySet[M]) -> models.QuerySet[M]:
     return objects
 
 
-def reread(obj: models.Model) -> None:
+def reread(obj: Any) -> None:
     """Read the object as it is now. Raise ``DoesNotExist`` when it is gone."""
+    if isinstance(obj, LazyObject) and bool(obj):  # request.user, which this loads
+        obj = obj._wrapped
     using = router.db_for_write(type(obj), instance=obj)
     rows = current_rows(type(obj)._base_manager.using(using))
     values, key = vars(obj), obj._meta.pk.attname

@@ -99,7 +99,8 @@ def lock_form(context: Context) -> dict[str, Any]:
         obj = getattr(request, "locked_object", None)
         if obj is None:
             raise ImproperlyConfigured(
-                "{% lock_form %} needs a view of LockedObjectMixin or edits_object, and"
+                "{% lock_form %} needs lock_page in the context, which a view of"
+                " LockedObjectMixin gives. In a view of edits_object, it needs"
                 " django.template.context_processors.request in TEMPLATES."
             )
         page = page_of(context, type(obj), obj.pk, obj, request.lock_token["token"])

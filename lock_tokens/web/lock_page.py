@@ -30,6 +30,10 @@ REFUSED = "refused"  # the token was void: nothing is saved, and the page shows 
 AGAIN = "again"  # locked again after a refusal: the text is not saved yet
 
 
+# A field of a page to read, so that its form is not taken for one that was filled in.
+READ_ONLY_FIELD = "_lock_read_only"
+
+
 @dataclass(frozen=True)
 class Difference:
     """Where the form differs from what is saved now: a field, or the rows of an inline.
