@@ -67,7 +67,8 @@ class LockedObjectMixin:
 
     Name it before the view in the bases, and after classes that check permissions. The
     view needs ``get_object()``, ``get_form()``, ``get_context_data()`` and
-    ``render_to_response()``, as ``UpdateView`` has them. Its template has ``{% lock_form %}`` in the form.
+    ``render_to_response()``, as ``UpdateView`` has them. Its template has
+    ``{% lock_form %}`` in the form.
 
     GET locks the object. If somebody else is editing it, the page shows the form
     disabled, and who that is. POST saves in a fence, and a redirect releases the lock. A
