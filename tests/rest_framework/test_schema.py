@@ -2,11 +2,8 @@
 
 import re
 
-import pytest
-
-pytest.importorskip("rest_framework", reason="Django REST framework is not installed")
-
 import jsonschema
+import pytest
 from drf_spectacular.settings import spectacular_settings
 from rest_framework.routers import SimpleRouter
 from rest_framework.serializers import CharField

@@ -1,9 +1,6 @@
 """drf-spectacular's schema of views that say something of themselves."""
 
 import pytest
-
-pytest.importorskip("rest_framework", reason="Django REST framework is not installed")
-
 from django.urls import path
 from drf_spectacular.utils import (
     OpenApiParameter,

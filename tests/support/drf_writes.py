@@ -68,16 +68,22 @@ def assert_refused(answer, status, error):
     assert "Lock-Expires-At" not in answer
 
 
+def assert_refuses(send, status, error=None, **headers):
+    """Send it: it is refused so, and changes nothing. Return the answer."""
+    before = database()
+    answer = send(**headers)
+    assert answer.status_code == status
+    assert database() == before
+    if error is not None:
+        assert_refused(answer, status, error)
+    return answer
+
+
 def refused_without_its_lock(send, obj):
     """Lock the object, and return its token: nothing else is let through."""
     token = LockToken.objects.acquire(obj).token_str
-    before = database()
-    for headers, status, error in (
-        ({}, 423, "locked"),
-        (with_token(VOID), 412, "wrong_token"),
-    ):
-        assert_refused(send(**headers), status, error)
-    assert database() == before
+    assert_refuses(send, 423, "locked")
+    assert_refuses(send, 412, "wrong_token", **with_token(VOID))
     return token
 
 
@@ -89,9 +95,7 @@ def needs_the_lock(send, obj):
     assert "Lock-Expires-At" in answer
     assert lock_row(obj).get().token_str == token
     lock_row(obj).delete()
-    before = database()
-    assert_refused(send(**with_token(token)), 412, "not_locked")
-    assert database() == before
+    assert_refuses(send, 412, "not_locked", **with_token(token))
     assert send().status_code == 200
     assert not LockToken.objects.exists()
 

@@ -22,7 +22,6 @@ from tests.support.drf_writes import (
     request,
     url_of,
 )
-from tests.support.helpers import lock_row
 from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
@@ -59,21 +58,6 @@ class Bare(Checks, ViewSet):
 
     def find(self):
         return self.get_object()
-
-
-def test_a_bare_viewset_has_the_route(client, serve, article):
-    serve(made("mixin", Bare))
-    url = url_of(article, "lock/")
-    assert client.get(url).json()["locked"] is False
-    token = client.post(url, {"timeout": 60}).json()["token"]
-    assert lock_row(article).get().token_str == token
-    assert client.post(url).status_code == 403
-    assert client.get(url, **with_token(token)).json()["token"] == token
-    assert client.patch(url, {}, **with_token(token)).status_code == 200
-    assert client.delete(url, **with_token(token)).status_code == 204
-    assert client.get("/things/404/lock/").status_code == 404
-    assert client.post("/things/404/lock/").status_code == 404
-    assert not LockToken.objects.exists()
 
 
 @pytest.mark.parametrize("base", [Bare, WithoutQueryset])
