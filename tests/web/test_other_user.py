@@ -2,7 +2,6 @@
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import User
 
 from lock_tokens.decorators import holds_lock_on_object, requires_lock_on_object
 from lock_tokens.exceptions import AlreadyLockedError, WrongUserError
@@ -14,16 +13,6 @@ from tests.support.helpers import expire, of_url
 from tests.support.views import edit, here, not_reached, url_of, use_template
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def alice():
-    return User.objects.create(username="alice")
-
-
-@pytest.fixture
-def bob():
-    return User.objects.create(username="bob")
 
 
 @pytest.fixture

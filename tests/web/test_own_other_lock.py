@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from lock_tokens.decorators import (
@@ -16,20 +15,9 @@ from lock_tokens.models import LockToken
 from lock_tokens.refusals import refuse
 from tests.models import Article
 from tests.support.helpers import expire, of_url
-from tests.support.views import edit, here, token_in_session, url_of
+from tests.support.views import browser_of, edit, here, token_in_session, url_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def bob():
-    return User.objects.create(username="bob")
-
-
-def browser_of(user):
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
