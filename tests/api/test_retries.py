@@ -33,8 +33,11 @@ def client_of(user):
 
 
 def ask(door, key=KEY, body=b""):
-    """Ask at a door for the lock with an ``Idempotency-Key``."""
-    return door.acquire(body, Idempotency_Key=key)
+    """Ask at a door for the lock with a key, which no answer has in it."""
+    answer = door.acquire(body, Idempotency_Key=key)
+    if key in (KEY, OTHER_KEY):
+        assert key not in f"{answer.content.decode()} {answer.headers}"
+    return answer
 
 
 def ask_api(client, obj, key=KEY):
@@ -65,8 +68,6 @@ def test_the_same_key_gets_the_whole_answer_again_and_is_told_so(door, article):
     again = ask(door)
     assert replays(again, first)
     assert LockToken.objects.count() == 1
-    assert token_dict(again.json()) == lock_row(article).get().serialize()
-    assert again["ETag"] == f'"{again.json()["expires_at"]}"'
     token = again.json()["token"]
     assert door.renew(token).status_code == 200
     assert door.release(token).status_code == 204
@@ -83,19 +84,15 @@ def test_a_replay_lets_the_lock_live_on_and_never_shortens_it(door, article):
     assert short.json()["expires_at"] == again.json()["expires_at"]
 
 
-def test_a_replay_keeps_the_first_holder_and_the_moment(door, alice, article):
-    door = door.by(client_of(alice))
-    ask(door)
+def test_a_replay_from_another_session_keeps_the_holder_and_the_moment(
+    door, alice, article
+):
+    first = ask(door.by(client_of(alice)), "1")
     before = lock_row(article).get()
-    assert is_replay(ask(door))
+    assert replays(ask(door.by(client_of(alice)), "1"), first)
     after = lock_row(article).get()
     assert (after.pk, after.locked_at) == (before.pk, before.locked_at)
     assert after.locked_by == alice
-
-
-def test_a_user_s_key_may_be_replayed_from_another_session(door, alice):
-    first = ask(door.by(client_of(alice)), "1")
-    assert replays(ask(door.by(client_of(alice)), "1"), first)
 
 
 def test_a_replay_stays_one_when_the_secret_key_is_rotated(door, settings):
@@ -125,14 +122,12 @@ def test_queries_of_each(client, article, django_assert_num_queries):
 # Another
 
 
-def test_another_key_is_refused(door):
-    ask(door)
+def test_another_key_or_none_is_refused(door):
+    first = ask(door)
     assert is_refused(ask(door, OTHER_KEY))
     assert is_refused(ask(door, KEY.upper() + "X"))
     assert is_refused(door.acquire())
-
-
-def test_a_lock_without_a_key_is_nobody_s_to_ask_for_again(door):
+    door.release(first.json()["token"])
     door.acquire()
     assert is_refused(ask(door))
 
@@ -182,16 +177,10 @@ def test_once_it_has_expired_the_key_revives_the_lock(door, alice, article):
     expire(article)
     before = lock_row(article).get()
     again = ask(door, body={"timeout": 60})
-    assert is_replay(again)
+    assert replays(again, first)
     after = lock_row(article).get()
-    assert token_dict(again.json()) == after.serialize()
-    assert again.json()["token"] == first.json()["token"]
-    assert again["ETag"] == f'"{again.json()["expires_at"]}"'
-    assert (after.pk, after.locked_at, after.locked_by) == (
-        before.pk,
-        before.locked_at,
-        alice,
-    )
+    assert (after.pk, after.locked_at) == (before.pk, before.locked_at)
+    assert after.locked_by == alice
     assert article.is_locked()
     seconds = (after.expires_at - before.expires_at).total_seconds()
     assert 50 < seconds < 120
@@ -276,13 +265,6 @@ def test_a_key_in_quotation_marks_is_the_key_without(door):
     assert replays(ask(door, KEY), first)
     assert is_refused(ask(door, f'"{KEY}'))
     assert is_refused(ask(door, f'""{KEY}""'))
-
-
-def test_the_key_is_in_no_answer(door):
-    for key in (KEY, OTHER_KEY, "short"):
-        answer = ask(door, key)
-        assert key not in answer.content.decode()
-        assert key not in str(answer.headers)
 
 
 # Races
