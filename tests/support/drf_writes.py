@@ -8,6 +8,7 @@ from rest_framework.viewsets import ModelViewSet
 from lock_tokens.models import LockToken
 from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStateField
 from tests.models import Article, Comment, Desk, Feature, Keyword, Story
+from tests.support.doors import HOLDER
 from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.helpers import lock_row
 
@@ -64,8 +65,13 @@ def locked(obj):
 
 
 def assert_refused(answer, status, error):
+    """Check that the answer is this refusal, and all that such a refusal tells."""
     assert (answer.status_code, answer.json()["error"]) == (status, error)
+    tells = HOLDER if error in ("locked", "wrong_token", "not_locked") else ()
+    assert answer.json().keys() == {"error", "detail", *tells}
+    assert answer["Content-Type"] == "application/json"
     assert "Lock-Expires-At" not in answer
+    assert ("Retry-After" in answer) == (status == 503)
 
 
 def assert_refuses(send, status, error=None, **headers):

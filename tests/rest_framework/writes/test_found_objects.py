@@ -1,13 +1,14 @@
-"""Writes to an object that the handler finds by itself, or that is remembered."""
+"""Writes to an object that the handler finds by itself, remembers, or has not."""
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from rest_framework import permissions
 from rest_framework.decorators import action
 from rest_framework.generics import GenericAPIView, ListCreateAPIView
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import ModelViewSet
+from rest_framework.viewsets import GenericViewSet, ModelViewSet, ViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, Comment, Story
@@ -18,6 +19,7 @@ from tests.support.drf_writes import (
     assert_refuses,
     checked,
     locked,
+    made,
     needs_the_lock,
     rename,
     request,
@@ -176,6 +178,109 @@ def test_what_is_not_saved_yet_is_only_checked(
             return found
 
     serve_locked(View)
+    needs_the_lock(request(client, method, article), article)
+    assert title_of(article) == "Second"
+
+
+# Views without a queryset, or without a model
+
+
+class Checks:
+    """Finds its object by itself, and checks it."""
+
+    def find(self):
+        return checked(self, self.kwargs["pk"])
+
+    def update(self, request, pk):
+        if "forgetful" in request.data:
+            return rename(Article.objects.get(pk=pk), request)
+        return rename(self.find(), request)
+
+    partial_update = destroy = update
+
+    @action(detail=True, methods=["post"])
+    def publish(self, request, pk):
+        return rename(self.find(), request)
+
+    @action(detail=False, methods=["post"])
+    def sweep(self, request):
+        return Response({})
+
+
+class WithoutQueryset(Checks, GenericViewSet):
+    queryset = None
+
+
+class Bare(Checks, ViewSet):
+    get_object = Checks.find
+
+    def find(self):
+        return self.get_object()
+
+
+@pytest.mark.parametrize("base", [Bare, WithoutQueryset])
+@pytest.mark.parametrize(
+    ("method", "route"),
+    [("put", ""), ("patch", ""), ("delete", ""), ("post", "publish/")],
+)
+def test_what_a_viewset_without_a_queryset_checks_needs_its_lock(
+    client, serve_locked, article, base, method, route
+):
+    serve_locked(base, queryset=None)
+    needs_the_lock(request(client, method, url_of(article, route)), article)
+    assert title_of(article) == "Second"
+
+
+def test_a_bare_viewset_that_checks_nothing_is_a_mistake(client, serve_locked, article):
+    serve_locked(Bare)
+    with pytest.raises(ImproperlyConfigured, match="check_object_permissions"):
+        client.put(url_of(article), {"forgetful": True})
+    assert client.post("/things/sweep/").status_code == 200
+
+
+def test_a_bare_viewset_without_get_object_is_told_what_it_lacks(
+    client, serve, article
+):
+    class Lacking(ViewSet):
+        def retrieve(self, request, pk):
+            return Response({"title": Article.objects.get(pk=pk).title})
+
+    serve(made("mixin", Lacking))
+    assert client.get(url_of(article)).json() == {"title": "First"}
+    for send in (client.get, client.post):
+        with pytest.raises(ImproperlyConfigured, match="get_object"):
+            send(url_of(article, "lock/"))
+    assert not LockToken.objects.exists()
+
+
+class OfSettings(GenericAPIView):
+    """About something that is no row of any model."""
+
+    def get_object(self):
+        return {"title": "First"}
+
+    def put(self, request):
+        return Response({**self.get_object(), **request.data})
+
+
+@pytest.mark.parametrize("headers", [{}, with_token(VOID)])
+def test_what_is_no_row_needs_no_lock(client, serve_locked, headers):
+    serve_locked(OfSettings, "settings/")
+    answer = client.put("/settings/", {"title": "Second"}, **headers)
+    assert (answer.status_code, answer.json()) == (200, {"title": "Second"})
+    assert "Lock-Expires-At" not in answer
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+@pytest.mark.parametrize("name", ["pk", "number"])
+def test_a_generic_view_may_have_no_queryset(
+    client, serve_locked, article, method, name
+):
+    class View(Finds, GenericAPIView):
+        def find(self):
+            return checked(self, self.kwargs[name])
+
+    serve_locked(View, f"things/<int:{name}>/", queryset=None)
     needs_the_lock(request(client, method, article), article)
     assert title_of(article) == "Second"
 

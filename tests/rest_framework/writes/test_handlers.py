@@ -142,7 +142,6 @@ def test_a_database_that_fails_every_statement_is_a_503(
         with connection.execute_wrapper(fail):
             answer = patch(**headers)
     assert_refused(answer, 503, "unavailable")
-    assert set(answer.json()) == {"error", "detail"}
     assert answer["Retry-After"] == "2"
     assert "gone away" not in answer.content.decode()
     assert [record.name for record in caplog.records][:1] == ["lock_tokens"]
@@ -227,10 +226,7 @@ def test_a_lock_that_is_required_is_told_by_whom_it_is_kept(
     assert answer.json()["locked_by"] == "Alice Liddell"
     assert answer.json()["expires_at"] == held["expires_at"]
     expire(article)
-    answer = patch()
-    assert_refused(answer, 428, "lock_required")
-    assert set(answer.json()) == {"error", "detail"}
-    assert title_of(article) == "First"
+    assert_refuses(patch, 428, "lock_required")
     assert patch(**with_token(held["token"])).status_code == 200
 
 
@@ -330,7 +326,6 @@ def test_the_forms_of_the_token(article, client, serve_locked, headers, status):
     assert title_of(article) == ("x" if status == 200 else "First")
     if status == 400:
         assert_refused(answer, 400, "invalid_if")
-        assert set(answer.json()) == {"error", "detail"}
 
 
 # Statements, beside those of a view without locks
