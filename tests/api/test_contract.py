@@ -13,6 +13,7 @@ from lock_tokens.models import LockToken
 from tests.support.api import row_of, seconds_left, since
 from tests.support.doors import assert_refused, token_dict
 from tests.support.helpers import age, expire, lock_row
+from tests.support.views import browser_of
 
 pytestmark = pytest.mark.django_db
 
@@ -155,19 +156,13 @@ def test_a_refusal_says_who_has_it_since_when_and_until_when(door, article, held
 
 
 @pytest.mark.parametrize("holder", ["Alice Liddell", "bob", None])
-def test_the_holder_is_recorded_and_named(door, article, django_user_model, holder):
+def test_the_holder_is_recorded_and_named(door, article, alice, bob, holder):
     """By the full name, else by the login name."""
-    user = None
-    if holder is not None:
-        first, last = holder.split() if " " in holder else ("", "")
-        user = django_user_model.objects.create(
-            username="bob", first_name=first, last_name=last
-        )
-        door.client.force_login(user)
+    user = {"Alice Liddell": alice, "bob": bob, None: None}[holder]
+    door = door.by(browser_of(user))
     assert door.acquire().status_code == 201
     assert row_of(article).locked_by == user
-    door.client.logout()
-    state = door.state().json()
+    state = door.by(browser_of()).state().json()
     assert (state["locked"], state["locked_by"]) == (True, holder)
 
 

@@ -12,24 +12,13 @@ from tests.models import Article, ArticleProxy, Label, Page
 from tests.support.api import address, error_of, send
 from tests.support.doors import token_dict
 from tests.support.helpers import age, expire, lock_row, new_session, race
+from tests.support.views import browser_of
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
 
 KEY = str(uuid.UUID(int=7))
 OTHER_KEY = str(uuid.UUID(int=8))
 RACERS = 12
-
-
-@pytest.fixture
-def bob(django_user_model):
-    return django_user_model.objects.create(username="bob")
-
-
-def client_of(user):
-    client = Client()
-    if user is not None:
-        client.force_login(user)
-    return client
 
 
 def ask(door, key=KEY, body=b""):
@@ -87,9 +76,9 @@ def test_a_replay_lets_the_lock_live_on_and_never_shortens_it(door, article):
 def test_a_replay_from_another_session_keeps_the_holder_and_the_moment(
     door, alice, article
 ):
-    first = ask(door.by(client_of(alice)), "1")
+    first = ask(door.by(browser_of(alice)), "1")
     before = lock_row(article).get()
-    assert replays(ask(door.by(client_of(alice)), "1"), first)
+    assert replays(ask(door.by(browser_of(alice)), "1"), first)
     after = lock_row(article).get()
     assert (after.pk, after.locked_at) == (before.pk, before.locked_at)
     assert after.locked_by == alice
@@ -146,16 +135,16 @@ def test_the_same_key_on_another_object_is_another_token(client, article):
 )
 def test_somebody_else_s_key_is_no_key(door, alice, bob, first, then):
     users = {"alice": alice, "bob": bob, None: None}
-    token = ask(door.by(client_of(users[first]))).json()["token"]
-    refused = ask(door.by(client_of(users[then])))
+    token = ask(door.by(browser_of(users[first]))).json()["token"]
+    refused = ask(door.by(browser_of(users[then])))
     assert is_refused(refused)
     assert token not in refused.content.decode()
-    assert is_replay(ask(door.by(client_of(users[first]))))
+    assert is_replay(ask(door.by(browser_of(users[first]))))
 
 
 def test_a_user_s_key_cannot_be_made_up_by_somebody_without_one(door, alice):
     """Nothing in a key ends its own quotation and goes on as another's."""
-    ask(door.by(client_of(alice)), "a" * 20)
+    ask(door.by(browser_of(alice)), "a" * 20)
     for key in (f'api", "{alice.pk}", "{"a" * 20}', f'{alice.pk}", "{"a" * 20}'):
         assert is_refused(ask(door, key))
 
@@ -172,7 +161,7 @@ def test_a_session_s_lock_is_not_for_its_key(door, article):
 
 def test_once_it_has_expired_the_key_revives_the_lock(door, alice, article):
     """A new one would make the token of this client's other pages void."""
-    door = door.by(client_of(alice))
+    door = door.by(browser_of(alice))
     first = ask(door)
     expire(article)
     before = lock_row(article).get()
@@ -257,7 +246,7 @@ def test_keys_that_will_do(door, key):
 
 @pytest.mark.parametrize(("key", "status"), [("1", 201), ("", 400), ("x" * 256, 400)])
 def test_a_user_s_key_may_be_short(door, alice, key, status):
-    assert ask(door.by(client_of(alice)), key).status_code == status
+    assert ask(door.by(browser_of(alice)), key).status_code == status
 
 
 def test_a_key_in_quotation_marks_is_the_key_without(door):

@@ -31,6 +31,7 @@ from tests.models import (
     Shift,
     Story,
 )
+from tests.support import drf_site
 from tests.support.helpers import expire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -38,12 +39,10 @@ pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 FREE = {"locked": False, "locked_by": None, "locked_at": None, "expires_at": None}
 
 
-def serializer_of(of_model, *names, **members):
+def serializer_of(model, *names, **members):
     """Return a serializer of these fields, and the lock's state."""
     members.setdefault("lock", LockStateField())
-    meta = {"model": of_model, "fields": ["pk", *names, *members]}
-    members["Meta"] = type("Meta", (), meta)
-    return type("Serializer", (serializers.ModelSerializer,), members)
+    return drf_site.serializer_of(model, "pk", *names, **members)
 
 
 ArticleSerializer = serializer_of(Article, "title")
@@ -428,13 +427,8 @@ def test_a_serializer_of_a_method_has_states(stories, django_assert_num_queries)
         comments = serializer_of(Comment)(story.comment_set.all(), many=True)
         return comments.data
 
-    meta = type("Meta", (), {"model": Story, "fields": ["lock", "comments"]})
-    members = {
-        "comments": serializers.SerializerMethodField(),
-        "get_comments": get_comments,
-        "Meta": meta,
-    }
-    serializer = type("Serializer", (serializer_of(Story),), members)
+    serializer = serializer_of(Story, comments=serializers.SerializerMethodField())
+    serializer.get_comments = get_comments
     found = Story.objects.order_by("pk").prefetch_related("comment_set")
     with django_assert_num_queries(2 + 1 + len(stories)):
         data = serializer(found, many=True).data

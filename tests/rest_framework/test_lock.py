@@ -14,7 +14,6 @@ from rest_framework import (
     parsers,
     permissions,
     renderers,
-    serializers,
     throttling,
     viewsets,
 )
@@ -24,6 +23,7 @@ from lock_tokens.rest_framework import LockableViewSetMixin
 from tests.models import Article, Desk, Label, Page, Plain, Price
 from tests.support import api
 from tests.support.api import address
+from tests.support.drf_site import serializer_of
 from tests.support.helpers import expire, lock_row
 
 pytestmark = [
@@ -50,14 +50,9 @@ class Bare(viewsets.ViewSet):
         return article
 
 
-def viewset(of_model=Article, base=viewsets.ModelViewSet, **attributes):
-    class Serializer(serializers.ModelSerializer):
-        class Meta:
-            model = of_model
-            fields = "__all__"
-
-    attributes.setdefault("queryset", of_model.objects.order_by("pk"))
-    attributes.setdefault("serializer_class", Serializer)
+def viewset(model=Article, base=viewsets.ModelViewSet, **attributes):
+    attributes.setdefault("queryset", model.objects.order_by("pk"))
+    attributes.setdefault("serializer_class", serializer_of(model))
     return type("ViewSet", (LockableViewSetMixin, base), attributes)
 
 
@@ -357,12 +352,9 @@ def test_basic_authentication_is_asked_for(article, alice):
     assert lock_row(article).get().locked_by == alice
 
 
-def test_idempotency_keys_are_bound_to_the_viewset_s_own_user(
-    article, alice, django_user_model
-):
+def test_idempotency_keys_are_bound_to_the_viewset_s_own_user(article, alice, bob):
     url = route(article, "basic")
-    of_alice = basic(alice)
-    of_bob = basic(django_user_model.objects.create(username="bob"))
+    of_alice, of_bob = basic(alice), basic(bob)
     first = call(of_alice, "POST", url, Idempotency_Key="1")
     again = call(of_alice, "POST", url, Idempotency_Key="1")
     assert (first.status_code, again.status_code) == (201, 201)

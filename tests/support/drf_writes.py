@@ -2,28 +2,16 @@
 
 from rest_framework.generics import GenericAPIView, get_object_or_404
 from rest_framework.response import Response
-from rest_framework.serializers import ModelSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStateField
+from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin
 from tests.models import Article, Comment, Desk, Feature, Keyword, Story
 from tests.support.doors import HOLDER
 from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.helpers import lock_row
 
 VOID = "0" * 32
-
-
-def serializer_of(model_, *names):
-    class Serializer(ModelSerializer):
-        lock = LockStateField()
-
-        class Meta:
-            model = model_
-            fields = [*names, "lock"]
-
-    return Serializer
 
 
 def made(kind, base=ModelViewSet, **attributes):

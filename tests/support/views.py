@@ -87,10 +87,11 @@ def request_with(session, user=None):
     return request
 
 
-def browser_of(user):
-    """Return a client that is signed in."""
+def browser_of(user=None):
+    """Return a client, signed in as the user if there is one."""
     client = Client()
-    client.force_login(user)
+    if user is not None:
+        client.force_login(user)
     return client
 
 

@@ -1,5 +1,4 @@
 import pytest
-from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
 
@@ -11,11 +10,6 @@ from tests.support.views import SyncClient, awaited
 @pytest.fixture
 def session():
     return new_session()
-
-
-@pytest.fixture
-def bob():
-    return User.objects.create(username="bob")
 
 
 @pytest.fixture

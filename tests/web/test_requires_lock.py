@@ -175,35 +175,28 @@ def test_a_view_that_answers_nothing_gets_django_s_own_error(require, article):
 # Release
 
 
-@pytest.mark.parametrize("status", ANSWERS_THAT_SAVED)
+@pytest.mark.parametrize(
+    ("status", "release", "gives_up"),
+    [
+        *((status, True, True) for status in ANSWERS_THAT_SAVED),
+        *((status, True, False) for status in ANSWERS_THAT_DID_NOT),
+        *((status, False, False) for status in (200, 302)),
+    ],
+)
 def test_release_gives_the_lock_up_when_the_answer_says_saved(
-    require, article, status, new_client
+    require, article, status, release, gives_up, new_client
 ):
-    client = editor_of(article, new_client)
+    client, token = editing(article, new_client)
 
     def view(request, key):
         rename(request, key)
         return HttpResponse(status=status)
 
-    require(view, new_client, release=True)
+    require(view, new_client, release=release)
     assert client.post(url_of(article)).status_code == status
     assert title_of(article) == "renamed"
-    assert LockToken.objects.count() == 0
-    assert token_in_session(client, article) is None
-
-
-@pytest.mark.parametrize(
-    ("status", "release"),
-    [(status, True) for status in ANSWERS_THAT_DID_NOT] + [(200, False), (302, False)],
-)
-def test_any_other_answer_keeps_the_lock(require, article, status, release, new_client):
-    client, token = editing(article, new_client)
-    require(
-        lambda request, key: HttpResponse(status=status), new_client, release=release
-    )
-    assert client.post(url_of(article)).status_code == status
-    assert article.check_lock(token)
-    assert token_in_session(client, article) == token
+    left = None if gives_up else token
+    assert token_of_row(article) == token_in_session(client, article) == left
 
 
 @pytest.mark.parametrize(("header", "released"), [("yes", True), ("no", False)])

@@ -11,7 +11,7 @@ from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, Comment, Story
-from tests.support.drf_site import with_token
+from tests.support.drf_site import serializer_of, with_token
 from tests.support.drf_writes import (
     checked,
     locked,
@@ -20,7 +20,6 @@ from tests.support.drf_writes import (
     refused_without_its_lock,
     rename,
     request,
-    serializer_of,
     url_of,
 )
 from tests.support.helpers import lock_row

@@ -12,7 +12,7 @@ from rest_framework.viewsets import GenericViewSet, ModelViewSet, ViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, Comment, Story
-from tests.support.drf_site import with_token
+from tests.support.drf_site import serializer_of, with_token
 from tests.support.drf_writes import (
     VOID,
     Finds,
@@ -23,7 +23,6 @@ from tests.support.drf_writes import (
     needs_the_lock,
     rename,
     request,
-    serializer_of,
     url_of,
 )
 from tests.support.objects import title_of

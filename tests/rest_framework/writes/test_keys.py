@@ -9,7 +9,6 @@ from django.db import connection
 from django.urls import path
 from rest_framework.decorators import action
 from rest_framework.response import Response
-from rest_framework.serializers import ModelSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
@@ -31,7 +30,7 @@ from tests.models import (
     Translation,
     Weight,
 )
-from tests.support.drf_site import with_token
+from tests.support.drf_site import serializer_of, with_token
 from tests.support.drf_writes import (
     VOID,
     assert_refused,
@@ -80,16 +79,8 @@ def written():
 
 def viewset_of(model, *bases, **attributes):
     """Return a viewset of the model, found by its key unless said otherwise."""
-
-    class Serializer(ModelSerializer):
-        lock = LockStateField()
-
-        class Meta:
-            fields = "__all__"
-
-    Serializer.Meta.model = model
     attributes.setdefault("queryset", model._default_manager.all())
-    attributes["serializer_class"] = Serializer
+    attributes["serializer_class"] = serializer_of(model, lock=LockStateField())
     return type(f"{model.__name__}Keys", bases or (KeyViewSet,), attributes)
 
 

@@ -11,7 +11,7 @@ from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, ArticleProxy, Desk, Keyword
-from tests.support.drf_site import ArticleSerializer, with_token
+from tests.support.drf_site import ArticleSerializer, serializer_of, with_token
 from tests.support.drf_writes import (
     VOID,
     assert_refuses,
@@ -21,7 +21,6 @@ from tests.support.drf_writes import (
     refused_without_its_lock,
     rename,
     request,
-    serializer_of,
 )
 from tests.support.helpers import lock_row
 from tests.support.objects import title_of
