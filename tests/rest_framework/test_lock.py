@@ -215,34 +215,6 @@ def test_renewing_and_releasing_need_a_token(client, article, standing):
     assert lock_row(article).values().first() == before
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("Lock-Token", value) for value in ("{}", "<{}>", " <{}> ")),
-        *(("If", value) for value in ("(<{}>)", "( <{}> )", " (<{}>) ")),
-    ],
-)
-def test_the_forms_of_the_token(client, article, name, value):
-    token = article.lock()["token"]
-    own, void = {name: value.format(token)}, {name: value.format(VOID)}
-    for method in ("GET", "HEAD", "PATCH", "DELETE"):
-        assert call(client, method, route(article), **void).status_code == 403
-        if name == "If":
-            answer = call(client, method, route(article), VOID, **own)
-            assert answer.status_code == 400
-        answer = call(client, method, route(article), **own)
-        assert answer.status_code == (204 if method == "DELETE" else 200)
-
-
-@pytest.mark.parametrize("value", ["<{}>", "(Not <{}>)", "nonsense"])
-def test_another_if_is_a_400(client, article, value):
-    token = article.lock()["token"]
-    for method in ("GET", "PATCH", "DELETE"):
-        answer = call(client, method, route(article), If=value.format(token))
-        assert_refused(answer, 400, "invalid_if")
-    assert article.check_lock(token)
-
-
 @pytest.mark.parametrize("method", ["PUT", "TRACE", "FOO"])
 def test_other_methods_are_a_405_of_the_viewset(client, article, method):
     answer = call(client, method, route(article))

@@ -298,14 +298,14 @@ def test_a_function_may_check_its_object_through_its_view(article, patch, serve)
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        *(({"Lock-Token": form}, 200) for form in ("{0}", "<{0}>")),
+        *(({"Lock-Token": form}, 200) for form in ("{0}", "<{0}>", " <{0}> ")),
         *(({"If": form}, 200) for form in ("(<{0}>)", " ( <{0}> ) ")),
         *(({"If": "(<{0}>)", "Lock-Token": own}, 200) for own in ("{0}", "<{0}>")),
         *(
             ({"Lock-Token": form}, 412)
             for form in ("{0}, {0}", '"{0}"', "<<{0}>>", "<>")
         ),
-        *(({"If": form}, 412) for form in ("(<>)", "(<{0}x>)")),
+        *(({"If": form}, 412) for form in ("(<>)", "(<{0}x>)", f"(<{VOID}>)")),
         *(
             ({"If": form}, 400)
             for form in (
@@ -317,15 +317,27 @@ def test_a_function_may_check_its_object_through_its_view(article, patch, serve)
         *(({"If": "(<{0}>)", "Lock-Token": other}, 400) for other in ("", VOID)),
     ],
 )
-def test_the_forms_of_the_token(article, client, serve_locked, headers, status):
+def test_the_forms_of_the_token(
+    article, client, patch, serve_locked, kind, headers, status
+):
     serve_locked()
     token = article.lock()["token"]
     headers = {name: value.format(token) for name, value in headers.items()}
-    answer = client.patch(url_of(article), {"title": "x"}, headers=headers)
+    answer = patch(headers=headers)
     assert answer.status_code == status
-    assert title_of(article) == ("x" if status == 200 else "First")
+    assert title_of(article) == ("Second" if status == 200 else "First")
     if status == 400:
         assert_refused(answer, 400, "invalid_if")
+    if kind == "permission":
+        return
+    # The route of the lock reads them the same.
+    for method in ("get", "head", "patch", "delete"):
+        answer = getattr(client, method)(url_of(article, "lock/"), headers=headers)
+        done = 204 if method == "delete" else 200
+        assert answer.status_code == {200: done, 412: 403, 400: 400}[status]
+        if status == 400 and method != "head":
+            assert_refused(answer, 400, "invalid_if")
+    assert lock_row(article).exists() is (status != 200)
 
 
 # Statements, beside those of a view without locks
