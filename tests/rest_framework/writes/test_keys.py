@@ -145,12 +145,11 @@ urlpatterns = [
 ]
 
 
-def shown(client, url, model, key, written):
+def shown(client, url, obj, written):
     """Show that the lock that is taken at the address is the one that writes need."""
     answer = client.post(f"{url}lock/")
     assert answer.status_code == 201
     token = answer.json()["token"]
-    obj = model._base_manager.get(pk=key)
     assert LockToken.objects.get_by_token(obj, token)
     touch = f"{url}touch/"
     refusal = client.post(touch)
@@ -165,7 +164,7 @@ def shown(client, url, model, key, written):
     lock = LockToken.objects.get_by_token(obj, token)
     assert answer["Lock-Expires-At"] == lock.serialize()["expires_at"]
     assert client.delete(url, **with_token(token)).status_code == 204
-    assert not model._base_manager.filter(pk=key).exists()
+    assert not type(obj)._base_manager.filter(pk=obj.pk).exists()
     assert not LockToken.objects.exists()
 
 
@@ -191,20 +190,14 @@ def shown(client, url, model, key, written):
             ),
             "2026-02-03T13:00:00+01:00",
         ),
+        *((lambda name=name: Label.objects.create(name=name), name) for name in ODD),
     ],
 )
 def test_any_key_is_locked(client, written, make, spelling):
     obj = make()
     obj = type(obj)._base_manager.get(pk=obj.pk)  # as the database has it
-    url = f"/{obj._meta.model_name}/{quote(spelling.format(obj.pk))}/"
-    shown(client, url, type(obj), obj.pk, written)
-
-
-@here
-@pytest.mark.parametrize("name", ODD)
-def test_a_text_of_any_characters_is_locked(client, written, name):
-    Label.objects.create(name=name)
-    shown(client, f"/label/{quote(name, safe='')}/", Label, name, written)
+    url = f"/{obj._meta.model_name}/{quote(spelling.format(obj.pk), safe='')}/"
+    shown(client, url, obj, written)
 
 
 @pytest.mark.parametrize(
@@ -321,11 +314,9 @@ def test_a_write_that_changes_the_key_leaves_no_lock_at_the_new_one(
 @here
 @pytest.mark.parametrize("name", OWN_NAMES)
 def test_the_address_may_name_the_key_as_it_likes(client, written, name):
-    view = OWN_NAMES[name]
-    model = view.queryset.model
-    obj = model.objects.create(title="First")
+    obj = OWN_NAMES[name].queryset.model.objects.create(title="First")
     key = "First" if name.endswith("title") else obj.pk
-    shown(client, f"/by-{name}/{key}/", model, obj.pk, written)
+    shown(client, f"/by-{name}/{key}/", obj, written)
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
