@@ -162,7 +162,8 @@ def test_the_holder_is_recorded_and_named(door, article, alice, bob, holder):
     door = door.by(browser_of(user))
     assert door.acquire().status_code == 201
     assert row_of(article).locked_by == user
-    state = door.by(browser_of()).state().json()
+    door.client.logout()  # the lock is not the session's
+    state = door.state().json()
     assert (state["locked"], state["locked_by"]) == (True, holder)
 
 
