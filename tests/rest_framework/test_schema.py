@@ -24,7 +24,7 @@ from tests.support.drf_schema import (
     is_described,
     site,
 )
-from tests.support.drf_site import api_client, serializer_of
+from tests.support.drf_site import ArticleSerializer, api_client
 
 pytestmark = pytest.mark.any_database
 
@@ -178,10 +178,15 @@ def test_a_state_of_the_sites_own_is_another_component(of_viewset):
 
         since = CharField(source="locked_at")
 
+    class WithBoth(ArticleSerializer):
+        plain = Plain()
+        told = Told()
+
+        class Meta(ArticleSerializer.Meta):
+            fields = ["lock", "plain", "told"]
+
     class V(Locked):
-        serializer_class = serializer_of(
-            Article, "id", lock=LockStateField(), plain=Plain(), told=Told()
-        )
+        serializer_class = WithBoth
 
     components = of_viewset(V)["components"]["schemas"]
     state = components["LockState"]
