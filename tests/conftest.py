@@ -109,6 +109,11 @@ def alice(django_user_model):
 
 
 @pytest.fixture
+def bob(django_user_model):
+    return django_user_model.objects.create(username="bob")
+
+
+@pytest.fixture
 def held(article, alice):
     """The token dict of a lock that Alice has."""
     return article.lock(user=alice)

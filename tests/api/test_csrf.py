@@ -183,11 +183,9 @@ def test_a_form_of_another_site_gets_no_cookie_and_makes_no_session(
     assert not LockToken.objects.exists()
 
 
-def test_a_session_without_a_secret_gets_none(
-    client, settings, article, django_user_model
-):
+def test_a_session_without_a_secret_gets_none(client, settings, article, alice):
     settings.CSRF_USE_SESSIONS = True
-    client.force_login(django_user_model.objects.create(username="alice"))
+    client.force_login(alice)
     before = Session.objects.get().session_data
     answer = client.post(address(article))
     assert (answer.status_code, error_of(answer)) == (403, "csrf_failed")

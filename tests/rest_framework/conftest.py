@@ -1,5 +1,16 @@
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 from django.db import connection, connections
+
+#: Without REST framework, only the tests of its absence are collected.
+if find_spec("rest_framework") is None:
+    collect_ignore = [
+        path.name
+        for path in Path(__file__).parent.iterdir()
+        if path.name != "test_importing.py"
+    ]
 
 
 @pytest.fixture(params=[False, True])

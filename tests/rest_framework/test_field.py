@@ -1,9 +1,6 @@
 """The state of the lock, as a field of a serializer: its answers, and their queries."""
 
 import pytest
-
-pytest.importorskip("rest_framework", reason="Django REST framework is not installed")
-
 from django.db.models import F
 from django.urls import include, path
 from rest_framework import serializers
@@ -34,6 +31,7 @@ from tests.models import (
     Shift,
     Story,
 )
+from tests.support import drf_site
 from tests.support.helpers import expire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
@@ -41,12 +39,10 @@ pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db]
 FREE = {"locked": False, "locked_by": None, "locked_at": None, "expires_at": None}
 
 
-def serializer_of(of_model, *names, **members):
+def serializer_of(model, *names, **members):
     """Return a serializer of these fields, and the lock's state."""
     members.setdefault("lock", LockStateField())
-    meta = {"model": of_model, "fields": ["pk", *names, *members]}
-    members["Meta"] = type("Meta", (), meta)
-    return type("Serializer", (serializers.ModelSerializer,), members)
+    return drf_site.serializer_of(model, "pk", *names, **members)
 
 
 ArticleSerializer = serializer_of(Article, "title")
@@ -61,16 +57,8 @@ class Keeping(LockableViewSetMixin, OfArticles, ModelViewSet):
     pass
 
 
-class Releasing(Keeping):
-    release_on_write = True
-
-
 class Alone(OfArticles, ModelViewSet):
     permission_classes = [HoldsLock]
-
-
-class AloneReleasing(Alone):
-    release_on_write = True
 
 
 class WithStates(Keeping):
@@ -78,52 +66,43 @@ class WithStates(Keeping):
         return Article.objects.with_lock_state().order_by("pk")
 
 
-class WithStatesReleasing(WithStates):
-    release_on_write = True
-
-
 class AtObject(Keeping):
     def get_object(self):
         return super().get_object()
 
 
-class Answering(Releasing):
+class Answering(Keeping):
     """Answers with more than the object that it wrote to."""
+
+    release_on_write = True
 
     def partial_update(self, request, *args, **kwargs):
         super().partial_update(request, *args, **kwargs)
         return Response(self.get_serializer(self.get_queryset(), many=True).data)
 
 
-class Numbered(Keeping):
-    class pagination_class(PageNumberPagination):
-        page_size = 5
+def releasing(view):
+    return type("Releasing", (view,), {"release_on_write": True})
 
 
-class Limited(Keeping):
-    class pagination_class(LimitOffsetPagination):
-        default_limit = 5
-
-
-class ByCursor(Keeping):
-    class pagination_class(CursorPagination):
-        page_size = 5
-        ordering = "pk"
+def paged(paginator, **attributes):
+    paginator = type("Paginator", (paginator,), attributes)
+    return type("Paged", (Keeping,), {"pagination_class": paginator})
 
 
 router = DefaultRouter()
 for name, each in {
     "keeping": Keeping,
-    "releasing": Releasing,
+    "releasing": releasing(Keeping),
     "alone": Alone,
-    "alone-releasing": AloneReleasing,
+    "alone-releasing": releasing(Alone),
     "with-states": WithStates,
-    "with-states-releasing": WithStatesReleasing,
+    "with-states-releasing": releasing(WithStates),
     "at-object": AtObject,
     "answering": Answering,
-    "numbered": Numbered,
-    "limited": Limited,
-    "by-cursor": ByCursor,
+    "numbered": paged(PageNumberPagination, page_size=5),
+    "limited": paged(LimitOffsetPagination, default_limit=5),
+    "by-cursor": paged(CursorPagination, page_size=5, ordering="pk"),
 }.items():
     router.register(name, each, name)
 urlpatterns = [path("", include(router.urls))]
@@ -132,10 +111,16 @@ KEEPING = ["keeping", "alone", "with-states", "at-object"]
 RELEASING = ["releasing", "alone-releasing", "with-states-releasing"]
 
 
-def patch(name, article, token=None, title="Second"):
+def patch(name, article, token=None):
     headers = {} if token is None else {"Lock-Token": token}
     url = f"/{name}/{article.pk}/"
-    return APIClient().patch(url, {"title": title}, format="json", headers=headers)
+    return APIClient().patch(url, {"title": "Second"}, format="json", headers=headers)
+
+
+def assert_free(answer, name, article):
+    """Check that the answer says free, and a request after it says so too."""
+    assert (answer.status_code, answer.json()["lock"]) == (200, FREE)
+    assert APIClient().get(f"/{name}/{article.pk}/").json()["lock"] == FREE
 
 
 # Of one object
@@ -151,14 +136,6 @@ def test_it_says_who_has_the_lock_and_never_the_token(article, alice):
     assert token["token"] not in str(data)
     article.unlock(token["token"])
     assert ArticleSerializer(article).data["lock"] == FREE
-
-
-def test_it_cannot_be_written(article):
-    article.lock()
-    sent = {"title": "x", "lock": {"locked": False}}
-    serializer = ArticleSerializer(article, data=sent)
-    assert serializer.is_valid()
-    assert set(serializer.validated_data) == {"title"}
 
 
 def test_what_has_no_lock_is_free():
@@ -190,9 +167,7 @@ def test_after_a_write_that_keeps_the_lock_it_says_locked(
 
 @pytest.mark.parametrize("name", RELEASING)
 def test_after_a_write_that_releases_it_says_free(article, name):
-    answer = patch(name, article, article.lock()["token"])
-    assert (answer.status_code, answer.json()["lock"]) == (200, FREE)
-    assert APIClient().get(f"/{name}/{article.pk}/").json()["lock"] == FREE
+    assert_free(patch(name, article, article.lock()["token"]), name, article)
 
 
 @pytest.mark.parametrize("name", KEEPING + RELEASING)
@@ -201,9 +176,7 @@ def test_after_a_write_without_a_token_it_says_free(article, name, had_expired):
     if had_expired:
         article.lock()
         expire(article)
-    answer = patch(name, article)
-    assert (answer.status_code, answer.json()["lock"]) == (200, FREE)
-    assert APIClient().get(f"/{name}/{article.pk}/").json()["lock"] == FREE
+    assert_free(patch(name, article), name, article)
 
 
 def test_what_a_write_only_reads_keeps_its_state(article):
@@ -217,36 +190,24 @@ def test_what_a_write_only_reads_keeps_its_state(article):
     assert not LockToken.objects.is_locked(free)
 
 
-def test_a_new_object_is_free():
-    answer = APIClient().post("/keeping/", {"title": "New"}, format="json")
+def test_what_is_sent_for_it_is_passed_over(article):
+    body = {"title": "x", "lock": {"locked": True, "locked_by": "me"}}
+    for name in ("keeping", "alone"):
+        answer = APIClient().put(f"/{name}/{article.pk}/", body, format="json")
+        assert_free(answer, name, article)
+    answer = APIClient().post("/keeping/", body, format="json")
     assert (answer.status_code, answer.json()["lock"]) == (201, FREE)
 
 
-def test_what_is_sent_for_it_is_passed_over(article):
-    for name in ("keeping", "alone"):
-        body = {"title": "x", "lock": {"locked": True, "locked_by": "me"}}
-        answer = APIClient().put(f"/{name}/{article.pk}/", body, format="json")
-        assert (answer.status_code, answer.json()["lock"]) == (200, FREE)
-
-
-def test_input_that_is_valid_and_not_saved_has_no_object():
-    serializer = ArticleSerializer(data={"title": "New"})
+def test_without_an_object_there_is_no_state():
+    assert ArticleSerializer().data == {"title": ""}
+    serializer = ArticleSerializer(data={"title": "New", "lock": {"locked": False}})
     assert serializer.is_valid()
+    assert set(serializer.validated_data) == {"title"}
     assert serializer.data["title"] == "New"
 
 
-def test_a_serializer_without_an_object_has_initial_values():
-    assert ArticleSerializer().data["title"] == ""
-
-
 # Lists
-
-
-FROM_QUERYSET = {
-    "queryset": (lambda found: found, 1),
-    "list": (list, 0),
-    "tuple": (tuple, 0),
-}
 
 
 def locked_of(data):
@@ -254,15 +215,18 @@ def locked_of(data):
 
 
 @pytest.mark.parametrize(("number", "queries"), [(1, 1), (2, 1), (500, 1), (501, 2)])
-@pytest.mark.parametrize("given", FROM_QUERYSET)
+@pytest.mark.parametrize("given", [None, list, tuple])
 def test_a_list_costs_one_query_more_for_each_500(
     django_assert_num_queries, number, queries, given
 ):
     Article.objects.bulk_create([Article() for _ in range(number)])
     Article.objects.order_by("pk").first().lock()
-    made_of, read = FROM_QUERYSET[given]
-    found = made_of(Article.objects.order_by("pk"))
-    with django_assert_num_queries(read + queries):
+    found = Article.objects.order_by("pk")
+    if given is None:
+        queries += 1  # the list itself
+    else:
+        found = given(found)
+    with django_assert_num_queries(queries):
         data = ArticleSerializer(found, many=True).data
     assert locked_of(data) == [True] + [False] * (number - 1)
 
@@ -293,14 +257,11 @@ def test_an_answer_costs_one_query_more(django_assert_num_queries, name, queries
     assert len(rows) == (7 if name == "keeping" else 5)
 
 
-def test_an_empty_list_costs_nothing(django_assert_num_queries):
-    with django_assert_num_queries(1):
-        assert APIClient().get("/keeping/").json() == []
-
-
 def test_many_locked_at_once_cost_one_query_and_their_holders(
     django_assert_num_queries, alice
 ):
+    with django_assert_num_queries(1):  # an empty list costs nothing
+        assert APIClient().get("/keeping/").json() == []
     for _ in range(5):
         Article.objects.create().lock(user=alice)
     with django_assert_num_queries(2):
@@ -369,50 +330,40 @@ def story_serializer():
 
 COMMENTS = Comment.objects.order_by("pk")
 OF_A_STORY = [*[False] * 4, *[True] * 2, *[False] * 2]
-BELOW_COMMENTS = {
-    "parent by join": (
-        lambda: {"story": serializer_of(Story)()},
-        COMMENTS.select_related("story"),
-        1 + 2,
-        lambda row: row["story"]["lock"]["locked"],
-        OF_A_STORY,
-    ),
-    "parent by prefetch": (
-        lambda: {"story": serializer_of(Story)()},
-        COMMENTS.prefetch_related("story"),
-        2 + 2,
-        lambda row: row["story"]["lock"]["locked"],
-        OF_A_STORY,
-    ),
-    "lists of the parent": (
-        lambda: {
-            "story": serializer_of(Story, keywords=serializer_of(Keyword)(many=True))()
-        },
-        COMMENTS.prefetch_related("story__keywords"),
-        3 + 3,
-        lambda row: locked_of(row["story"]["keywords"]),
-        [[False, True, False]] * 8,
-    ),
-    # With a source, it is a field about another object than the serializer's.
-    "lock of the parent": (
-        lambda: {"lock": LockStateField(source="story")},
-        COMMENTS.select_related("story"),
-        1 + 1,
-        lambda row: row["lock"]["locked"],
-        OF_A_STORY,
-    ),
-}
 
 
-@pytest.mark.parametrize("what", BELOW_COMMENTS)
-def test_each_relation_of_a_list_costs_one_query_more(
-    stories, django_assert_num_queries, what
+@pytest.mark.parametrize(
+    ("found", "queries"),
+    [
+        (COMMENTS.select_related("story"), 1 + 2),
+        (COMMENTS.prefetch_related("story"), 2 + 2),
+    ],
+    ids=["join", "prefetch"],
+)
+def test_the_parents_of_a_list_cost_one_query_more(
+    stories, django_assert_num_queries, found, queries
 ):
-    members, found, queries, state_of, states = BELOW_COMMENTS[what]
-    serializer = serializer_of(Comment, **members())
+    serializer = serializer_of(Comment, story=serializer_of(Story)())
     with django_assert_num_queries(queries):
         data = serializer(found.all(), many=True).data
-    assert [state_of(row) for row in data] == states
+    assert locked_of(row["story"] for row in data) == OF_A_STORY
+
+
+def test_lists_of_the_parents_cost_one_query_more(stories, django_assert_num_queries):
+    story = serializer_of(Story, keywords=serializer_of(Keyword)(many=True))()
+    found = COMMENTS.prefetch_related("story__keywords")
+    with django_assert_num_queries(3 + 3):
+        data = serializer_of(Comment, story=story)(found, many=True).data
+    keywords = [locked_of(row["story"]["keywords"]) for row in data]
+    assert keywords == [[False, True, False]] * 8
+
+
+def test_the_lock_of_the_parent_costs_one_query(stories, django_assert_num_queries):
+    """With a source, it is a field about another object than the serializer's."""
+    serializer = serializer_of(Comment, lock=LockStateField(source="story"))
+    with django_assert_num_queries(1 + 1):
+        data = serializer(COMMENTS.select_related("story"), many=True).data
+    assert locked_of(data) == OF_A_STORY
 
 
 def test_each_list_in_a_list_costs_one_query_more(stories, django_assert_num_queries):
@@ -439,9 +390,8 @@ def test_lists_that_are_not_prefetched_have_their_states(stories):
 def test_what_cannot_be_foreseen_has_its_state(stories, monkeypatch):
     monkeypatch.setattr(Comment, "own", property(lambda self: self), raising=False)
     story = serializer_of(Story)(source="own.story")
-    found = Comment.objects.order_by("pk")
-    data = serializer_of(Comment, story=story)(found, many=True).data
-    assert [row["story"]["lock"]["locked"] for row in data].index(True) == 4
+    data = serializer_of(Comment, story=story)(COMMENTS.all(), many=True).data
+    assert locked_of(row["story"] for row in data) == OF_A_STORY
 
 
 def test_a_relation_that_is_empty_is_passed_over():
@@ -477,13 +427,8 @@ def test_a_serializer_of_a_method_has_states(stories, django_assert_num_queries)
         comments = serializer_of(Comment)(story.comment_set.all(), many=True)
         return comments.data
 
-    meta = type("Meta", (), {"model": Story, "fields": ["lock", "comments"]})
-    members = {
-        "comments": serializers.SerializerMethodField(),
-        "get_comments": get_comments,
-        "Meta": meta,
-    }
-    serializer = type("Serializer", (serializer_of(Story),), members)
+    serializer = serializer_of(Story, comments=serializers.SerializerMethodField())
+    serializer.get_comments = get_comments
     found = Story.objects.order_by("pk").prefetch_related("comment_set")
     with django_assert_num_queries(2 + 1 + len(stories)):
         data = serializer(found, many=True).data

@@ -1,9 +1,6 @@
 """drf-spectacular's schema of views that say something of themselves."""
 
 import pytest
-
-pytest.importorskip("rest_framework", reason="Django REST framework is not installed")
-
 from django.urls import path
 from drf_spectacular.utils import (
     OpenApiParameter,
@@ -29,6 +26,7 @@ from tests.support.drf_schema import (
     REFUSALS,
     Articles,
     ListCreate,
+    Locked,
     answer_headers_of,
     body_of,
     headers_of,
@@ -43,7 +41,7 @@ pytestmark = pytest.mark.any_database
 
 
 def test_an_action_with_extend_schema_keeps_the_lock(of_viewset):
-    class V(LockableViewSetMixin, Articles, ModelViewSet):
+    class V(Locked):
         lock_required = True
 
         @extend_schema(summary="Change it")
@@ -87,7 +85,7 @@ def test_extend_schema_view_keeps_the_lock(of_viewset):
         update=extend_schema(summary="Replace it"),
         destroy=extend_schema(responses={200: ArticleSerializer}),
     )
-    class V(LockableViewSetMixin, Articles, ModelViewSet):
+    class V(Locked):
         pass
 
     item = of_viewset(V)["paths"]["/articles/{id}/"]
@@ -100,7 +98,7 @@ def test_extend_schema_view_keeps_the_lock(of_viewset):
 
 def test_extend_schema_on_the_class_keeps_the_lock(of_viewset):
     @extend_schema(tags=["news"])
-    class V(LockableViewSetMixin, Articles, ModelViewSet):
+    class V(Locked):
         @extend_schema(summary="Publish it", responses=ArticleSerializer)
         @action(detail=True, methods=["post"])
         def publish(self, request, pk):
@@ -124,7 +122,7 @@ def test_what_a_view_says_of_a_status_or_of_the_header_wins(of_viewset):
     )
     refused = OpenApiResponse(ArticleSerializer, "Theirs.")
 
-    class V(LockableViewSetMixin, Articles, ModelViewSet):
+    class V(Locked):
         @extend_schema(
             parameters=[token],
             responses={
@@ -169,14 +167,14 @@ def test_a_schema_of_the_views_own_stays(of_viewset, auto_schema):
         def is_deprecated(self):
             return True
 
-    class V(LockableViewSetMixin, Articles, ModelViewSet):
+    class V(Locked):
         schema = Tagged("news")
 
         @action(detail=True, methods=["post"], schema=None)
         def hidden(self, request, pk):
             pass
 
-    class W(LockableViewSetMixin, Articles, ModelViewSet):
+    class W(Locked):
         @action(detail=True, methods=["post"], schema=Deprecated())
         def publish(self, request, pk):
             pass
@@ -198,7 +196,7 @@ def test_a_schema_of_the_views_own_stays(of_viewset, auto_schema):
 
 def test_the_route_can_be_described_otherwise(of_viewset):
     @extend_schema_view(lock=extend_schema(summary="Ask"))
-    class V(LockableViewSetMixin, Articles, ModelViewSet):
+    class V(Locked):
         @extend_schema(
             description="Take it.", tags=["locks"], responses={201: ArticleSerializer}
         )
@@ -222,7 +220,7 @@ def test_the_route_can_be_described_otherwise(of_viewset):
 
 
 def test_an_action_has_a_lock_required_of_its_own(of_viewset):
-    class V(LockableViewSetMixin, Articles, ModelViewSet):
+    class V(Locked):
         @action(detail=True, methods=["post"], lock_required=True)
         def publish(self, request, pk):
             pass

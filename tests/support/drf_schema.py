@@ -6,7 +6,9 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from rest_framework.generics import ListCreateAPIView
 from rest_framework.routers import SimpleRouter
+from rest_framework.viewsets import ModelViewSet
 
+from lock_tokens.rest_framework import LockableViewSetMixin
 from tests.models import Article
 from tests.support import drf_site
 from tests.support.drf_site import ArticleSerializer
@@ -40,6 +42,11 @@ class ListCreate(ListCreateAPIView):
 class Articles:
     queryset = Article.objects.all()
     serializer_class = ArticleSerializer
+
+
+# Without a docstring, which would be its description.
+class Locked(LockableViewSetMixin, Articles, ModelViewSet):
+    pass
 
 
 def site():

@@ -14,20 +14,25 @@ from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStat
 from tests.models import Article, Comment, Desk, Label, Page, Story
 
 
-class ArticleSerializer(serializers.ModelSerializer):
-    lock = LockStateField()
+def serializer_of(model, *names, **members):
+    """Return a serializer of these fields of a model, or of all, and of its members."""
+    meta = {"model": model, "fields": [*names, *members] if names else "__all__"}
+    members["Meta"] = type("Meta", (), meta)
+    return type(f"{model.__name__}Serializer", (serializers.ModelSerializer,), members)
 
-    class Meta:
-        model = Article
-        fields = ["id", "title", "lock"]
 
-
-class TitleSerializer(serializers.ModelSerializer):
-    """Without the lock, which costs a query."""
-
-    class Meta:
-        model = Article
-        fields = ["id", "title"]
+ArticleSerializer = serializer_of(Article, "id", "title", lock=LockStateField())
+#: Without the lock, which costs a query.
+TitleSerializer = serializer_of(Article, "id", "title")
+DeskSerializer = serializer_of(Desk, "id", "name", "telephone")
+CommentSerializer = serializer_of(Comment, "id", "text", lock=LockStateField())
+StorySerializer = serializer_of(
+    Story,
+    "id",
+    "headline",
+    lock=LockStateField(),
+    comments=CommentSerializer(source="comment_set", many=True, read_only=True),
+)
 
 
 class ArticleViewSet(LockableViewSetMixin, ModelViewSet):
@@ -59,33 +64,15 @@ class ReleasingViewSet(ArticleViewSet):
     release_on_write = True
 
 
-class PageSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Page
-        fields = ["id", "title"]
-
-
 class PageViewSet(LockableViewSetMixin, ModelViewSet):
     queryset = Page.objects.order_by("pk")
-    serializer_class = PageSerializer
-
-
-class LabelSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Label
-        fields = ["name"]
+    serializer_class = serializer_of(Page, "id", "title")
 
 
 class LabelViewSet(LockableViewSetMixin, ModelViewSet):
     queryset = Label.objects.order_by("pk")
-    serializer_class = LabelSerializer
+    serializer_class = serializer_of(Label, "name")
     lookup_value_regex = "[^/]+"
-
-
-class DeskSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Desk
-        fields = ["id", "name", "telephone"]
 
 
 class DeskViewSet(LockableViewSetMixin, ModelViewSet):
@@ -95,23 +82,6 @@ class DeskViewSet(LockableViewSetMixin, ModelViewSet):
     serializer_class = DeskSerializer
     lookup_field = "name"
     lookup_url_kwarg = "desk"
-
-
-class CommentSerializer(serializers.ModelSerializer):
-    lock = LockStateField()
-
-    class Meta:
-        model = Comment
-        fields = ["id", "text", "lock"]
-
-
-class StorySerializer(serializers.ModelSerializer):
-    lock = LockStateField()
-    comments = CommentSerializer(source="comment_set", many=True, read_only=True)
-
-    class Meta:
-        model = Story
-        fields = ["id", "headline", "lock", "comments"]
 
 
 class StoryViewSet(LockableViewSetMixin, ModelViewSet):

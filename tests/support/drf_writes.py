@@ -2,27 +2,16 @@
 
 from rest_framework.generics import GenericAPIView, get_object_or_404
 from rest_framework.response import Response
-from rest_framework.serializers import ModelSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
-from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin, LockStateField
+from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin
 from tests.models import Article, Comment, Desk, Feature, Keyword, Story
+from tests.support.doors import HOLDER
 from tests.support.drf_site import ArticleSerializer, with_token
 from tests.support.helpers import lock_row
 
 VOID = "0" * 32
-
-
-def serializer_of(model_, *names):
-    class Serializer(ModelSerializer):
-        lock = LockStateField()
-
-        class Meta:
-            model = model_
-            fields = [*names, "lock"]
-
-    return Serializer
 
 
 def made(kind, base=ModelViewSet, **attributes):
@@ -64,20 +53,31 @@ def locked(obj):
 
 
 def assert_refused(answer, status, error):
+    """Check that the answer is this refusal, and all that such a refusal tells."""
     assert (answer.status_code, answer.json()["error"]) == (status, error)
+    tells = HOLDER if error in ("locked", "wrong_token", "not_locked") else ()
+    assert answer.json().keys() == {"error", "detail", *tells}
+    assert answer["Content-Type"] == "application/json"
     assert "Lock-Expires-At" not in answer
+    assert ("Retry-After" in answer) == (status == 503)
+
+
+def assert_refuses(send, status, error=None, **headers):
+    """Send it: it is refused so, and changes nothing. Return the answer."""
+    before = database()
+    answer = send(**headers)
+    assert answer.status_code == status
+    assert database() == before
+    if error is not None:
+        assert_refused(answer, status, error)
+    return answer
 
 
 def refused_without_its_lock(send, obj):
     """Lock the object, and return its token: nothing else is let through."""
     token = LockToken.objects.acquire(obj).token_str
-    before = database()
-    for headers, status, error in (
-        ({}, 423, "locked"),
-        (with_token(VOID), 412, "wrong_token"),
-    ):
-        assert_refused(send(**headers), status, error)
-    assert database() == before
+    assert_refuses(send, 423, "locked")
+    assert_refuses(send, 412, "wrong_token", **with_token(VOID))
     return token
 
 
@@ -89,9 +89,7 @@ def needs_the_lock(send, obj):
     assert "Lock-Expires-At" in answer
     assert lock_row(obj).get().token_str == token
     lock_row(obj).delete()
-    before = database()
-    assert_refused(send(**with_token(token)), 412, "not_locked")
-    assert database() == before
+    assert_refuses(send, 412, "not_locked", **with_token(token))
     assert send().status_code == 200
     assert not LockToken.objects.exists()
 

@@ -1,7 +1,13 @@
 """Decorated views, and browsers that hold the lock of what they show."""
 
 from asgiref.sync import async_to_sync, sync_to_async
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.contrib.auth.models import AnonymousUser
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.test import AsyncClient, Client
 
 from lock_tokens.decorators import (
@@ -71,6 +77,22 @@ class SyncClient(AsyncClient):
 
 def url_of(obj):
     return f"/{obj.pk}/"
+
+
+def request_with(session, user=None):
+    """Return a request of this session."""
+    request = HttpRequest()
+    request.session = session
+    request.user = user or AnonymousUser()
+    return request
+
+
+def browser_of(user=None):
+    """Return a client, signed in as the user if there is one."""
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
 
 
 def with_session(session, new_client=Client):

@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
-from django.test import Client
 from django.utils.decorators import method_decorator
 from django.views.generic import UpdateView
 
@@ -15,8 +14,6 @@ from tests.models import Article
 from tests.support.helpers import InThread, race, wait_until_blocked_or_done
 from tests.support.objects import rename, title_of
 from tests.support.views import (
-    SyncClient,
-    awaited,
     not_reached,
     take_and_leave,
     token_in_session,
@@ -46,11 +43,11 @@ def send(client, article, token, title):
     return client.post(url_of(article), {"lock_token": token, "title": title})
 
 
-@pytest.mark.parametrize("new_client", [Client, SyncClient])
 @pytest.mark.django_db(transaction=True)
-def test_a_page_is_opened_has_an_error_is_saved_and_is_free(serve, article, new_client):
-    view = edit if new_client is Client else awaited(edit)
-    serve(edits_object(Article, "key")(view))
+def test_a_page_is_opened_has_an_error_is_saved_and_is_free(
+    decorate, article, new_client
+):
+    decorate(edits_object, edit, new_client)
     alice, bob = new_client(), new_client()
     page = alice.get(url_of(article)).json()
     assert page["title"] == "First"

@@ -3,10 +3,9 @@
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import alogout, logout
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.http import HttpRequest
-from django.test import Client
 
 from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
@@ -21,24 +20,16 @@ from lock_tokens.sessions import (
 from tests.models import Article, Day
 from tests.support.helpers import expire
 from tests.support.objects import LOCKABLE
-from tests.support.views import edit, url_of
+from tests.support.views import browser_of, edit, request_with, url_of
 
 pytestmark = pytest.mark.django_db
-
-
-def request_with(session, user=None):
-    request = HttpRequest()
-    request.session = session
-    request.user = user or AnonymousUser()
-    return request
 
 
 def test_it_releases_the_session_s_locks_and_no_others(client, alice, serve):
     serve(edit)
     mine = [Article.objects.create() for _ in range(3)]
     other = Article.objects.create()
-    same_user_elsewhere = Client()
-    same_user_elsewhere.force_login(alice)
+    same_user_elsewhere = browser_of(alice)
     assert same_user_elsewhere.get(url_of(other)).status_code == 200
     client.force_login(alice)
     for article in mine:

@@ -1,19 +1,16 @@
 """Who does not edit takes no lock: requests by which nobody opens a page."""
 
 import pytest
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
 from django.test import Client
 
 from lock_tokens.decorators import holds_lock_on_object, locks_object
 from lock_tokens.models import LockToken
-from tests.models import Article
-from tests.support.helpers import of_url
 from tests.support.views import (
     LOCKING,
-    SyncClient,
-    awaited,
     edit,
     editing,
+    here,
     not_reached,
     save,
     take_and_leave,
@@ -34,43 +31,29 @@ AHEAD = {
     "a prefetch of an older Firefox": {"X-Moz": "prefetch"},
     "a preview": {"X-Purpose": "preview"},
 }
+
+
+def fetched(dest, site):
+    """Return what a browser says of how a page is asked for."""
+    return {"Sec-Fetch-Dest": dest, "Sec-Fetch-Site": site}
+
+
 # A page that is loaded by another page, and not for a person to edit.
 EMBEDDED = {
-    "an image": {"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "same-origin"},
-    "an image of another site": {
-        "Sec-Fetch-Dest": "image",
-        "Sec-Fetch-Site": "cross-site",
-    },
-    "a script": {"Sec-Fetch-Dest": "script", "Sec-Fetch-Site": "same-site"},
-    "a style of another site": {
-        "Sec-Fetch-Dest": "style",
-        "Sec-Fetch-Site": "cross-site",
-    },
-    "a frame of another site": {
-        "Sec-Fetch-Dest": "iframe",
-        "Sec-Fetch-Site": "cross-site",
-    },
-    "a fetch of another site": {
-        "Sec-Fetch-Dest": "empty",
-        "Sec-Fetch-Site": "cross-site",
-    },
+    "an image": fetched("image", "same-origin"),
+    "an image of another site": fetched("image", "cross-site"),
+    "a script": fetched("script", "same-site"),
+    "a style of another site": fetched("style", "cross-site"),
+    "a frame of another site": fetched("iframe", "cross-site"),
+    "a fetch of another site": fetched("empty", "cross-site"),
 }
 OPENED = {
     "an older browser": {},
-    "an address that was typed": {
-        "Sec-Fetch-Dest": "document",
-        "Sec-Fetch-Site": "none",
-    },
-    "a link in a mail": {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"},
-    "a link in the site": {
-        "Sec-Fetch-Dest": "document",
-        "Sec-Fetch-Site": "same-origin",
-    },
-    "a frame of the site": {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-site"},
-    "a script of the site": {
-        "Sec-Fetch-Dest": "empty",
-        "Sec-Fetch-Site": "same-origin",
-    },
+    "an address that was typed": fetched("document", "none"),
+    "a link in a mail": fetched("document", "cross-site"),
+    "a link in the site": fetched("document", "same-origin"),
+    "a frame of the site": fetched("iframe", "same-site"),
+    "a script of the site": fetched("empty", "same-origin"),
     "another purpose": {"Sec-Purpose": "none"},
 }
 
@@ -79,23 +62,13 @@ def each(requests):
     return pytest.mark.parametrize("headers", requests.values(), ids=requests.keys())
 
 
-both_clients = pytest.mark.parametrize("new_client", [Client, SyncClient])
-
-
-def serve_to(new_client, serve, decorator, view):
-    view = view if new_client is Client else awaited(view)
-    serve(decorator(Article, of_url)(view))
-    return new_client()
-
-
-@both_clients
 @pytest.mark.parametrize("decorator", LOCKING)
 @each(AHEAD)
 def test_a_page_that_is_loaded_ahead_of_time_locks_nothing(
-    caplog, serve, article, decorator, new_client, headers
+    caplog, decorate, article, decorator, new_client, headers
 ):
-    client = serve_to(new_client, serve, decorator, not_reached)
-    answer = client.get(url_of(article), headers=headers)
+    decorate(decorator, not_reached, new_client)
+    answer = new_client().get(url_of(article), headers=headers)
     # The browser drops an error and asks again. Turbo does so only if it is no HTML.
     assert answer.status_code == 503
     assert answer["Content-Type"] == "text/plain"
@@ -105,14 +78,13 @@ def test_a_page_that_is_loaded_ahead_of_time_locks_nothing(
     assert not LockToken.objects.exists()
 
 
-@both_clients
 @pytest.mark.parametrize("decorator", LOCKING)
 @each(EMBEDDED)
 def test_a_page_that_another_page_loads_locks_nothing(
-    serve, article, decorator, new_client, headers
+    decorate, article, decorator, new_client, headers
 ):
-    client = serve_to(new_client, serve, decorator, not_reached)
-    answer = client.get(f"{url_of(article)}?a=<b>&c=d", headers=headers)
+    decorate(decorator, not_reached, new_client)
+    answer = new_client().get(f"{url_of(article)}?a=<b>&c=d", headers=headers)
     assert answer.status_code == 403
     assert answer["Cache-Control"] == "no-store"
     assert not LockToken.objects.exists()
@@ -120,16 +92,11 @@ def test_a_page_that_another_page_loads_locks_nothing(
     assert f'href="{url_of(article)}?a=%3Cb%3E&amp;c=d"' in answer.content.decode()
 
 
-@both_clients
 @each(OPENED)
-def test_a_page_that_somebody_opens_locks(serve, article, new_client, headers):
-    client = serve_to(new_client, serve, locks_object, edit_page)
-    assert client.get(url_of(article), headers=headers).status_code == 200
+def test_a_page_that_somebody_opens_locks(decorate, article, new_client, headers):
+    decorate(locks_object, here, new_client)
+    assert new_client().get(url_of(article), headers=headers).status_code == 200
     assert article.is_locked()
-
-
-def edit_page(request, key):
-    return JsonResponse(request.lock_token)
 
 
 @each({**AHEAD, **EMBEDDED})
@@ -142,14 +109,14 @@ def test_what_is_sent_is_not_turned_away(serve, article, headers):
         assert client.post(url_of(article), form, headers=headers).status_code == 200
 
 
-@both_clients
 def test_a_head_request_answers_as_get_does_and_locks_nothing(
-    serve, article, new_client
+    decorate, article, new_client
 ):
     def page(request, key):
         return HttpResponse(headers={"Token": request.lock_token["token"] or "none"})
 
-    client = serve_to(new_client, serve, locks_object, page)
+    decorate(locks_object, page, new_client)
+    client = new_client()
     answer = client.head(url_of(article))
     assert (answer.status_code, answer["Token"]) == (200, "none")
     assert not LockToken.objects.exists()
@@ -158,15 +125,14 @@ def test_a_head_request_answers_as_get_does_and_locks_nothing(
     assert client.head(url_of(article)).status_code == 403
 
 
-def test_the_token_dict_of_a_head_request_has_all_its_keys(serve, client, article):
+def test_the_token_dict_of_a_head_request_has_all_its_keys(decorate, client, article):
     given = {}
 
-    @locks_object(Article, of_url)
     def page(request, key):
         given.update(request.lock_token)
         return HttpResponse()
 
-    serve(page)
+    decorate(locks_object, page)
     client.head(url_of(article))
     client.get(url_of(article))
     client.head(url_of(article))
@@ -189,36 +155,34 @@ def test_a_head_request_with_the_page_s_own_token_is_its_holder_s(serve, article
     token = article.lock()["token"]
     serve(edit)
     for sent, status in ((token, 200), ("0" * 32, 403)):
-        headers = {"Lock-Token": sent}
-        answer = Client().head(url_of(article), headers=headers)
+        answer = Client().head(url_of(article), headers={"Lock-Token": sent})
         assert answer.status_code == status
 
 
 @pytest.mark.parametrize("decorator", LOCKING)
 def test_to_ask_what_a_view_can_do_locks_nothing_and_ends_no_lock(
-    serve, article, decorator
+    decorate, article, decorator
 ):
-    client, token = editing(article)
-
-    @decorator(Article, of_url)
     def view(request, key):
         return HttpResponse(headers={"Allow": "GET"})
 
-    serve(view)
+    decorate(decorator, view)
+    assert Client().options(url_of(article)).status_code == 200
+    assert not article.is_locked()
+    client, token = editing(article)
     for somebody in (client, Client()):
         assert somebody.options(url_of(article)).status_code == 200
     assert token_of_row(article) == token
 
 
-def test_a_head_request_ends_no_lock_that_the_session_had(serve, article):
+def test_a_head_request_ends_no_lock_that_the_session_had(decorate, article):
     client, token = editing(article)
 
-    @holds_lock_on_object(Article, of_url)
     def view(request, key):
         assert article.is_locked()
         return HttpResponse()
 
-    serve(view)
+    decorate(holds_lock_on_object, view)
     assert client.head(url_of(article)).status_code == 200
     assert token_of_row(article) == token == token_in_session(client, article)
     assert client.get(url_of(article)).status_code == 200

@@ -2,7 +2,6 @@
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import User
 
 from lock_tokens.decorators import holds_lock_on_object, requires_lock_on_object
 from lock_tokens.exceptions import AlreadyLockedError, WrongUserError
@@ -14,16 +13,6 @@ from tests.support.helpers import expire, of_url
 from tests.support.views import edit, here, not_reached, url_of, use_template
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def alice():
-    return User.objects.create(username="alice")
-
-
-@pytest.fixture
-def bob():
-    return User.objects.create(username="bob")
 
 
 @pytest.fixture
@@ -54,9 +43,12 @@ def test_it_is_refused_with_the_text_kept(
     assert LockToken.objects.get().token_str == token
 
 
-def test_it_is_saved_when_alice_signs_in_again(serve, client, article, alice, token):
+@pytest.mark.parametrize("signs_in_again", [True, False])
+def test_it_is_saved_when_alice_signs_in_again_or_nobody_does(
+    serve, client, article, alice, token, signs_in_again
+):
     serve(requires_lock_on_object(Article, of_url, release=True)(here))
-    client.force_login(alice)
+    client.force_login(alice) if signs_in_again else client.logout()
     answer = client.post(url_of(article), {"lock_token": token})
     assert answer.content == b"here"
 
@@ -67,14 +59,6 @@ def test_a_project_s_template_can_say_it(serve, client, article, token, settings
     serve(view)
     answer = client.post(url_of(article), {"lock_token": token})
     assert answer.content == b"alice False"
-
-
-def test_somebody_who_is_not_signed_in_saves_with_the_token(
-    serve, client, article, token
-):
-    serve(requires_lock_on_object(Article, of_url)(here))
-    client.logout()
-    assert client.post(url_of(article), {"lock_token": token}).content == b"here"
 
 
 def test_the_lock_of_a_visitor_is_theirs_after_signing_in(

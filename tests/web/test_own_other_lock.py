@@ -3,12 +3,10 @@
 import re
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from lock_tokens.decorators import (
     holds_lock_on_object,
-    locks_object,
     requires_lock_on_object,
 )
 from lock_tokens.exceptions import AlreadyLockedError
@@ -16,20 +14,9 @@ from lock_tokens.models import LockToken
 from lock_tokens.refusals import refuse
 from tests.models import Article
 from tests.support.helpers import expire, of_url
-from tests.support.views import edit, here, token_in_session, url_of
+from tests.support.views import browser_of, edit, here, token_in_session, url_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def bob():
-    return User.objects.create(username="bob")
-
-
-def browser_of(user):
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
@@ -160,23 +147,15 @@ def test_a_script_of_another_session_or_user_does_not(
     assert second.post(API.format(article.pk)).status_code == 403
 
 
-def test_a_visitor_s_script_gets_the_lock_of_the_view(serve, article, settings):
-    client = Client()
-    serve(locks_object(Article, of_url)(here))
-    client.get(url_of(article))
-    settings.ROOT_URLCONF = "tests.support.api"
-    answer = client.post(API.format(article.pk))
-    assert answer.json()["token"] == token_in_session(client, article)
-
-
-def test_a_script_gets_the_lock_of_the_view_also_after_a_login_in_another_tab(
-    serve, article, settings, bob, alice
+@pytest.mark.parametrize("logs_in", [False, True])
+def test_a_visitor_s_script_gets_the_lock_of_the_view(
+    serve, client, article, settings, bob, alice, logs_in
 ):
-    client = Client()
-    serve(locks_object(Article, of_url)(here))
+    serve(edit)
     client.get(url_of(article))
     token = token_in_session(client, article)
-    client.force_login(bob)
+    if logs_in:  # in another tab
+        client.force_login(bob)
     settings.ROOT_URLCONF = "tests.support.api"
     for _ in range(2):
         answer = client.post(API.format(article.pk))

@@ -1,7 +1,6 @@
 """A page sends something else than its token: the log names the mistake."""
 
 import pytest
-from django.http import HttpResponse
 from django.template import Context, Template
 
 from lock_tokens.decorators import requires_lock_on_object
@@ -20,7 +19,7 @@ def nothing_logged_yet():
 
 @pytest.fixture
 def sent(serve, article, caplog):
-    """Send a form or a header to a view that saves; return what was logged."""
+    """Send a form or a header to a view that saves; return the mistakes in the log."""
     serve(requires_lock_on_object(Article, "key")(not_reached))
     client = editor_of(article)
 
@@ -29,39 +28,37 @@ def sent(serve, article, caplog):
         data = {} if options else {"lock_token": value}
         answer = client.post(url_of(article), data, **options)
         assert answer.status_code == 403
-        return [
-            record.getMessage() for record in caplog.records if record.levelno == 30
-        ]
+        return mistakes_in(caplog)
 
     return sent
 
 
-def warnings_of(messages):
-    return [message for message in messages if "something else than a token" in message]
+def mistakes_in(caplog):
+    warnings = [each.getMessage() for each in caplog.records if each.levelno == 30]
+    return [text for text in warnings if "something else than a token" in text]
 
 
-def test_an_empty_field_is_logged_once_for_the_view(sent):
-    (message,) = warnings_of(sent(""))
-    assert "It is empty." in message
-    assert warnings_of(sent("")) == []
+@pytest.mark.parametrize(
+    ("value", "options", "words"),
+    [
+        ("", {}, "It is empty."),
+        ("A1234", {}, "give the form a prefix"),
+        (None, {"headers": {"Lock-Token": "undefined"}}, "Lock-Token"),
+    ],
+    ids=["empty", "a field of the project's own", "a header of a script"],
+)
+def test_a_mistake_is_logged_once_for_the_view(sent, value, options, words):
+    (message,) = sent(value, **options)
+    assert words in message
+    assert sent(value, **options) == []
 
 
 def test_the_whole_dict_in_the_field_is_logged_without_its_token(sent, article):
     lock = LockToken.objects.get()
-    (message,) = warnings_of(sent(str(lock.serialize())))
+    (message,) = sent(str(lock.serialize()))
     assert "{{ request.lock_token.token }}" in message
     assert lock.token_str not in message
-    assert warnings_of(sent(str(lock.serialize()))) == []
-
-
-def test_a_field_of_the_project_s_own_of_that_name_is_logged(sent):
-    (message,) = warnings_of(sent("A1234"))
-    assert "give the form a prefix" in message
-
-
-def test_a_header_that_a_script_has_got_wrong_is_logged(sent):
-    (message,) = warnings_of(sent(None, headers={"Lock-Token": "undefined"}))
-    assert "Lock-Token" in message
+    assert sent(str(lock.serialize())) == []
 
 
 def test_the_tag_of_the_admin_s_parts_refuses_the_whole_dict(article):
@@ -75,7 +72,7 @@ def test_the_tag_of_the_admin_s_parts_refuses_the_whole_dict(article):
 
 
 def test_a_void_token_is_no_mistake_of_the_page(sent):
-    assert warnings_of(sent("0" * 32)) == []
+    assert sent("0" * 32) == []
 
 
 def test_a_view_that_is_called_without_an_url_is_logged_too(
@@ -83,6 +80,6 @@ def test_a_view_that_is_called_without_an_url_is_logged_too(
 ):
     request = rf.post("/", {"lock_token": ""})
     request.session = session
-    view = requires_lock_on_object(Article, "key")(lambda request, key: HttpResponse())
+    view = requires_lock_on_object(Article, "key")(not_reached)
     assert view(request, key=article.pk).status_code == 403
-    assert len(warnings_of(record.getMessage() for record in caplog.records)) == 1
+    assert len(mistakes_in(caplog)) == 1

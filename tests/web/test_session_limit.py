@@ -70,24 +70,16 @@ def test_a_form_without_the_hidden_field_saves_after_many_pages(
     assert title_of(article) == "Second"
 
 
-def test_void_tokens_are_dropped_first(session, full):
+@pytest.mark.parametrize("end", [take_and_leave, expire])
+def test_void_tokens_and_those_of_expired_locks_are_dropped_first(session, full, end):
     for article in (full[7], full[20]):
-        take_and_leave(article)
-    one, two = Article.objects.create(), Article.objects.create()
-    lock_for_session(one, session)
+        end(article)
+    lock_for_session(Article.objects.create(), session)
     assert get_session_token(full[7], session) is None
     assert get_session_token(full[20], session) is not None
-    lock_for_session(two, session)
+    lock_for_session(Article.objects.create(), session)
     assert get_session_token(full[20], session) is None
     assert len(tokens_in(session)) == MAX_TOKENS
-
-
-def test_then_those_of_locks_that_have_expired(session, full):
-    expire(full[9])
-    expire(full[30])
-    lock_for_session(Article.objects.create(), session)
-    assert get_session_token(full[9], session) is None
-    assert get_session_token(full[30], session) is not None
 
 
 def test_then_the_oldest_and_its_lock_stays(serve, session, full):

@@ -25,7 +25,7 @@ from lock_tokens.sessions import (
 )
 from tests.models import Article
 from tests.support.helpers import new_session, of_url, race, same_session
-from tests.support.views import edit, take_and_leave, url_of
+from tests.support.views import edit, request_with, take_and_leave, url_of
 
 pytestmark = pytest.mark.django_db
 
@@ -72,26 +72,30 @@ def test_sessions_that_come_in_together_have_one_winner(article):
     assert len([token for token in tokens if token]) == 1
 
 
-@pytest.mark.parametrize("known_before", [False, True])
+@pytest.mark.parametrize(
+    ("new", "known_before"),
+    [(new_session, False), (new_session, True), (SignedCookies, True)],
+)
 def test_a_request_that_overwrites_the_session_does_not_lock_its_owner_out(
-    article, session, known_before
+    article, new, known_before
 ):
+    session = new()
     if known_before:
         lock_for_session(Article.objects.create(), session)
         session.save()
-    slow = same_session(session)
+    slow, quick = same_session(session), same_session(session)
     slow["cart"] = 1
-    quick = same_session(session)
     token = lock_for_session(article, quick)["token"]
     quick.save()
     slow.save()
-    after = same_session(session)
+    # The browser keeps the cookie that came last.
+    after = same_session(slow)
     assert get_session_token(article, after) is None
     assert lock_for_session(article, after)["token"] == token
     after.save()
-    assert check_for_session(article, same_session(session))
+    assert check_for_session(article, same_session(after))
     with pytest.raises(AlreadyLockedError):
-        lock_for_session(article, new_session())
+        lock_for_session(article, new())
 
 
 def test_an_overwriting_request_that_brings_back_a_released_token_is_healed(
@@ -196,12 +200,6 @@ def test_a_login_without_a_session_is_no_concern(alice):
     user_logged_in.send(sender=type(alice), request=HttpRequest(), user=alice)
 
 
-def request_with(session):
-    request = HttpRequest()
-    request.session = session
-    return request
-
-
 class SessionBaseWithoutStore(SessionBase):
     """The session of a first request, as a store of the project's own has it."""
 
@@ -300,25 +298,9 @@ def test_signed_cookies_share_the_lock_between_requests_side_by_side(article):
     session = SignedCookies()
     session["visits"] = 1
     session.save()
-    one, two = SignedCookies(session.session_key), SignedCookies(session.session_key)
+    one, two = same_session(session), same_session(session)
     token = lock_for_session(article, one)["token"]
     assert lock_for_session(article, two)["token"] == token
     for session in (one, two):
         session.save()
-        again = SignedCookies(session.session_key)
-        assert lock_for_session(article, again)["token"] == token
-
-
-def test_signed_cookies_that_another_request_overwrites_keep_their_owner(article):
-    session = SignedCookies()
-    lock_for_session(Article.objects.create(), session)
-    session.save()
-    slow, quick = SignedCookies(session.session_key), SignedCookies(session.session_key)
-    slow["cart"] = 1
-    token = lock_for_session(article, quick)["token"]
-    quick.save()
-    slow.save()
-    # The browser keeps the cookie that came last.
-    after = SignedCookies(slow.session_key)
-    assert get_session_token(article, after) is None
-    assert lock_for_session(article, after)["token"] == token
+        assert lock_for_session(article, same_session(session))["token"] == token

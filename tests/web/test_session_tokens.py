@@ -11,9 +11,11 @@ from lock_tokens.sessions import (
     forget,
     get_session_key,
     get_session_token,
+    infos_of_others,
     lock_for_session,
     release_session_locks,
     remember,
+    take_over_for_session,
     unlock_for_session,
 )
 from tests.models import Article, Day, Draft, Label, Page, Plain
@@ -91,6 +93,8 @@ def test_what_cannot_be_locked_is_a_value_error(session, kind):
         lambda: get_session_key(obj),
         lambda: get_session_token(obj, session),
         lambda: lock_for_session(obj, session),
+        lambda: take_over_for_session(obj, session),
+        lambda: infos_of_others([obj], session),
         lambda: unlock_for_session(obj, session),
         lambda: check_for_session(obj, session),
         lambda: remember(obj, session, "token"),

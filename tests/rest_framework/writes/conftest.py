@@ -1,16 +1,10 @@
-from importlib.util import find_spec
-
 import pytest
 from django.urls import path
+from rest_framework.routers import SimpleRouter
+from rest_framework.viewsets import ModelViewSet, ViewSetMixin
 
-if find_spec("rest_framework") is None:
-    collect_ignore_glob = ["test_*.py"]
-else:
-    from rest_framework.routers import SimpleRouter
-    from rest_framework.viewsets import ModelViewSet, ViewSetMixin
-
-    from tests.support.drf_site import api_client
-    from tests.support.drf_writes import made
+from tests.support.drf_site import api_client
+from tests.support.drf_writes import locked, made, request
 
 
 class Routes:
@@ -62,5 +56,17 @@ def with_a_lock(request):
 
 
 @pytest.fixture
+def headers(article, with_a_lock):
+    """What a write to the article needs: its token, or nothing while it is free."""
+    return locked(article) if with_a_lock else {}
+
+
+@pytest.fixture
 def client(alice):
     return api_client(alice)
+
+
+@pytest.fixture
+def patch(client, article):
+    """Send a PATCH to the article, with the headers that it is given."""
+    return request(client, "patch", article)

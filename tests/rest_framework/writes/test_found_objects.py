@@ -1,28 +1,28 @@
-"""Writes to an object that the handler finds by itself, or that is remembered."""
+"""Writes to an object that the handler finds by itself, remembers, or has not."""
 
 import pytest
-from django.db import connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from rest_framework import permissions
 from rest_framework.decorators import action
 from rest_framework.generics import GenericAPIView, ListCreateAPIView
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import ModelViewSet
+from rest_framework.viewsets import GenericViewSet, ModelViewSet, ViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, Comment, Story
-from tests.support.drf_site import with_token
+from tests.support.drf_site import serializer_of, with_token
 from tests.support.drf_writes import (
     VOID,
     Finds,
-    assert_refused,
+    assert_refuses,
     checked,
-    database,
     locked,
+    made,
     needs_the_lock,
     rename,
     request,
-    serializer_of,
     url_of,
 )
 from tests.support.objects import title_of
@@ -73,36 +73,24 @@ class Twice(ByAnotherName):
         return super().find()
 
 
-FINDS = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     "finds",
     [
         *(ByAnotherName, ByHand, ByGetObject, ByGetObjectThatChecks),
         *(ByKeywordsOfItsOwn, Twice),
     ],
 )
-
-
-@FINDS
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_what_a_handler_finds_needs_its_lock(
     client, serve_locked, article, finds, method
 ):
-    serve_locked(finds, NUMBER)
-    needs_the_lock(request(client, method, article), article)
-    assert title_of(article) == "Second"
-
-
-@FINDS
-@PUT_AND_POST
-def test_what_a_handler_finds_may_need_its_lock_always(
-    client, serve_locked, article, finds, method
-):
-    serve_locked(finds, NUMBER, lock_required=True)
     send = request(client, method, article)
-    assert_refused(send(), 428, "lock_required")
-    assert title_of(article) == "First"
-    assert send(**locked(article)).status_code == 200
+    serve_locked(finds, NUMBER)
+    needs_the_lock(send, article)
     assert title_of(article) == "Second"
+    serve_locked(finds, NUMBER, lock_required=True)
+    assert_refuses(send, 428, "lock_required")
+    assert send(**locked(article)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -171,12 +159,9 @@ def test_who_may_not_have_the_object_is_told_nothing_of_its_lock(
 ):
     article.lock()
     serve_locked(base, NUMBER, permission_classes=[Nobody])
-    before = database()
+    send = request(client, method, article)
     for headers in ({}, with_token(VOID)):
-        answer = request(client, method, article)(**headers)
-        assert answer.status_code == 403
-        assert set(answer.json()) == {"detail"}
-    assert database() == before
+        assert set(assert_refuses(send, 403, **headers).json()) == {"detail"}
 
 
 @pytest.mark.parametrize("base", [GenericAPIView, APIView])
@@ -192,6 +177,109 @@ def test_what_is_not_saved_yet_is_only_checked(
             return found
 
     serve_locked(View)
+    needs_the_lock(request(client, method, article), article)
+    assert title_of(article) == "Second"
+
+
+# Views without a queryset, or without a model
+
+
+class Checks:
+    """Finds its object by itself, and checks it."""
+
+    def find(self):
+        return checked(self, self.kwargs["pk"])
+
+    def update(self, request, pk):
+        if "forgetful" in request.data:
+            return rename(Article.objects.get(pk=pk), request)
+        return rename(self.find(), request)
+
+    partial_update = destroy = update
+
+    @action(detail=True, methods=["post"])
+    def publish(self, request, pk):
+        return rename(self.find(), request)
+
+    @action(detail=False, methods=["post"])
+    def sweep(self, request):
+        return Response({})
+
+
+class WithoutQueryset(Checks, GenericViewSet):
+    queryset = None
+
+
+class Bare(Checks, ViewSet):
+    get_object = Checks.find
+
+    def find(self):
+        return self.get_object()
+
+
+@pytest.mark.parametrize("base", [Bare, WithoutQueryset])
+@pytest.mark.parametrize(
+    ("method", "route"),
+    [("put", ""), ("patch", ""), ("delete", ""), ("post", "publish/")],
+)
+def test_what_a_viewset_without_a_queryset_checks_needs_its_lock(
+    client, serve_locked, article, base, method, route
+):
+    serve_locked(base, queryset=None)
+    needs_the_lock(request(client, method, url_of(article, route)), article)
+    assert title_of(article) == "Second"
+
+
+def test_a_bare_viewset_that_checks_nothing_is_a_mistake(client, serve_locked, article):
+    serve_locked(Bare)
+    with pytest.raises(ImproperlyConfigured, match="check_object_permissions"):
+        client.put(url_of(article), {"forgetful": True})
+    assert client.post("/things/sweep/").status_code == 200
+
+
+def test_a_bare_viewset_without_get_object_is_told_what_it_lacks(
+    client, serve, article
+):
+    class Lacking(ViewSet):
+        def retrieve(self, request, pk):
+            return Response({"title": Article.objects.get(pk=pk).title})
+
+    serve(made("mixin", Lacking))
+    assert client.get(url_of(article)).json() == {"title": "First"}
+    for send in (client.get, client.post):
+        with pytest.raises(ImproperlyConfigured, match="get_object"):
+            send(url_of(article, "lock/"))
+    assert not LockToken.objects.exists()
+
+
+class OfSettings(GenericAPIView):
+    """About something that is no row of any model."""
+
+    def get_object(self):
+        return {"title": "First"}
+
+    def put(self, request):
+        return Response({**self.get_object(), **request.data})
+
+
+@pytest.mark.parametrize("headers", [{}, with_token(VOID)])
+def test_what_is_no_row_needs_no_lock(client, serve_locked, headers):
+    serve_locked(OfSettings, "settings/")
+    answer = client.put("/settings/", {"title": "Second"}, **headers)
+    assert (answer.status_code, answer.json()) == (200, {"title": "Second"})
+    assert "Lock-Expires-At" not in answer
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+@pytest.mark.parametrize("name", ["pk", "number"])
+def test_a_generic_view_may_have_no_queryset(
+    client, serve_locked, article, method, name
+):
+    class View(Finds, GenericAPIView):
+        def find(self):
+            return checked(self, self.kwargs[name])
+
+    serve_locked(View, f"things/<int:{name}>/", queryset=None)
     needs_the_lock(request(client, method, article), article)
     assert title_of(article) == "Second"
 
@@ -299,9 +387,7 @@ def test_a_route_of_a_list_that_asks_for_an_object_needs_its_lock(
     needs_the_lock(send, article)
     assert title_of(article) == "Second"
     serve_locked(OnesOfAList, lock_required=True)
-    before = database()
-    assert_refused(send(), 428, "lock_required")
-    assert database() == before
+    assert_refuses(send, 428, "lock_required")
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
@@ -381,12 +467,10 @@ class ChecksAgainByHand(APIView):
     "base", [RemembersAndAsksAgain, ChecksAgain, ChecksAgainByHand]
 )
 def test_what_the_handler_has_changed_meanwhile_is_not_thrown_away(
-    client, serve_locked, article, monkeypatch, with_a_lock, base
+    client, serve_locked, article, monkeypatch, headers, base
 ):
     # Where what is read under the lock may still be how it was before.
-    database = connections["default"]
-    monkeypatch.setattr(database, "isolation_level", "repeatable read", raising=False)
+    monkeypatch.setattr(connection, "isolation_level", "repeatable read", raising=False)
     serve_locked(base)
-    headers = locked(article) if with_a_lock else {}
     assert client.put(url_of(article), {}, **headers).status_code == 200
     assert title_of(article) == "Second"

@@ -11,18 +11,16 @@ from rest_framework.viewsets import ModelViewSet
 
 from lock_tokens.models import LockToken
 from tests.models import Article, ArticleProxy, Desk, Keyword
-from tests.support.drf_site import ArticleSerializer, with_token
+from tests.support.drf_site import ArticleSerializer, serializer_of, with_token
 from tests.support.drf_writes import (
     VOID,
-    assert_refused,
-    database,
+    assert_refuses,
     locked,
     made,
     needs_the_lock,
     refused_without_its_lock,
     rename,
     request,
-    serializer_of,
 )
 from tests.support.helpers import lock_row
 from tests.support.objects import title_of
@@ -95,26 +93,20 @@ def merge(client, lookup):
 
 
 @pytest.mark.parametrize("method", ["post", "put"])
-def test_a_second_object_that_is_free_is_held_until_the_write_is_done(
+def test_a_second_object_refuses_the_write_or_is_held_until_it_is_done(
     merging, merge, desks, with_a_lock, method
 ):
     merging()
-    answer = merge(*desks, method)(**(locked(desks[0]) if with_a_lock else {}))
+    send = merge(*desks, method)
+    headers = locked(desks[0]) if with_a_lock else {}
+    locked(desks[1])
+    assert_refuses(send, 423, "locked", **headers)
+    lock_row(desks[1]).delete()
+    answer = send(**headers)
     assert (answer.status_code, answer.json()) == (200, {"was locked": True})
     assert set(Desk.objects.values_list("telephone", flat=True)) == {"merged"}
     assert lock_row(desks[0]).exists() is with_a_lock
     assert not lock_row(desks[1]).exists()
-
-
-def test_a_second_object_that_is_locked_refuses_the_write(
-    merging, merge, desks, with_a_lock
-):
-    merging()
-    headers = locked(desks[0]) if with_a_lock else {}
-    locked(desks[1])
-    before = database()
-    assert_refused(merge(*desks)(**headers), 423, "locked")
-    assert database() == before
 
 
 def test_its_own_object_still_needs_its_lock_first(merging, merge, desks):
@@ -131,7 +123,7 @@ def test_its_own_object_still_needs_its_lock_first(merging, merge, desks):
 def test_a_lock_that_is_required_is_that_of_the_first_object(merging, merge, desks):
     merging(lock_required=True)
     send = merge(*desks)
-    assert send().status_code == 428
+    assert_refuses(send, 428)
     assert send(**locked(desks[0])).status_code == 200
     assert not lock_row(desks[1]).exists()
 
@@ -161,9 +153,7 @@ def test_a_proxy_of_the_same_model_is_of_its_kind(merging, merge, article, other
     headers = locked(article)
     locked(other)
     send = merge(article, other)
-    before = database()
-    assert send(**headers).status_code == 423
-    assert database() == before
+    assert_refuses(send, 423, **headers)
     lock_row(other).delete()
     assert send(**headers).status_code == 200
     assert title_of(other) == "merged"
@@ -186,9 +176,7 @@ def test_a_second_object_of_another_model_is_only_checked(
     answer = send(**headers)
     assert (answer.status_code, answer.json()) == (200, {"was locked": is_locked})
     Article.objects.update(title="Forbidden")
-    before = database()
-    assert send(**headers).status_code == 403
-    assert database() == before
+    assert_refuses(send, 403, **headers)
 
 
 class MergesByHand(APIView):
@@ -216,9 +204,7 @@ def test_by_hand_each_further_object_is_locked_without_the_token(
     send = request(client, method, desks[0])
     for other in (desks[1], article):
         locked(other)
-        before = database()
-        assert_refused(send(**headers), 423, "locked")
-        assert database() == before
+        assert_refuses(send, 423, "locked", **headers)
         lock_row(other).delete()
     assert send(**headers).status_code == 200
     assert list(Keyword.objects.values_list("name", flat=True)) == ["True"] * 3
@@ -242,9 +228,7 @@ def test_a_second_object_of_get_object_is_refused_under_anothers_lock(
     serve_locked(View)
     send = request(client, method, article)
     locked(other)
-    before = database()
-    assert send().status_code == 423
-    assert database() == before
+    assert_refuses(send, 423)
     lock_row(other).delete()
     assert send().status_code == 200
     assert (title_of(article), title_of(other)) == ("Second", "Second")
@@ -314,10 +298,8 @@ def test_of_many_those_that_are_checked_need_theirs(write_all, bulk, article, ot
     headers = locked(article)
     locked(other)
     Article.objects.filter(pk=article.pk).update(title="First")
-    before = database()
     for sent in ({}, headers):
-        assert send(**sent).status_code == 423
-        assert database() == before
+        assert_refuses(send, 423, **sent)
     lock_row(other).delete()
     assert send(**headers).status_code == 200
     assert (title_of(article), title_of(other)) == ("Second", "Second")
@@ -327,20 +309,16 @@ def test_of_many_those_that_are_checked_need_theirs(write_all, bulk, article, ot
 def test_of_many_the_first_may_need_its_lock_always(write_all, bulk, article, other):
     bulk(lock_required=True)
     send = write_all(checks=True)
-    before = database()
-    assert send().status_code == 428
-    assert database() == before
+    assert_refuses(send, 428)
     assert send(**locked(article)).status_code == 200
 
 
-def test_many_are_deleted_with_their_locks(client, bulk, article, other, with_a_lock):
+def test_many_are_deleted_with_their_locks(client, bulk, article, other, headers):
     bulk()
-    headers = locked(article) if with_a_lock else {}
     locked(other)
-    before = database()
-    assert client.delete("/", **headers).status_code == 423
-    assert database() == before
+    send = request(client, "delete", "/")
+    assert_refuses(send, 423, **headers)
     lock_row(other).delete()
-    assert client.delete("/", **headers).status_code == 204
+    assert send(**headers).status_code == 204
     assert not Article.objects.exists()
     assert not LockToken.objects.exists()

@@ -10,7 +10,7 @@ from rest_framework.viewsets import ModelViewSet
 
 from tests.models import Article, Desk
 from tests.support.drf_writes import (
-    assert_refused,
+    assert_refuses,
     database,
     locked,
     rename,
@@ -25,11 +25,6 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "othe
 ROUTERS = pytest.mark.parametrize(
     "routers", [[], [LocksElsewhere()]], ids=["one database", "locks elsewhere"]
 )
-
-
-@pytest.fixture
-def headers(article, with_a_lock):
-    return locked(article) if with_a_lock else {}
 
 
 # After the commit
@@ -67,7 +62,7 @@ def test_what_fails_after_the_commit_is_not_said_to_be_unwritten(
 
 
 def test_a_commit_that_fails_is_a_503_and_nothing_is_written(
-    client, serve_locked, article, monkeypatch, headers
+    patch, serve_locked, monkeypatch, headers
 ):
     def fail():
         raise OperationalError("the server has gone away")
@@ -77,13 +72,13 @@ def test_a_commit_that_fails_is_a_503_and_nothing_is_written(
             serializer.save()
             monkeypatch.setattr(connection, "_commit", fail)
 
+    def send(**headers):
+        answer = patch(**headers)
+        monkeypatch.undo()
+        return answer
+
     serve_locked(View)
-    before = database()
-    answer = request(client, "patch", article)(**headers)
-    monkeypatch.undo()
-    assert_refused(answer, 503, "unavailable")
-    assert answer["Retry-After"]
-    assert database() == before
+    assert_refuses(send, 503, "unavailable", **headers)
 
 
 # A write that the database has already thrown away
@@ -112,16 +107,15 @@ class SwallowsRightly(Swallows):
 
 
 @pytest.fixture
-def patch(client, article):
-    """Send a PATCH, whose handler meets an IntegrityError."""
+def taken():
+    """The name of the handler's desk is taken: it meets an IntegrityError."""
     Desk.objects.create(name="one")
-    return request(client, "patch", article)
 
 
 @ROUTERS
 @pytest.mark.parametrize("releases", [False, True])
 def test_a_write_that_is_undone_is_no_success(
-    patch, serve_locked, article, settings, with_a_lock, routers, releases
+    taken, patch, serve_locked, article, settings, with_a_lock, routers, releases
 ):
     settings.DATABASE_ROUTERS = routers
     serve_locked(Swallows, release_on_write=releases)
@@ -132,17 +126,15 @@ def test_a_write_that_is_undone_is_no_success(
     assert database() == before
 
 
-def test_a_refusal_of_the_handlers_own_may_be_undone(patch, serve_locked, headers):
+def test_a_refusal_of_the_handlers_own_may_be_undone(
+    taken, patch, serve_locked, headers
+):
     serve_locked(Swallows, status=409)
-    before = database()
-    answer = patch(**headers)
-    assert answer.status_code == 409
-    assert "Lock-Expires-At" not in answer
-    assert database() == before
+    assert "Lock-Expires-At" not in assert_refuses(patch, 409, **headers)
 
 
 def test_an_error_in_a_transaction_of_its_own_spoils_nothing(
-    patch, serve_locked, article, headers, with_a_lock
+    taken, patch, serve_locked, article, headers, with_a_lock
 ):
     serve_locked(SwallowsRightly)
     assert patch(**headers).status_code == 200
@@ -151,7 +143,7 @@ def test_an_error_in_a_transaction_of_its_own_spoils_nothing(
 
 
 def test_under_atomic_requests_an_undone_write_is_djangos_to_tell(
-    patch, serve_locked, monkeypatch, headers
+    taken, patch, serve_locked, monkeypatch, headers
 ):
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     serve_locked(Swallows)

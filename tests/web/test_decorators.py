@@ -1,6 +1,7 @@
-"""Which object a decorator locks, and what it makes of the view."""
+"""What all decorators share: their object, their view, and what they answer instead."""
 
 import json
+from functools import partial
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
@@ -8,12 +9,22 @@ from django.http import Http404, HttpResponse
 from django.test import Client
 
 from lock_tokens.decorators import holds_lock_on_object, locks_object
+from lock_tokens.exceptions import AlreadyLockedError, InvalidToken
 from lock_tokens.models import LockableModel, LockToken
 from lock_tokens.sessions import remember
 from tests.models import Article, Draft, Label, Page, Plain, Price, Translation
 from tests.support.helpers import of_url
 from tests.support.objects import LOCKABLE
-from tests.support.views import ALL, awaited, editor_of, here, not_reached, url_of
+from tests.support.views import (
+    ALL,
+    LOCKING,
+    awaited,
+    editor_of,
+    here,
+    not_reached,
+    url_of,
+    use_template,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.parametrize("decorator", ALL)]
 
@@ -195,3 +206,90 @@ def test_objects_of_any_model_and_key(decorator, kind, serve, client):
     assert Client().post("/x/").status_code == (
         200 if decorator is holds_lock_on_object else 403
     )
+
+
+# What a decorator answers without the lock. Its page is in test_refusals
+
+
+@pytest.fixture
+def refuse(decorate, decorator):
+    """Serve a view that is not reached, with hooks."""
+    return partial(decorate, decorator, not_reached)
+
+
+def test_the_response_hook_gets_the_request_and_the_error(
+    refuse, article, alice, decorator, new_client
+):
+    article.lock(user=alice)
+    seen = []
+
+    class Falsy(HttpResponse):
+        def __bool__(self):
+            return False
+
+    def response(request, error):
+        seen.append((request, error))
+        return Falsy("ours", status=423)
+
+    refuse(new_client, response=response)
+    answer = new_client().post(url_of(article), {"title": "typed"})
+    assert (answer.status_code, answer.content) == (423, b"ours")
+    ((request, error),) = seen
+    assert request.POST["title"] == "typed"
+    assert error.obj == article
+    locks = decorator in LOCKING
+    assert isinstance(error, AlreadyLockedError if locks else InvalidToken)
+    assert not locks or error.locked_by == alice
+
+
+def test_the_response_hook_is_not_asked_about_an_object_that_is_gone(refuse, client):
+    refuse(response=lambda request, error: error.obj)
+    answer = client.post("/5/", {"title": "typed"})
+    assert answer.status_code == 404
+    assert "typed" in answer.content.decode()
+    assert client.post("/5/").status_code == 404
+
+
+def test_the_error_has_the_object_as_it_is_now(refuse, client, article, monkeypatch):
+    """Another saves and is still there between this request's look and its lock."""
+    article.lock()
+    key_of = LockToken.objects.key_of
+    seen = []
+
+    def saved_meanwhile(self, obj):
+        Article.objects.filter(title="First").update(title="Second")
+        return key_of(obj)
+
+    def response(request, error):
+        seen.append(error.obj.title)
+        return HttpResponse(status=403)
+
+    refuse(response=response)
+    monkeypatch.setattr(type(LockToken.objects), "key_of", saved_meanwhile)
+    assert client.post(url_of(article)).status_code == 403
+    assert seen == ["Second"]
+
+
+def test_the_template_hook(refuse, client, article, settings):
+    use_template(settings, "{{ object.pk }} {{ submitted.0.1 }} {{ error }}")
+    article.lock()
+    refuse(template="ours.html")
+    answer = client.post(url_of(article), {"title": "typed"})
+    assert answer.status_code == 403
+    assert answer.content.decode().startswith(f"{article.pk} typed ")
+    assert answer["Cache-Control"] == "no-store"
+    # It is also what gives back the input for an object that is gone.
+    answer = client.post("/0/", {"title": "typed"})
+    assert answer.status_code == 404
+    assert answer.content.decode().strip().startswith("typed There is no article")
+
+
+def test_without_a_hook_there_is_a_plain_page(refuse, client, article):
+    article.lock()
+    refuse()
+    assert client.get(url_of(article)).status_code == 403
+    answer = client.post(url_of(article), {"title": "typed"})
+    assert answer.status_code == 403
+    assert answer["Content-Type"].startswith("text/html")
+    assert "typed" in answer.content.decode()
+    assert "lock_tokens/locked.html" in [t.name for t in answer.templates]

@@ -1,4 +1,4 @@
-"""The package does without REST framework, unless it is asked for it."""
+"""Importing: without REST framework, and while REST framework itself imports."""
 
 import importlib
 import subprocess
@@ -6,6 +6,10 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+
+with_rest_framework = pytest.mark.skipif(
+    find_spec("rest_framework") is None, reason="Django REST framework is not installed"
+)
 
 WITHOUT = """
 import sys
@@ -46,12 +50,17 @@ except ImportError as error:
 """
 
 
-def test_every_other_module_can_be_imported_without_it():
+def printed_by(code):
+    """Run the code in a Python of its own; return what it has printed."""
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "django-lock-tokens[drf]" in done.stdout
+    return done.stdout
+
+
+def test_every_other_module_can_be_imported_without_it():
+    assert "django-lock-tokens[drf]" in printed_by(WITHOUT)
 
 
 def test_its_own_module_says_what_to_install(monkeypatch):
@@ -61,9 +70,7 @@ def test_its_own_module_says_what_to_install(monkeypatch):
         importlib.import_module("lock_tokens.rest_framework")
 
 
-@pytest.mark.skipif(
-    find_spec("rest_framework") is None, reason="Django REST framework is not installed"
-)
+@with_rest_framework
 def test_the_schemas_extension_is_loaded_where_it_is_installed():
     assert "lock_tokens.rest_framework.spectacular" in sys.modules
 
@@ -83,3 +90,64 @@ def test_the_schemas_extension_is_left_alone_where_its_app_is_not_installed(
         app for app in settings.INSTALLED_APPS if app != "drf_spectacular"
     ]
     assert name not in sys.modules
+
+
+# ``HoldsLock`` as a default permission, which REST framework's views import
+
+
+PROJECT = """
+import sys
+
+import django
+from django.conf import settings
+
+sys.path.append({path!r})
+settings.configure(
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "rest_framework",
+        "lock_tokens",
+    ],
+    REST_FRAMEWORK={{"DEFAULT_PERMISSION_CLASSES": [{permission!r}]}},
+)
+django.setup()
+import {first}
+from lock_tokens.rest_framework import HoldsLock, LockableViewSetMixin
+from rest_framework.viewsets import ModelViewSet
+
+assert issubclass(ModelViewSet.permission_classes[0], HoldsLock)
+
+
+class Locked(LockableViewSetMixin, ModelViewSet):
+    pass
+"""
+SUBCLASS = """
+from lock_tokens.rest_framework import HoldsLock
+
+
+class Subclass(HoldsLock):
+    pass
+"""
+
+
+@with_rest_framework
+@pytest.mark.parametrize(
+    "permission", ["lock_tokens.rest_framework.HoldsLock", "mine.Subclass"]
+)
+@pytest.mark.parametrize(
+    "first",
+    ["rest_framework.viewsets", "lock_tokens.rest_framework", "rest_framework.views"],
+)
+def test_the_default_permission_of_all_views_may_be_holds_lock(
+    tmp_path, permission, first
+):
+    (tmp_path / "mine.py").write_text(SUBCLASS)
+    printed_by(PROJECT.format(path=str(tmp_path), permission=permission, first=first))
+
+
+@with_rest_framework
+def test_another_name_is_no_attribute():
+    from lock_tokens import rest_framework
+
+    assert not hasattr(rest_framework, "LockableViewSet")
