@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db import models
+from django.db import models, router
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.template import Context
@@ -69,5 +69,13 @@ def has_client(request: HttpRequest | None, obj: models.Model) -> bool:
         return False
     if not is_api_model(type(obj)):
         return False
-    found = find_object(type(obj), obj.pk)
+    model = type(obj)
+    if finds_all(model._default_manager):
+        return bool(obj._state.db == router.db_for_write(model))
+    found = find_object(model, obj.pk)
     return found is not None and found._state.db == obj._state.db
+
+
+def finds_all(manager: Any) -> bool:
+    """Say whether a manager leaves no object out, as far as one can tell."""
+    return bool(type(manager).get_queryset is models.Manager.get_queryset)

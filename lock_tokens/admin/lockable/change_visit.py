@@ -7,6 +7,7 @@ shows all that was typed. The user can then lock the object again, or take the l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -113,7 +114,11 @@ class ChangeVisit(Visit):
         if context:
             extra = {**(extra or {}), **context}
         response: HttpResponseBase = model_admin._next_changeform_view(
-            self.request, self.object_id, self.form_url, extra
+            self.request,
+            self.object_id,
+            self.form_url,
+            extra,
+            is_fenced=self.fenced,
         )
         return response
 
@@ -187,6 +192,14 @@ class ChangeVisit(Visit):
     # Saving
 
     def save(self) -> HttpResponseBase:
+        try:
+            return self.answer_fenced(self.ask_saving)
+        except RowsRefused:
+            # It has ended the transaction, with all that the project's hooks wrote.
+            return self.answer_fenced(self.ask_without_saving)
+
+    def answer_fenced(self, ask: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+        """Return an answer of Django's to a save, under the lock of the page."""
         request, obj = self.request, self.obj
         lock_key = LockToken.objects.key_of(obj)
         with ExitStack() as stack:
@@ -203,7 +216,7 @@ class ChangeVisit(Visit):
                 return self.refuse(error)
             self.set_page(HELD, token=fenced.token)
             with request_locks(request) as row_locks:
-                response = self.save_fenced()
+                response = ask()
                 if self.is_gone:
                     return self.say_deleted()
                 # A page that is not ours is a question: some packages ask before they
@@ -219,15 +232,14 @@ class ChangeVisit(Visit):
             forget_token(request, lock_key, fenced.token)
         return response
 
-    def save_fenced(self) -> HttpResponseBase:
+    def ask_saving(self) -> HttpResponseBase:
         """Return Django's answer to a save; to one with errors, a page that is whole."""
         self.fenced = True
         try:
             response = self.ask_django()
-        except RowsRefused:
-            response = None
-        self.fenced = False
-        if response is None or (self.shown and is_torn(self.context)):
+        finally:
+            self.fenced = False
+        if self.shown and is_torn(self.context):
             return self.ask_without_saving()
         return response
 

@@ -12,7 +12,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import TO_FIELD_VAR
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db import DEFAULT_DB_ALIAS, connections, models, router
+from django.db import DEFAULT_DB_ALIAS, connections, models, router, transaction
 from django.db.models.query import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -135,9 +135,22 @@ class LockableModelAdmin(ModelAdmin):  # type: ignore[type-arg]
         visit = ChangeVisit(self, request, obj, object_id, form_url, extra_context)
         return visit.answer()
 
-    def _next_changeform_view(self, *arguments: Any) -> Any:
-        """Return the answer of the next class, for a visit that has seen to the lock."""
-        return super().changeform_view(*arguments)
+    def _next_changeform_view(self, *arguments: Any, is_fenced: bool = False) -> Any:
+        """Return the answer of the next class, for a visit that has seen to the lock.
+
+        In a fence, Django's own view begins no second transaction, which would cost a
+        savepoint. Any error ends the fence.
+        """
+        view: Any = super().changeform_view
+        using = router.db_for_write(self.model)
+        if (
+            is_fenced
+            and connections[using].in_atomic_block
+            and view.__func__ is ModelAdmin.changeform_view
+        ):
+            with transaction.atomic(using=using, savepoint=False):
+                return self._changeform_view(*arguments)  # type: ignore[attr-defined]
+        return view(*arguments)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
