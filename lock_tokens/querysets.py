@@ -6,60 +6,19 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
+from django.db.models.lookups import In
 from django.db.models.query import ModelIterable
 
-from .locking.fields import ObjectKeyField
 from .locking.lock_key import TYPE_FIELD
 from .locking.lock_token import LockToken
 from .locking.object_keys import key_field
+from .locking.sql.keys import IsKey, KeyOfText, KeyText
 
 M = TypeVar("M", bound=models.Model)
 
 OBJECTS_A_QUERY = 500
-
-
-class KeyText(models.Func):
-    """A primary key as the text that its lock is kept under, in SQL."""
-
-    arity = 1
-    output_field = ObjectKeyField(max_length=255)
-
-    def __init__(self, key: Any, *, field: models.Field[Any, Any]) -> None:
-        super().__init__(key)
-        self.key_field = field
-
-    def _is_kept_as_digits(self, connection: Any) -> bool:
-        """Whether this is a UUID in a column of text, natively or by a field's choice."""
-        return isinstance(self.key_field, models.UUIDField) and not (
-            connection.features.has_native_uuid_field
-            and self.key_field.db_type(connection)
-            == models.UUIDField().db_type(connection)
-        )
-
-    def _text(self, connection: Any, text_type: str) -> str:
-        if self._is_kept_as_digits(connection):
-            # The column has 32 digits: insert the dashes of str(UUID).
-            parts = [
-                f"SUBSTR(%(expressions)s, {start}, {length})"
-                for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-            ]
-            if connection.vendor == "mysql":
-                return f"CONCAT_WS('-', {', '.join(parts)})"
-            return "(" + " || '-' || ".join(parts) + ")"
-        return f"CAST(%(expressions)s AS {text_type})"
-
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
-        extra.setdefault("template", self._text(connection, "text"))
-        return super().as_sql(compiler, connection, **extra)
-
-    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        collation = self.output_field.db_parameters(connection)["collation"]
-        template = (
-            f"CONVERT({self._text(connection, 'char')} USING utf8mb4)"
-            f" COLLATE {collation}"
-        )
-        return self.as_sql(compiler, connection, template=template, **extra)
 
 
 class LockStateIterable(ModelIterable):  # type: ignore[type-arg]
@@ -77,18 +36,38 @@ class LockStateIterable(ModelIterable):  # type: ignore[type-arg]
                 yield obj
 
 
+class LiveLock:
+    """A condition that an object has a live lock. ``negated`` is the opposite.
+
+    The two are written in different ways: there are few locks, and nearly all objects are
+    free.
+    """
+
+    negated: Any
+
+    def __invert__(self) -> Any:
+        return self.negated
+
+
+class IsAmongLocks(LiveLock, In):
+    """The condition by the keys of all live locks. It costs by their number."""
+
+
+class HasLock(LiveLock, models.Exists):
+    """The condition by the text of an object's key."""
+
+
 def live_lock(
     model: type[models.Model], by: models.Model | None = None
-) -> models.Exists:
+) -> IsAmongLocks | HasLock:
     """Return the condition that an object of this model has a live lock.
 
-    Use it in ``filter()`` on any queryset of the model. With ``by``, the lock must be
-    that user's.
+    Use it, or its negation by ``~``, in ``filter()`` on any queryset of the model. With
+    ``by``, the lock must be that user's.
 
     Raises ``TypeError`` for models whose key is no integer, text or UUID, and
     ``ValueError`` for composite keys.
     """
-    holder = {"locked_by": by.pk} if by else {}
     field = key_field(model)
     if not isinstance(
         field,
@@ -99,23 +78,29 @@ def live_lock(
             f" {type(field).__name__} of {model._meta.label}."
         )
     meta = (model._meta.concrete_model or model)._meta
-    key = KeyText(models.OuterRef("pk"), field=field)
     # By the name of the content type, not its id: a queryset may be written at class
-    # level, where no query can be made yet.
-    is_of_model = models.Q(
-        locked_object_content_type__app_label=meta.app_label,
-        locked_object_content_type__model=meta.model_name,
-    )
-    if hasattr(model, TYPE_FIELD):  # see real_model()
+    # level, where no query can be made yet. A database evaluates this once.
+    content_type = ContentType.objects.filter(
+        app_label=meta.app_label, model=meta.model_name
+    ).values("pk")[:1]
+    is_of_model = models.Q(locked_object_content_type=models.Subquery(content_type))
+    is_polymorphic = hasattr(model, TYPE_FIELD)  # see real_model()
+    if is_polymorphic:
         is_of_model |= models.Q(locked_object_content_type=models.OuterRef(TYPE_FIELD))
-    return models.Exists(
-        LockToken._base_manager.filter(
-            LockToken.objects.live(),
-            is_of_model,
-            locked_object_id=key,
-            **holder,
-        )
-    )
+    locks = LockToken._base_manager.filter(LockToken.objects.live(), is_of_model)
+    if by:
+        locks = locks.filter(locked_by=by.pk)
+    text = KeyText(models.OuterRef("pk"), field=field)
+    condition: IsAmongLocks | HasLock
+    if is_polymorphic or not KeyOfText.can_give(field):
+        condition = HasLock(locks.filter(locked_object_id=text))
+    else:
+        found = locks.annotate(key=KeyOfText("locked_object_id", field=field))
+        # NOT IN, as exclude() writes it, finds nothing beside a NULL.
+        keys = found.filter(key__isnull=False).values("key")
+        condition = IsAmongLocks(models.F("pk"), keys)
+    condition.negated = ~models.Exists(locks.filter(IsKey("locked_object_id", text)))
+    return condition
 
 
 class LockableQuerySet(models.QuerySet[M]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -136,29 +137,36 @@ class LockTokenQuerySet(models.QuerySet[Any]):
         No batch begins later than ``time_limit`` seconds from now. Returns the number
         of rows that were deleted.
         """
-        using = self.db
-        rows = self.order_by("pk").values_list("pk", flat=True)
-        if connections[using].features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
-
-        def delete_batch() -> tuple[int, int]:
-            if connections[using].vendor == "sqlite":
-                # One statement: a transaction that reads first cannot begin to write
-                # once another has written.
-                deleted = self.filter(pk__in=rows[:batch_size]).delete()[0]
-                return deleted, deleted
-            with transaction.atomic(using=using):
-                batch = list(rows[:batch_size])
-                return len(batch), self.filter(pk__in=batch).delete()[0]
-
         total = 0
         started = monotonic()
-        while time_limit is None or monotonic() - started < time_limit:
-            found, deleted = retry_on_conflict(using, delete_batch)
-            total += deleted
-            if found < batch_size:
+        rest: LockTokenQuerySet | None = self
+        while rest is not None:
+            if time_limit is not None and monotonic() - started >= time_limit:
                 break
+            delete = partial(rest._delete_first, batch_size)
+            deleted, first = retry_on_conflict(self.db, delete)
+            total += deleted
+            rest = None if first is None else self.filter(pk__gte=first)
         return total
+
+    def _delete_first(self, number: int) -> tuple[int, int | None]:
+        """Delete the first rows; return how many, and from which key to go on, if at all.
+
+        So no batch passes again the rows that stay.
+        """
+        rows = self.order_by("pk").values_list("pk", flat=True)
+        features = connections[self.db].features
+        if connections[self.db].vendor == "sqlite":
+            # One statement: a transaction that reads first cannot begin to write once
+            # another has written.
+            deleted = self.filter(pk__in=rows[:number]).delete()[0]
+            return deleted, rows.first() if deleted == number else None
+        if features.has_select_for_update_skip_locked:
+            rows = rows.select_for_update(skip_locked=True)
+        with transaction.atomic(using=self.db):
+            batch = list(rows[:number])
+            deleted = self.filter(pk__in=batch).delete()[0]
+        return deleted, batch[-1] if len(batch) == number else None
 
 
 def _by_database(
