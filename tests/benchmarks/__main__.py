@@ -1,19 +1,12 @@
 """The program: measure on each database, print, and write into the docs if asked."""
 
 import argparse
-import os
-import platform
-import shlex
-import sys
 import tempfile
-from datetime import date
-from importlib.metadata import version
-from statistics import median
-from time import perf_counter
 from typing import NamedTuple
 
 from . import tables
 from .cells import MAIN, OPERATIONS, measure_rows
+from .made import made_with
 from .processes import install_published, worker
 
 READING = {"check", "is_locked"}
@@ -91,19 +84,6 @@ def measure(name, options, published):
     return tables.Result(title, choice.goal, rows), driver
 
 
-def fsync_time():
-    """Return the median time in ms of making one written block durable."""
-    times = []
-    with tempfile.TemporaryFile() as file:
-        for _ in range(100):
-            file.write(bytes(4096))
-            file.flush()
-            before = perf_counter()
-            os.fsync(file.fileno())
-            times.append((perf_counter() - before) * 1000)
-    return median(times)
-
-
 def main():
     options = arguments()
     with tempfile.TemporaryDirectory() as published:
@@ -112,14 +92,7 @@ def main():
             *(measure(name, options, published) for name in options.database),
             strict=True,
         )
-    command = shlex.join(["python", "-m", "tests.benchmarks", *sys.argv[1:]])
-    made = (
-        f"Made with ``{command}``\non {date.today():%-d %B %Y}, on a machine with"
-        f" {os.cpu_count()} processor cores, the database servers on\nthe same machine:"
-        f" Python {platform.python_version()}, Django {version('Django')},"
-        f" {', '.join(dict.fromkeys(drivers))}.\n"
-        f"One ``fsync`` of the disk took {fsync_time():.2f} ms.\n\n"
-    )
+    made = made_with("tests.benchmarks", drivers)
     goals = tables.goals(results)
     print(f"\n{goals}\n{made}")
     if options.rst:

@@ -11,6 +11,8 @@ import lock_tokens
 
 PUBLISHED = "0.2.5"
 ROOT = Path(__file__).parent.parent.parent
+#: What the programs that measure pages and growth can measure on.
+DATABASES = ("postgresql", "mariadb", "sqlite")
 
 
 def install_published(folder):
@@ -64,3 +66,23 @@ def worker(setup, published=None):
         finally:
             process.stdin.close()
             process.wait()
+
+
+def measured(module, database, *arguments):
+    """Run a worker that measures by itself; return what it says, line by line."""
+    environment = {
+        **os.environ,
+        "DATABASE": database,
+        "TEST_DATABASE_SUFFIX": str(os.getpid()),
+    }
+    environment.pop("PYTHONDEVMODE", None)
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    about, *rows = map(json.loads, done.stdout.splitlines())
+    return about, rows

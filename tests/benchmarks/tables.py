@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from .cells import CONTENDERS, MAIN, OPERATIONS, Row
 
-BEGIN = ".. begin of what the command wrote\n"
-END = ".. end of what the command wrote\n"
+BEGIN = ".. begin of what the command wrote{}\n"
+END = ".. end of what the command wrote{}\n"
 HEADER = (
     "Operation",
     "Clients",
@@ -129,11 +129,12 @@ def csv_table(header, rows):
     return f".. csv-table::\n   :header: {names}\n\n{body}\n"
 
 
-def write_into(path, text):
-    """Put the text between the two marks of a page of the docs."""
+def write_into(path, text, of=""):
+    """Put the text between the two marks of a page of the docs; ``of`` is in them."""
+    begin, end = (mark.format(of and f": {of}") for mark in (BEGIN, END))
     page = Path(path)
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, found, after = rest.partition(END)
+    before, _, rest = page.read_text().partition(begin)
+    _, found, after = rest.partition(end)
     if not found:
-        raise SystemExit(f"{path} does not have the marks {BEGIN!r} and {END!r}.")
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+        raise SystemExit(f"{path} does not have the marks {begin!r} and {end!r}.")
+    page.write_text(f"{before}{begin}\n{text}{end}{after}")
