@@ -155,14 +155,14 @@ class LockTokenQuerySet(models.QuerySet[Any]):
         So no batch passes again the rows that stay.
         """
         rows = self.order_by("pk").values_list("pk", flat=True)
-        features = connections[self.db].features
-        if connections[self.db].vendor == "sqlite":
+        connection = connections[self.db]
+        if connection.features.has_select_for_update_skip_locked:
+            rows = rows.select_for_update(skip_locked=True)
+        if connection.vendor == "sqlite":
             # One statement: a transaction that reads first cannot begin to write once
             # another has written.
             deleted = self.filter(pk__in=rows[:number]).delete()[0]
             return deleted, rows.first() if deleted == number else None
-        if features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True)
         with transaction.atomic(using=self.db):
             batch = list(rows[:number])
             deleted = self.filter(pk__in=batch).delete()[0]
