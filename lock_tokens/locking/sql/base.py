@@ -13,7 +13,7 @@ from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..fields import from_utc
-from .rows import Acquired, CurrentToken, NewLock
+from .rows import CurrentToken, NewLock
 
 UTC = datetime.timezone.utc
 
@@ -142,33 +142,41 @@ class Statements(ABC):
         self.locked_by: Any = self.locks.model._meta.get_field("locked_by")
         self.users: RowReader[Any] | None = None
         users = get_user_model()
-        select, join = self.locks.select, ""
+        self.lock_and_user, self.join_user = self.locks.select, ""
         if router.db_for_write(users) == self.alias and not users._meta.parents:
             self.users = RowReader(users, connection)
             quote = connection.ops.quote_name
             table, key = quote(users._meta.db_table), quote(str(users._meta.pk.column))
-            select = f"{select}, {self.users.select}"
-            join = f" LEFT JOIN {table} ON {table}.{key} = {n.table}.{n.locked_by}"
+            self.lock_and_user += f", {self.users.select}"
+            self.join_user = (
+                f" LEFT JOIN {table} ON {table}.{key} = {n.table}.{n.locked_by}"
+            )
         self.live_lock_sql = (
-            f"SELECT {select} FROM {n.table}{join}"
+            f"SELECT {self.lock_and_user} FROM {n.table}{self.join_user}"
             f" WHERE {n.table}.{n.content_type} = %s AND {n.table}.{n.object_id} = %s"
             f" AND {n.table}.{n.expires_at} > {self.now}"
         )
 
     def live_lock(self, content_type_id: int, key: str) -> Any:
         """Return the live lock with its holder; ``None`` when there is none."""
+        return self.lock_of(self.live_lock_sql, (content_type_id, key))
+
+    def lock_of(self, sql: str, parameters: tuple[Any, ...]) -> Any:
+        """Return the lock that a statement gives; ``None`` when it gives no row.
+
+        If the statement gives the columns of the user too, the lock has its holder.
+        """
         connection = self.connection
         with connection.cursor() as cursor:
-            cursor.execute(self.live_lock_sql, (content_type_id, key))
+            cursor.execute(sql, parameters)
             row = cursor.fetchone()
         if row is None:
             return None
         width = len(self.locks.names)
-        lock = self.locks.read(row[:width], connection)
-        if self.users is not None and lock.locked_by_id is not None:
-            values = row[width:]
-            gone = all(value is None for value in values)
-            holder = None if gone else self.users.read(values, connection)
+        lock, user = self.locks.read(row[:width], connection), row[width:]
+        if self.users is not None and user and lock.locked_by_id is not None:
+            gone = all(value is None for value in user)
+            holder = None if gone else self.users.read(user, connection)
             self.locked_by.set_cached_value(lock, holder)
         return lock
 
@@ -181,18 +189,6 @@ class Statements(ABC):
         user = self.locked_by.get_db_prep_save(lock.locked_by_id, self.connection)
         life = self.life(lock.seconds)
         return lock.token, lock.content_type_id, lock.key, life, user
-
-    def acquired(self, row: tuple[Any, ...] | None, lock: NewLock) -> Acquired | None:
-        """Return the row as the new lock; ``None`` without a row and for another's."""
-        if row is None or row[1] not in (lock.token, lock.replacing_token):
-            return None
-        return Acquired(
-            id=row[0],
-            token=row[1],
-            locked_at=self.as_datetime(row[2]),
-            expires_at=self.as_datetime(row[3]),
-            replaced=row[1] == lock.replacing_token,
-        )
 
     @property
     def connection(self) -> BaseDatabaseWrapper:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, cast
+from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ..transactions import in_transaction
 from .base import Statements
-from .rows import Acquired, NewLock
+from .rows import NewLock
 
 
 class ReturningStatements(Statements):
@@ -36,7 +37,7 @@ class ReturningStatements(Statements):
             f" {n.expires_at} = excluded.{n.expires_at},"
             f" {n.locked_by} = excluded.{n.locked_by}"
         )
-        result = f" RETURNING {n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
+        result = f" RETURNING {self.locks.select}"
         # With the first condition, a refusal neither writes the live row nor waits for
         # it. The second decides when two of these statements meet.
         self.acquire_sql = (
@@ -56,32 +57,42 @@ class ReturningStatements(Statements):
         """Return a parameter that has the type of the column ``name``."""
         return "%s"
 
-    def acquire(self, lock: NewLock) -> Acquired | None:
-        """Lock a free object, or replace its expired lock; ``None`` when it is held."""
-        return self._insert(
-            self.acquire_sql,
-            lock,
-            (lock.content_type_id, lock.key, lock.replacing_token),
-        )
+    def take_over(self, lock: NewLock) -> Any:
+        """Lock the object, end the lock that it had, and return the new one."""
+        parameters = (*self.values(lock), lock.replacing_token)
+        return self.lock_of(self.take_over_sql, parameters)
 
-    def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end the lock that it had."""
-        acquired = self._insert(self.take_over_sql, lock, (lock.replacing_token,))
-        return cast(
-            "Acquired", acquired
-        )  # there is no condition, so there is always a row
-
-    def _insert(
-        self, sql: str, lock: NewLock, more: tuple[Any, ...]
-    ) -> Acquired | None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, (*self.values(lock), *more))
-            return self.acquired(cursor.fetchone(), lock)
+    def acquire_parameters(self, lock: NewLock) -> tuple[Any, ...]:
+        key = lock.content_type_id, lock.key
+        return (*self.values(lock), *key, lock.replacing_token)
 
 
 class PostgreSQLStatements(ReturningStatements):
     now = "STATEMENT_TIMESTAMP()"
     later = "STATEMENT_TIMESTAMP() + CAST(%s AS double precision) * INTERVAL '1 second'"
+
+    def __init__(
+        self, model: type[models.Model], connection: BaseDatabaseWrapper
+    ) -> None:
+        super().__init__(model, connection)
+        n = self.names
+        self.acquire_or_read_sql = (
+            f"WITH won AS ({self.acquire_sql})"
+            f" SELECT {self.lock_and_user} FROM (SELECT * FROM won"
+            f" UNION ALL SELECT {self.locks.select} FROM {n.table}"
+            f" WHERE {self.its_key} AND {self.is_live}"
+            f" AND NOT EXISTS (SELECT 1 FROM won)) AS {n.table}{self.join_user}"
+        )
+
+    def acquire(self, lock: NewLock) -> Any:
+        """Lock a free object, or replace its expired lock; return the lock that it has.
+
+        That is the new one, or another's live one. It is ``None`` when another's was
+        made after the statement had begun, which does not see it.
+        """
+        key = lock.content_type_id, lock.key
+        parameters = (*self.acquire_parameters(lock), *key)
+        return self.lock_of(self.acquire_or_read_sql, parameters)
 
     def typed(self, connection: BaseDatabaseWrapper, name: str) -> str:
         field = self.model._meta.get_field(name)
@@ -98,3 +109,19 @@ class SQLiteStatements(ReturningStatements):
     now = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')"
     later = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', %s || ' seconds')"
     greatest = "MAX"
+
+    def acquire(self, lock: NewLock) -> Any:
+        """Lock a free object, or replace its expired lock; return the lock that it has.
+
+        That is the new one, or another's live one. It is ``None`` when another's came
+        or went meanwhile.
+        """
+        # A look takes no write lock, so a refusal waits for no writer. A transaction may
+        # not look first: it could not write any more once another had written.
+        key = lock.content_type_id, lock.key
+        if not in_transaction(self.connection):
+            live = self.live_lock(*key)
+            if live is not None:
+                return live
+        made = self.lock_of(self.acquire_sql, self.acquire_parameters(lock))
+        return made or self.live_lock(*key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -65,19 +64,6 @@ def user_key(user: Any) -> Any:
     if user.pk is None:
         raise ValueError("An unsaved user cannot hold a lock.")
     return user._meta.pk.to_python(user.pk)
-
-
-class Acquired(NamedTuple):
-    """A lock that was made. ``replaced`` says that it replaced an older one."""
-
-    id: int
-    token: str
-    locked_at: datetime
-    expires_at: datetime
-    replaced: bool
-
-    def __repr__(self) -> str:
-        return f"<Acquired {self.id} until {self.expires_at}>"
 
 
 class Busy(Exception):
