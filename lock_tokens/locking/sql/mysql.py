@@ -31,9 +31,8 @@ class MySQLStatements(Statements):
     """
 
     now = "UTC_TIMESTAMP(6)"
-    later = "UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND"
+    later = "UTC_TIMESTAMP(6) + INTERVAL %(life)s MICROSECOND"
     looks_first = True
-    repeats_life = True
 
     def __init__(
         self, model: type[models.Model], connection: BaseDatabaseWrapper
@@ -44,7 +43,10 @@ class MySQLStatements(Statements):
             f"({n.created}, {n.token}, {n.content_type}, {n.object_id},"
             f" {n.locked_at}, {n.expires_at}, {n.locked_by})"
         )
-        values = f"{self.now}, %s, %s, %s, {self.now}, {self.later}, %s"
+        values = (
+            f"{self.now}, %(token)s, %(type)s, %(key)s, {self.now}, {self.later},"
+            " %(user)s"
+        )
         # With the condition, a refusal does not wait for a live row while its holder is
         # saving.
         self.acquire_sql = (
@@ -55,7 +57,7 @@ class MySQLStatements(Statements):
         self.take_over_sql = f"{self.insert}{self._over_the_old(only_expired=False)}"
         self.read_back_sql = (
             f"SELECT {self.locks.select} FROM {n.table}"
-            f" WHERE {self.its_key} AND {n.token} IN (%s, %s)"
+            f" WHERE {self.its_key} AND {n.token} IN (%(token)s, %(replacing_token)s)"
         )
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@innodb_rollback_on_timeout")
@@ -79,7 +81,7 @@ class MySQLStatements(Statements):
         assignments = [
             assign(n.id, f"VALUES({n.id})"),
             assign(n.created, f"VALUES({n.created})"),
-            assign(n.token, "%s"),
+            assign(n.token, "%(replacing_token)s"),
             assign(n.locked_at, f"VALUES({n.locked_at})"),
             assign(n.locked_by, f"VALUES({n.locked_by})"),
             assign(n.expires_at, f"VALUES({n.expires_at})"),
@@ -126,19 +128,19 @@ class MySQLStatements(Statements):
             raise Busy from error
 
     def _acquire(self, lock: NewLock) -> Any:
-        key = lock.content_type_id, lock.key
-        parameters = (*self.values(lock), *key, lock.replacing_token)
+        parameters = self.parameters(lock)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.acquire_sql, parameters)
-            made = self._read_back(lock) if cursor.rowcount else None
-        return made or self.live_lock(*key)
+            found = cursor.rowcount
+            made = self.lock_of(self.read_back_sql, parameters) if found else None
+        return made or self.live_lock(lock.content_type_id, lock.key)
 
     def take_over(self, lock: NewLock) -> Any:
         """Lock the object, end the lock that it had, and return the new one."""
-        parameters = (*self.values(lock), lock.replacing_token)
+        parameters = self.parameters(lock)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.take_over_sql, parameters)
-            return self._read_back(lock)
+            return self.lock_of(self.read_back_sql, parameters)
 
     def _one_transaction(self) -> AbstractContextManager[None]:
         """Return the caller's transaction, or a new one.
@@ -149,12 +151,6 @@ class MySQLStatements(Statements):
         if in_transaction(self.connection):
             return nullcontext()
         return transaction.atomic(using=self.alias)
-
-    def _read_back(self, lock: NewLock) -> Any:
-        tokens = lock.token, lock.replacing_token
-        return self.lock_of(
-            self.read_back_sql, (lock.content_type_id, lock.key, *tokens)
-        )
 
     def life(self, seconds: float) -> float:
         """Return microseconds."""
@@ -190,7 +186,7 @@ class MariaDBStatements(MySQLStatements):
         self.take_over_sql += returning
 
     def _acquire(self, lock: NewLock) -> Any:
-        parameters = (*self.values(lock), lock.replacing_token)
+        parameters = self.parameters(lock)
         if lock.has_looked or (self.waits_undo_all and in_transaction(self.connection)):
             return self.lock_of(self.insert_sql, parameters)
         try:
@@ -205,8 +201,7 @@ class MariaDBStatements(MySQLStatements):
 
     def take_over(self, lock: NewLock) -> Any:
         """Lock the object, end the lock that it had, and return the new one."""
-        parameters = (*self.values(lock), lock.replacing_token)
-        return self.lock_of(self.take_over_sql, parameters)
+        return self.lock_of(self.take_over_sql, self.parameters(lock))
 
 
 def is_lock_wait_timeout(error: OperationalError) -> bool:

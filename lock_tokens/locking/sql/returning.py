@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from functools import partial
 from typing import Any
 
 from django.db import models
@@ -20,20 +21,20 @@ class ReturningStatements(Statements):
         self, model: type[models.Model], connection: BaseDatabaseWrapper
     ) -> None:
         super().__init__(model, connection)
-        n = self.names
+        n, typed = self.names, partial(self.typed, connection)
         new_row = (
             f"INSERT INTO {n.table} ({n.created}, {n.token}, {n.content_type},"
             f" {n.object_id}, {n.locked_at}, {n.expires_at}, {n.locked_by})"
-            f" SELECT {self.now}, {self.typed(connection, 'token_str')},"
-            f" {self.typed(connection, 'locked_object_content_type')},"
-            f" {self.typed(connection, 'locked_object_id')}, {self.now}, {self.later},"
-            f" {self.typed(connection, 'locked_by')}"
+            f" SELECT {self.now}, {typed('%(token)s', 'token_str')},"
+            f" {typed('%(type)s', 'locked_object_content_type')},"
+            f" {typed('%(key)s', 'locked_object_id')}, {self.now}, {self.later},"
+            f" {typed('%(user)s', 'locked_by')}"
         )
         # The token that comes back tells whether the row was inserted or replaced.
         over_the_old = (
             f" ON CONFLICT ({n.content_type}, {n.object_id}) DO UPDATE SET"
             f" {n.id} = excluded.{n.id}, {n.created} = excluded.{n.created},"
-            f" {n.token} = %s, {n.locked_at} = excluded.{n.locked_at},"
+            f" {n.token} = %(replacing_token)s, {n.locked_at} = excluded.{n.locked_at},"
             f" {n.expires_at} = excluded.{n.expires_at},"
             f" {n.locked_by} = excluded.{n.locked_by}"
         )
@@ -53,23 +54,21 @@ class ReturningStatements(Statements):
             f" WHERE {self.its_token}{condition} RETURNING {n.expires_at}"
         )
 
-    def typed(self, connection: BaseDatabaseWrapper, name: str) -> str:
-        """Return a parameter that has the type of the column ``name``."""
-        return "%s"
+    def typed(self, connection: BaseDatabaseWrapper, parameter: str, name: str) -> str:
+        """Return a parameter that has the type of the field ``name``."""
+        return parameter
 
     def take_over(self, lock: NewLock) -> Any:
         """Lock the object, end the lock that it had, and return the new one."""
-        parameters = (*self.values(lock), lock.replacing_token)
-        return self.lock_of(self.take_over_sql, parameters)
-
-    def acquire_parameters(self, lock: NewLock) -> tuple[Any, ...]:
-        key = lock.content_type_id, lock.key
-        return (*self.values(lock), *key, lock.replacing_token)
+        return self.lock_of(self.take_over_sql, self.parameters(lock))
 
 
 class PostgreSQLStatements(ReturningStatements):
     now = "STATEMENT_TIMESTAMP()"
-    later = "STATEMENT_TIMESTAMP() + CAST(%s AS double precision) * INTERVAL '1 second'"
+    later = (
+        "STATEMENT_TIMESTAMP()"
+        " + CAST(%(life)s AS double precision) * INTERVAL '1 second'"
+    )
 
     def __init__(
         self, model: type[models.Model], connection: BaseDatabaseWrapper
@@ -90,13 +89,11 @@ class PostgreSQLStatements(ReturningStatements):
         That is the new one, or another's live one. It is ``None`` when another's was
         made after the statement had begun, which does not see it.
         """
-        key = lock.content_type_id, lock.key
-        parameters = (*self.acquire_parameters(lock), *key)
-        return self.lock_of(self.acquire_or_read_sql, parameters)
+        return self.lock_of(self.acquire_or_read_sql, self.parameters(lock))
 
-    def typed(self, connection: BaseDatabaseWrapper, name: str) -> str:
+    def typed(self, connection: BaseDatabaseWrapper, parameter: str, name: str) -> str:
         field = self.model._meta.get_field(name)
-        return f"CAST(%s AS {field.db_type(connection)})"
+        return f"CAST({parameter} AS {field.db_type(connection)})"
 
     def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
         # Django has told the driver about USE_TZ and TIME_ZONE.
@@ -107,7 +104,7 @@ class SQLiteStatements(ReturningStatements):
     # SQLite compares datetimes as text, so each has the full six digits. Its clock has
     # milliseconds, and reads the same throughout a statement.
     now = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')"
-    later = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', %s || ' seconds')"
+    later = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', %(life)s || ' seconds')"
     greatest = "MAX"
 
     def acquire(self, lock: NewLock) -> Any:
@@ -123,5 +120,5 @@ class SQLiteStatements(ReturningStatements):
             live = self.live_lock(*key)
             if live is not None:
                 return live
-        made = self.lock_of(self.acquire_sql, self.acquire_parameters(lock))
+        made = self.lock_of(self.acquire_sql, self.parameters(lock))
         return made or self.live_lock(*key)
