@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -23,11 +22,12 @@ from ..settings import MAX_TIMEOUT, get_timeout
 from . import lock_key as keys
 from .info import LockInfo
 from .lock_key import LockKey, instance_of
+from .outcomes import refusal, send
 from .querysets import LockTokenQuerySet
 from .sql import for_database
 from .sql.rows import Busy, CurrentToken, new_lock, user_key
 from .tokens import is_owned_by, is_well_formed
-from .transactions import after_commit, on_live_connection, retry_on_conflict
+from .transactions import on_live_connection, retry_on_conflict
 
 #: The model of the rows: ``LockToken``, which has this manager.
 R = TypeVar("R", bound=models.Model)
@@ -134,7 +134,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
                 wanted.locked_by_id
                 and lock.locked_by_id not in (None, wanted.locked_by_id)
             ):
-                raise self._refusal(lock_key, obj, lock)
+                raise refusal(lock_key, obj, lock)
             try:
                 lock.expires_at = self.renew(
                     obj, lock.token_str, timeout=timeout, extend=True
@@ -142,7 +142,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             except InvalidToken:
                 continue  # taken or released since
             return lock, False
-        raise self._refusal(lock_key, obj, None)
+        raise refusal(lock_key, obj, None)
 
     def refuse_before_transaction(self, obj: models.Model | LockKey) -> None:
         """Refuse now, where an acquire inside a transaction would wait in vain.
@@ -157,7 +157,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         if for_database(self.model, lock_key.using).looks_first:
             holder = self._live_lock(lock_key)
             if holder is not None:
-                raise self._refusal(lock_key, obj, holder)
+                raise refusal(lock_key, obj, holder)
 
     def renew_owned(
         self, obj: models.Model | LockKey, owner: str, **options: Any
@@ -273,7 +273,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             raise InvalidToken(
                 f"This is not the token of the lock on {lock_key}.", instance_of(obj)
             )
-        self._send(signals.lock_renewed, lock_key, obj, expires_at=expires_at)
+        send(signals.lock_renewed, lock_key, obj, expires_at=expires_at)
         return expires_at
 
     def fence(
@@ -320,7 +320,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             raise UnlockForbiddenError(
                 f"This is not the token of the lock on {lock_key}.", instance_of(obj)
             )
-        self._send(signals.lock_released, lock_key, obj)
+        send(signals.lock_released, lock_key, obj)
 
     def remove(self, obj: models.Model | LockKey) -> bool:
         """Delete the lock of an object that goes away, whoever holds the lock.
@@ -333,7 +333,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             lock_key.using, lambda: statements.remove(*lock_key.columns)
         )
         if removed:
-            self._send(signals.lock_released, lock_key, obj)
+            send(signals.lock_released, lock_key, obj)
         return removed
 
     def remove_expired(
@@ -395,7 +395,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
     def refusal(self, obj: models.Model | LockKey) -> AlreadyLockedError:
         """Return the error that says who locks the object, to be raised."""
         lock_key = self.key_of(obj)
-        return self._refusal(lock_key, obj, self._live_lock(lock_key))
+        return refusal(lock_key, obj, self._live_lock(lock_key))
 
     # Async twins: the same in the thread of Django's async ORM
 
@@ -438,7 +438,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         """Send the signal of a new lock and return it."""
         lock.locked_object_content_type = lock_key.content_type
         values |= {"locked_by_id": lock.locked_by_id, "expires_at": lock.expires_at}
-        self._send(signal, lock_key, obj, **values)
+        send(signal, lock_key, obj, **values)
         return lock  # type: ignore[no-any-return]
 
     def _live_lock(self, lock_key: LockKey) -> Any:
@@ -446,37 +446,3 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         return retry_on_conflict(
             lock_key.using, lambda: statements.live_lock(*lock_key.columns)
         )
-
-    def _refusal(
-        self, lock_key: LockKey, obj: models.Model | LockKey, holder: Any
-    ) -> AlreadyLockedError:
-        if holder is None:
-            message = f"Somebody else has just locked {lock_key}."
-            return AlreadyLockedError(message, instance_of(obj))
-        info = holder.info()
-        return AlreadyLockedError(
-            f"{lock_key} is locked by {info.locked_by or 'somebody else'}"
-            f" until {info.expires_at}.",
-            instance_of(obj),
-            info.locked_by,
-            info.locked_at,
-            info.expires_at,
-        )
-
-    def _send(
-        self,
-        signal: Signal,
-        lock_key: LockKey,
-        obj: models.Model | LockKey,
-        **values: Any,
-    ) -> None:
-        if signal.receivers:
-            send = partial(
-                signal.send_robust,
-                sender=lock_key.model,
-                object_id=lock_key.object_key,
-                instance=instance_of(obj),
-                using=lock_key.using,
-                **values,
-            )
-            after_commit(lock_key.using, send)

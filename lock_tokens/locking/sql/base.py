@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..fields import from_utc
+from ..fields import UTCDateTimeField, from_utc
 from .rows import CurrentToken, NewLock
 
 UTC = datetime.timezone.utc
@@ -34,16 +34,14 @@ class RowReader(Generic[M]):
         self.select = ", ".join(
             f"{quote(table)}.{quote(str(column.target.column))}" for column in columns
         )
-        converters = (
-            (
-                index,
-                connection.ops.get_db_converters(column)
-                + column.get_db_converters(connection),
-                column,
-            )
-            for index, column in enumerate(columns)
-        )
-        self.converters = [each for each in converters if each[1]]
+        self.converters = []
+        for index, column in enumerate(columns):
+            functions = column.get_db_converters(connection)
+            # That of our own columns converts what the driver gives.
+            if not isinstance(column.target, UTCDateTimeField):
+                functions = connection.ops.get_db_converters(column) + functions
+            if functions:
+                self.converters.append((index, functions, column))
 
     def read(self, values: Sequence[Any], connection: BaseDatabaseWrapper) -> M:
         """Return the instance with these values of the columns."""

@@ -42,10 +42,11 @@ def new_lock(
     has_looked: bool = False,
 ) -> NewLock:
     """Return the lock that ``LockTokenManager.acquire()`` was asked for."""
+    about = lock_key.about
     return NewLock(
         *lock_key.columns,
-        new_token(owner, lock_key.about),
-        new_token(owner, lock_key.about),
+        new_token(owner, about),
+        new_token(owner, about),
         get_timeout(timeout),
         user_key(user),
         has_looked,
