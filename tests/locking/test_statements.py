@@ -196,6 +196,16 @@ def test_the_holder_comes_as_the_orm_reads_it(
     assert not holder._state.adding
 
 
+def test_whoever_acquires_is_the_holder_of_the_lock_that_comes_back(
+    article, alice, dialect
+):
+    lock = LockToken.objects.acquire(article, user=alice)
+    assert lock.locked_by == lock.info().locked_by == alice
+    expire(article)
+    assert LockToken.objects.acquire(article, user=alice).locked_by == alice
+    assert LockToken.objects.take_over(article, user=alice).locked_by == alice
+
+
 def test_a_uuid_key_and_a_uuid_free_of_dashes_are_one(dialect):
     page = Page.objects.create()
     held = page.lock()

@@ -145,17 +145,15 @@ class Statements(ABC):
         self.locked_by: Any = self.locks.model._meta.get_field("locked_by")
         self.users: RowReader[Any] | None = None
         users = get_user_model()
-        self.lock_and_user, self.join_user = self.locks.select, ""
+        select, join = self.locks.select, ""
         if router.db_for_write(users) == self.alias and not users._meta.parents:
             self.users = RowReader(users, connection)
             quote = connection.ops.quote_name
             table, key = quote(users._meta.db_table), quote(str(users._meta.pk.column))
-            self.lock_and_user += f", {self.users.select}"
-            self.join_user = (
-                f" LEFT JOIN {table} ON {table}.{key} = {n.table}.{n.locked_by}"
-            )
+            select = f"{select}, {self.users.select}"
+            join = f" LEFT JOIN {table} ON {table}.{key} = {n.table}.{n.locked_by}"
         self.live_lock_sql = (
-            f"SELECT {self.lock_and_user} FROM {n.table}{self.join_user}"
+            f"SELECT {select} FROM {n.table}{join}"
             f" WHERE {n.table}.{n.content_type} = %(type)s"
             f" AND {n.table}.{n.object_id} = %(key)s"
             f" AND {n.table}.{n.expires_at} > {self.now}"
@@ -178,10 +176,8 @@ class Statements(ABC):
             return None
         width = len(self.locks.names)
         lock, user = self.locks.read(row[:width], connection), row[width:]
-        if self.users is not None and user and lock.locked_by_id is not None:
-            gone = all(value is None for value in user)
-            holder = None if gone else self.users.read(user, connection)
-            self.locked_by.set_cached_value(lock, holder)
+        if self.users is not None and any(value is not None for value in user):
+            self.locked_by.set_cached_value(lock, self.users.read(user, connection))
         return lock
 
     def life(self, seconds: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from abc import abstractmethod
 from functools import partial
 from typing import Any
 
@@ -39,13 +40,19 @@ class ReturningStatements(Statements):
             f" {n.locked_by} = excluded.{n.locked_by}"
         )
         result = f" RETURNING {self.locks.select}"
-        # With the first condition, a refusal neither writes the live row nor waits for
-        # it. The second decides when two of these statements meet.
-        self.acquire_sql = (
-            f"{new_row} WHERE NOT EXISTS ({self.live_sql}){over_the_old}"
-            f" WHERE {n.table}.{n.expires_at} <= {self.now}{result}"
-        )
         self.take_over_sql = f"{new_row} WHERE 1 = 1{over_the_old}{result}"
+        self.acquire_sql = self._acquisition(
+            new_row,
+            f"{over_the_old} WHERE {n.table}.{n.expires_at} <= {self.now}{result}",
+        )
+
+    @abstractmethod
+    def _acquisition(self, new_row: str, over_an_expired: str) -> str:
+        """Write an upsert that does nothing where it sees a live lock.
+
+        So a refusal neither writes the live row nor waits for it. ``over_an_expired``
+        decides when two of these statements meet.
+        """
 
     def _renewal(self, expiry: str, condition: str = "") -> str:
         n = self.names
@@ -70,17 +77,13 @@ class PostgreSQLStatements(ReturningStatements):
         " + CAST(%(life)s AS double precision) * INTERVAL '1 second'"
     )
 
-    def __init__(
-        self, model: type[models.Model], connection: BaseDatabaseWrapper
-    ) -> None:
-        super().__init__(model, connection)
-        n = self.names
-        self.acquire_or_read_sql = (
-            f"WITH won AS ({self.acquire_sql})"
-            f" SELECT {self.lock_and_user} FROM (SELECT * FROM won"
-            f" UNION ALL SELECT {self.locks.select} FROM {n.table}"
-            f" WHERE {self.its_key} AND {self.is_live}"
-            f" AND NOT EXISTS (SELECT 1 FROM won)) AS {n.table}{self.join_user}"
+    def _acquisition(self, new_row: str, over_an_expired: str) -> str:
+        """Write a statement that gives the new lock, or the live one with its holder."""
+        no_user = ", NULL" * len(self.users.names) if self.users else ""
+        return (
+            f"WITH held AS ({self.live_lock_sql}), made AS ({new_row}"
+            f" WHERE NOT EXISTS (SELECT 1 FROM held){over_an_expired})"
+            f" SELECT * FROM held UNION ALL SELECT *{no_user} FROM made"
         )
 
     def acquire(self, lock: NewLock) -> Any:
@@ -89,7 +92,7 @@ class PostgreSQLStatements(ReturningStatements):
         That is the new one, or another's live one. It is ``None`` when another's was
         made after the statement had begun, which does not see it.
         """
-        return self.lock_of(self.acquire_or_read_sql, self.parameters(lock))
+        return self.lock_of(self.acquire_sql, self.parameters(lock))
 
     def typed(self, connection: BaseDatabaseWrapper, parameter: str, name: str) -> str:
         field = self.model._meta.get_field(name)
@@ -106,6 +109,9 @@ class SQLiteStatements(ReturningStatements):
     now = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')"
     later = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', %(life)s || ' seconds')"
     greatest = "MAX"
+
+    def _acquisition(self, new_row: str, over_an_expired: str) -> str:
+        return f"{new_row} WHERE NOT EXISTS ({self.live_sql}){over_an_expired}"
 
     def acquire(self, lock: NewLock) -> Any:
         """Lock a free object, or replace its expired lock; return the lock that it has.
