@@ -77,6 +77,11 @@ def test_a_user_model_in_several_tables_is_not_joined(article, alice, monkeypatc
     statements = for_database(LockToken, "default")
     assert statements.users is None
     monkeypatch.undo()
+    with pytest.raises(AlreadyLockedError) as caught:
+        article.lock()
+    assert caught.value.locked_by == alice
+    expire(article)
+    article.lock(user=alice)
     assert article.lock_info().locked_by == alice
 
 
