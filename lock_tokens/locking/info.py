@@ -84,12 +84,11 @@ def token_dict(token: str, expires_at: datetime) -> dict[str, str]:
     ``expires`` is in the format of the ``DATEFORMAT`` setting and in UTC (in
     ``TIME_ZONE`` when ``USE_TZ`` is off). ``expires_at`` is ISO 8601 in UTC, for programs.
     """
-    if timezone.is_naive(expires_at):
-        shown = timezone.make_aware(expires_at)
-    else:
-        shown = to_utc(expires_at)
+    in_utc = to_utc(expires_at)
+    naive = timezone.is_naive(expires_at)
+    shown = timezone.make_aware(expires_at) if naive else in_utc
     return {
         "token": token,
         "expires": shown.strftime(settings.DATEFORMAT),
-        "expires_at": to_utc(expires_at).isoformat(),
+        "expires_at": in_utc.isoformat(),
     }

@@ -7,9 +7,10 @@ for writing.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
-from django.contrib.contenttypes.models import ContentType
+from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 from django.db import connections, models, router
 
 from .object_keys import key_value, object_key, text_key
@@ -101,8 +102,7 @@ def key_in(locks: Locks, obj: models.Model, using: str) -> LockKey:
 def key_of_row(locks: Locks, row: Any) -> LockKey:
     """Return the lock key of a ``LockToken`` row."""
     using = locks._db or row._state.db or router.db_for_write(locks.model)
-    content_types = ContentType.objects.db_manager(using)
-    content_type = content_types.get_for_id(row.locked_object_content_type_id)
+    content_type = content_types(using).get_for_id(row.locked_object_content_type_id)
     return LockKey(using, content_type, str(row.locked_object_id))
 
 
@@ -115,8 +115,7 @@ def real_model(
     child it belongs to, as django-polymorphic does. Then it is the child.
     """
     if content_type_id is not None:
-        content_types = ContentType.objects.db_manager(using)
-        real = content_types.get_for_id(content_type_id).model_class()
+        real = content_types(using).get_for_id(content_type_id).model_class()
         if real and issubclass(real, model._meta.concrete_model or model):
             return real
     return model
@@ -127,6 +126,12 @@ def model_of(obj: models.Model) -> type[models.Model]:
     content_type_id = getattr(obj, f"{TYPE_FIELD}_id", None)
     # Not type(obj): request.user is in a wrapper.
     return real_model(obj.__class__, content_type_id, obj._state.db)
+
+
+@cache
+def content_types(using: str | None) -> ContentTypeManager:
+    """Return the content types of a database. All share one cache."""
+    return ContentType.objects.db_manager(using)
 
 
 def database_of(obj: models.Model | LockKey) -> str:
@@ -145,11 +150,11 @@ def _lock_key(
     locks: Locks, model: type[models.Model], key: str, hint: models.Model
 ) -> LockKey:
     using = locks._db or router.db_for_write(locks.model, instance=hint)
-    features = connections[using].features
-    if "\0" in key and features.prohibits_null_characters_in_text_exception:
-        raise ValueError("This database does not accept NUL characters in a key.")
-    content_types = ContentType.objects.db_manager(using)
-    return LockKey(using, content_types.get_for_model(model), key)
+    if "\0" in key:
+        features = connections[using].features
+        if features.prohibits_null_characters_in_text_exception:
+            raise ValueError("This database does not accept NUL characters in a key.")
+    return LockKey(using, content_types(using).get_for_model(model), key)
 
 
 def _row_in(locks: Locks, using: str) -> models.Model:

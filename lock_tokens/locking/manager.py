@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -23,11 +22,12 @@ from ..settings import MAX_TIMEOUT, get_timeout
 from . import lock_key as keys
 from .info import LockInfo
 from .lock_key import LockKey, instance_of
+from .outcomes import refusal, send
 from .querysets import LockTokenQuerySet
 from .sql import for_database
-from .sql.rows import Acquired, Busy, CurrentToken, NewLock, new_lock, user_key
+from .sql.rows import Busy, CurrentToken, new_lock, user_key
 from .tokens import is_owned_by, is_well_formed
-from .transactions import after_commit, on_live_connection, retry_on_conflict
+from .transactions import on_live_connection, retry_on_conflict
 
 #: The model of the rows: ``LockToken``, which has this manager.
 R = TypeVar("R", bound=models.Model)
@@ -115,38 +115,34 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         :meth:`refuse_before_transaction` was called before this transaction began.
         """
         lock_key = self.key_of(obj)
-        lock = new_lock(lock_key, timeout, user, owner, has_looked)
+        wanted = new_lock(lock_key, timeout, user, owner, has_looked)
         statements = for_database(self.model, lock_key.using)
         for _attempt in range(ATTEMPTS):
             try:
-                acquired = retry_on_conflict(
-                    lock_key.using, lambda: statements.acquire(lock)
+                lock = retry_on_conflict(
+                    lock_key.using, lambda: statements.acquire(wanted)
                 )
             except Busy:
                 break
-            if acquired:
-                signal = (
-                    signals.lock_replaced
-                    if acquired.replaced
-                    else signals.lock_acquired
-                )
-                return self._row_of(lock_key, lock, acquired, signal, obj), True
-            holder = self._live_lock(lock_key)
-            if holder is None:
-                continue  # released between the two statements
-            if not is_owned_by(holder.token_str, owner, lock_key.about) or (
-                lock.locked_by_id
-                and holder.locked_by_id not in (None, lock.locked_by_id)
+            if lock is None:
+                continue  # another's lock came or went meanwhile
+            if lock.token_str == wanted.token:
+                return self._made(signals.lock_acquired, lock_key, obj, lock), True
+            if lock.token_str == wanted.replacing_token:
+                return self._made(signals.lock_replaced, lock_key, obj, lock), True
+            if not is_owned_by(lock.token_str, owner, lock_key.about) or (
+                wanted.locked_by_id
+                and lock.locked_by_id not in (None, wanted.locked_by_id)
             ):
-                raise self._refusal(lock_key, obj, holder)
+                raise refusal(lock_key, obj, lock)
             try:
-                holder.expires_at = self.renew(
-                    obj, holder.token_str, timeout=timeout, extend=True
+                lock.expires_at = self.renew(
+                    obj, lock.token_str, timeout=timeout, extend=True
                 )
             except InvalidToken:
                 continue  # taken or released since
-            return holder, False
-        raise self._refusal(lock_key, obj, None)
+            return lock, False
+        raise refusal(lock_key, obj, None)
 
     def refuse_before_transaction(self, obj: models.Model | LockKey) -> None:
         """Refuse now, where an acquire inside a transaction would wait in vain.
@@ -161,7 +157,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         if for_database(self.model, lock_key.using).looks_first:
             holder = self._live_lock(lock_key)
             if holder is not None:
-                raise self._refusal(lock_key, obj, holder)
+                raise refusal(lock_key, obj, holder)
 
     def renew_owned(
         self, obj: models.Model | LockKey, owner: str, **options: Any
@@ -202,12 +198,12 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         another transaction keeps the row, or the lock is not that of ``locked_at``.
         """
         lock_key = self.key_of(obj)
-        lock = new_lock(lock_key, timeout, user, owner)
+        wanted = new_lock(lock_key, timeout, user, owner)
         statements = for_database(self.model, lock_key.using)
 
-        def take_over() -> tuple[Any, Acquired]:
+        def take_over() -> tuple[Any, R]:
             if locked_at is None:
-                return self._live_lock(lock_key), statements.take_over(lock)
+                return self._live_lock(lock_key), statements.take_over(wanted)
             with transaction.atomic(using=lock_key.using):
                 # An UPDATE, to keep the row: a transaction of SQLite that reads first
                 # fails if anybody else writes before it does.
@@ -216,16 +212,16 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
                 )
                 if not row.update(locked_at=locked_at):
                     raise Busy
-                return self._live_lock(lock_key), statements.take_over(lock)
+                return self._live_lock(lock_key), statements.take_over(wanted)
 
         try:
             with statements.waiting():
-                ended, acquired = retry_on_conflict(lock_key.using, take_over)
+                ended, lock = retry_on_conflict(lock_key.using, take_over)
         except Busy:
             raise self.refusal(obj) from None
         previous = ended and ended.info()
         signal = signals.lock_taken_over
-        return self._row_of(lock_key, lock, acquired, signal, obj, previous=previous)
+        return self._made(signal, lock_key, obj, lock, previous=previous)
 
     def renew(
         self,
@@ -277,7 +273,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             raise InvalidToken(
                 f"This is not the token of the lock on {lock_key}.", instance_of(obj)
             )
-        self._send(signals.lock_renewed, lock_key, obj, expires_at=expires_at)
+        send(signals.lock_renewed, lock_key, obj, expires_at=expires_at)
         return expires_at
 
     def fence(
@@ -324,7 +320,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             raise UnlockForbiddenError(
                 f"This is not the token of the lock on {lock_key}.", instance_of(obj)
             )
-        self._send(signals.lock_released, lock_key, obj)
+        send(signals.lock_released, lock_key, obj)
 
     def remove(self, obj: models.Model | LockKey) -> bool:
         """Delete the lock of an object that goes away, whoever holds the lock.
@@ -337,7 +333,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
             lock_key.using, lambda: statements.remove(*lock_key.columns)
         )
         if removed:
-            self._send(signals.lock_released, lock_key, obj)
+            send(signals.lock_released, lock_key, obj)
         return removed
 
     def remove_expired(
@@ -399,7 +395,7 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
     def refusal(self, obj: models.Model | LockKey) -> AlreadyLockedError:
         """Return the error that says who locks the object, to be raised."""
         lock_key = self.key_of(obj)
-        return self._refusal(lock_key, obj, self._live_lock(lock_key))
+        return refusal(lock_key, obj, self._live_lock(lock_key))
 
     # Async twins: the same in the thread of Django's async ORM
 
@@ -431,68 +427,22 @@ class LockTokenManager(models.Manager.from_queryset(LockTokenQuerySet), Generic[
         """:meth:`infos`, awaitable."""
         return await sync_to_async(self.infos)(objects)  # type: ignore[no-any-return]
 
-    def _row_of(
+    def _made(
         self,
-        lock_key: LockKey,
-        lock: NewLock,
-        acquired: Acquired,
         signal: Signal,
+        lock_key: LockKey,
         obj: models.Model | LockKey,
+        lock: Any,
         **values: Any,
     ) -> R:
-        """Return the row that a statement has made, and send the signal."""
-        row = self.model(
-            id=acquired.id,
-            created=acquired.locked_at,
-            token_str=acquired.token,
-            locked_object_content_type=lock_key.content_type,
-            locked_object_id=lock_key.object_key,
-            locked_at=acquired.locked_at,
-            expires_at=acquired.expires_at,
-            locked_by_id=lock.locked_by_id,
-        )
-        row._state.adding = False
-        row._state.db = lock_key.using
-        values |= {"locked_by_id": row.locked_by_id, "expires_at": row.expires_at}
-        self._send(signal, lock_key, obj, **values)
-        return row  # type: ignore[no-any-return]
+        """Send the signal of a new lock and return it."""
+        lock.locked_object_content_type = lock_key.content_type
+        values |= {"locked_by_id": lock.locked_by_id, "expires_at": lock.expires_at}
+        send(signal, lock_key, obj, **values)
+        return lock  # type: ignore[no-any-return]
 
     def _live_lock(self, lock_key: LockKey) -> Any:
         statements = for_database(self.model, lock_key.using)
         return retry_on_conflict(
             lock_key.using, lambda: statements.live_lock(*lock_key.columns)
         )
-
-    def _refusal(
-        self, lock_key: LockKey, obj: models.Model | LockKey, holder: Any
-    ) -> AlreadyLockedError:
-        if holder is None:
-            message = f"Somebody else has just locked {lock_key}."
-            return AlreadyLockedError(message, instance_of(obj))
-        info = holder.info()
-        return AlreadyLockedError(
-            f"{lock_key} is locked by {info.locked_by or 'somebody else'}"
-            f" until {info.expires_at}.",
-            instance_of(obj),
-            info.locked_by,
-            info.locked_at,
-            info.expires_at,
-        )
-
-    def _send(
-        self,
-        signal: Signal,
-        lock_key: LockKey,
-        obj: models.Model | LockKey,
-        **values: Any,
-    ) -> None:
-        if signal.receivers:
-            send = partial(
-                signal.send_robust,
-                sender=lock_key.model,
-                object_id=lock_key.object_key,
-                instance=instance_of(obj),
-                using=lock_key.using,
-                **values,
-            )
-            after_commit(lock_key.using, send)

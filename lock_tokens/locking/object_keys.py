@@ -100,7 +100,6 @@ def object_key(obj: models.Model) -> str:
     Raises ``ValueError`` for an unsaved object, and as :func:`text_key` does.
     """
     model = obj._meta.concrete_model or type(obj)
-    key_field(model)
     if obj.pk is None or obj._state.adding:
         raise ValueError(f"An unsaved {model._meta.label} cannot be locked.")
     return text_key(model, obj.pk)

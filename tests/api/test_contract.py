@@ -645,8 +645,9 @@ def test_queries_of_each_call(door, article):
         return len(queries)
 
     assert queries_of("GET", None, 200) == 2
-    assert queries_of("POST", None, 201) == 2
-    assert queries_of("POST", None, 403) == 3
+    looks_first = 1 if connection.vendor == "sqlite" else 0
+    assert queries_of("POST", None, 201) == 2 + looks_first
+    assert queries_of("POST", None, 403) == 2
     assert queries_of("GET", None, 200) == 2
     token = row_of(article).token_str
     assert queries_of("GET", token, 200) == 2

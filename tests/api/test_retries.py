@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from lock_tokens.managers import LockTokenManager
@@ -100,11 +101,12 @@ def test_a_proxy_s_key_is_that_of_its_model(client, article):
 
 @pytest.mark.django_db(transaction=True)
 def test_queries_of_each(client, article, django_assert_num_queries):
-    with django_assert_num_queries(3):  # object, whose it is, acquire
+    acquire = 2 if connection.vendor == "sqlite" else 1  # it looks first
+    with django_assert_num_queries(2 + acquire):  # object, whose it is, acquire
         assert not is_replay(ask_api(client, article))
     with django_assert_num_queries(4):  # object, whose it is, renew, the row
         assert is_replay(ask_api(client, article))
-    with django_assert_num_queries(4):  # object, whose it is, acquire, who has it
+    with django_assert_num_queries(3):  # object, whose it is, be refused
         assert is_refused(ask_api(client, article, OTHER_KEY))
 
 

@@ -127,7 +127,7 @@ def statement_of(operation):
         operation()
     sql, parameters = found
     if connection.vendor == "sqlite":
-        sql = sql.replace("%s", "?").replace("%%", "%")
+        sql = sql % {name: f":{name}" for name in parameters}
     return sql, parameters
 
 

@@ -259,6 +259,25 @@ def test_a_refusal_does_not_wait_for_a_fenced_save(article):
         assert InThread(lambda: acquire(article))() is None
 
 
+def test_an_acquire_that_waits_for_another_names_the_winner(
+    article, alice, level, dialect
+):
+    """When it began, nobody had the lock."""
+
+    def refused():
+        isolate(level)
+        with pytest.raises(AlreadyLockedError) as caught:
+            LockToken.objects.acquire(article)
+        return caught.value.locked_by, caught.value.expires_at
+
+    with transaction.atomic():
+        lock = LockToken.objects.acquire(article, user=alice)
+        refusing = InThread(refused)
+        wait_until_blocked_or_done(refusing)
+        assert refusing.is_running()
+    assert refusing() == (alice, lock.expires_at)
+
+
 def test_cleaning_up_beside_acquires_and_fences_removes_no_live_lock(article):
     articles = [Article.objects.create() for _ in range(10)]
     for each in articles:

@@ -22,7 +22,7 @@ from lock_tokens.locking.transactions import ATTEMPTS, is_retryable, retry_on_co
 from lock_tokens.models import LockToken
 from lock_tokens.sessions import take_over_for_session
 from tests.models import Article
-from tests.support.helpers import expire, new_session, use_statements
+from tests.support.helpers import expire, isolate, new_session, race, use_statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,6 +77,11 @@ def test_a_user_model_in_several_tables_is_not_joined(article, alice, monkeypatc
     statements = for_database(LockToken, "default")
     assert statements.users is None
     monkeypatch.undo()
+    with pytest.raises(AlreadyLockedError) as caught:
+        article.lock()
+    assert caught.value.locked_by == alice
+    expire(article)
+    article.lock(user=alice)
     assert article.lock_info().locked_by == alice
 
 
@@ -141,7 +146,7 @@ def test_other_errors_of_an_acquire_reach_the_caller(article, monkeypatch, error
     def failing(*args):
         raise error("disk full")
 
-    monkeypatch.setattr(for_database(LockToken, "default"), "_insert", failing)
+    monkeypatch.setattr(for_database(LockToken, "default"), "lock_of", failing)
     with pytest.raises(error, match="disk full"):
         article.lock()
 
@@ -262,24 +267,30 @@ def test_a_wait_that_undoes_the_whole_transaction_is_no_mere_refusal(
 # Others come between two statements
 
 
+def looking(monkeypatch, statements, first):
+    """Have the statements look for a live lock by ``first`` once."""
+    live_lock = statements.live_lock
+
+    def look(*key):
+        monkeypatch.setattr(statements, "live_lock", live_lock)
+        return first(*key)
+
+    monkeypatch.setattr(statements, "live_lock", look)
+
+
 def test_a_lock_that_goes_while_asking_who_holds_it_is_acquired(article, monkeypatch):
     """The refusal's second statement finds nobody: the object has become free."""
     held = article.lock()
-    manager = type(LockToken.objects)
-    live_lock = manager._live_lock
-
-    def released_just_now(self, lock_key):
-        monkeypatch.setattr(manager, "_live_lock", live_lock)
-        article.unlock(held["token"])
-        return live_lock(self, lock_key)
-
-    monkeypatch.setattr(manager, "_live_lock", released_just_now)
+    statements = PortableStatements(LockToken, "default")
+    use_statements(monkeypatch, lambda model, alias: statements)
+    looking(monkeypatch, statements, lambda *key: article.unlock(held["token"]))
     assert article.lock()["token"] != held["token"]
 
 
 def test_an_object_that_changes_hands_all_the_time_is_refused(article, monkeypatch):
     article.lock()
-    monkeypatch.setattr(type(LockToken.objects), "_live_lock", lambda *args: None)
+    use_statements(monkeypatch, PortableStatements)
+    monkeypatch.setattr(PortableStatements, "live_lock", lambda *args: None)
     with pytest.raises(AlreadyLockedError) as caught:
         article.lock()
     assert caught.value.locked_by is None
@@ -292,14 +303,14 @@ def test_the_orm_s_way_reports_a_row_that_vanished(article, monkeypatch):
     calls = []
     insert = PortableStatements._insert
 
-    def vanishing(self, lock):
+    def vanishing(*args):
         calls.append(1)
-        return None if len(calls) == 1 else insert(self, lock)
+        return None if len(calls) == 1 else insert(*args)
 
     monkeypatch.setattr(PortableStatements, "_insert", vanishing)
     lock_key = LockToken.objects.key_of(article)
     lock = new_lock(lock_key, None, None, None)
-    assert statements.take_over(lock).token == lock.token
+    assert statements.take_over(lock).token_str == lock.token
     assert len(calls) == 2
 
 
@@ -336,13 +347,31 @@ def test_a_take_over_that_others_keep_from_its_row_is_refused(article, monkeypat
 )
 def test_an_upsert_that_met_a_live_row_is_a_refusal(article, monkeypatch):
     """Between its look and its insert, another has acquired."""
-    article.lock()
+    held = article.lock()
     for statements in (
         for_database(LockToken, "default"),
         MySQLStatements(LockToken, connection),
     ):
-        monkeypatch.setattr(statements, "is_locked", lambda *args: False)
+        looking(monkeypatch, statements, lambda *key: None)
         lock_key = LockToken.objects.key_of(article)
         lock = new_lock(lock_key, None, None, None)
         with transaction.atomic():
-            assert statements.acquire(lock) is None
+            assert statements.acquire(lock).token_str == held["token"]
+
+
+@pytest.mark.race
+@pytest.mark.only_on(
+    "mariadb", reason="PostgreSQL undoes the transaction; SQLite has one writer"
+)
+def test_a_refusal_names_a_holder_that_the_transaction_does_not_see_yet(article, alice):
+    isolate("REPEATABLE READ")
+    try:
+        with transaction.atomic():
+            assert not article.is_locked()
+            race(lambda: article.lock(user=alice))
+            assert not article.is_locked()
+            with pytest.raises(AlreadyLockedError) as caught:
+                article.lock()
+            assert caught.value.locked_by == alice
+    finally:
+        connection.close()

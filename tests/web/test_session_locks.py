@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AnonymousUser, User
+from django.db import connection
 
 from lock_tokens.exceptions import (
     AlreadyLockedError,
@@ -155,18 +156,19 @@ def test_a_proxy_shares_the_lock_in_the_session(article, session):
 @pytest.mark.django_db(transaction=True)
 def test_statements(article, session, django_assert_num_queries):
     session["loaded"] = True
+    acquire = 2 if connection.vendor == "sqlite" else 1  # it looks first
     calls = (lock_for_session, lock_for_session, check_for_session, unlock_for_session)
-    for call in calls:
-        with django_assert_num_queries(1):
+    for call, statements in zip(calls, (acquire, 1, 1, 1), strict=True):
+        with django_assert_num_queries(statements):
             call(article, session)
     with_void_token(article, session)
     with django_assert_num_queries(1), pytest.raises(InvalidToken):
         lock_for_session(article, session)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1 + acquire):
         lock_for_session(article, session, force_new=True)
     other = new_session()
     other["loaded"] = True
-    with django_assert_num_queries(2), pytest.raises(AlreadyLockedError):
+    with django_assert_num_queries(1), pytest.raises(AlreadyLockedError):
         lock_for_session(article, other)
 
 

@@ -12,8 +12,8 @@ from django.contrib.auth import get_user_model
 from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..fields import from_utc
-from .rows import Acquired, CurrentToken, NewLock
+from ..fields import UTCDateTimeField, from_utc
+from .rows import CurrentToken, NewLock
 
 UTC = datetime.timezone.utc
 
@@ -34,16 +34,14 @@ class RowReader(Generic[M]):
         self.select = ", ".join(
             f"{quote(table)}.{quote(str(column.target.column))}" for column in columns
         )
-        converters = (
-            (
-                index,
-                connection.ops.get_db_converters(column)
-                + column.get_db_converters(connection),
-                column,
-            )
-            for index, column in enumerate(columns)
-        )
-        self.converters = [each for each in converters if each[1]]
+        self.converters = []
+        for index, column in enumerate(columns):
+            functions = column.get_db_converters(connection)
+            # That of our own columns converts what the driver gives.
+            if not isinstance(column.target, UTCDateTimeField):
+                functions = connection.ops.get_db_converters(column) + functions
+            if functions:
+                self.converters.append((index, functions, column))
 
     def read(self, values: Sequence[Any], connection: BaseDatabaseWrapper) -> M:
         """Return the instance with these values of the columns."""
@@ -86,13 +84,16 @@ def quoted_names(model: type[models.Model], connection: BaseDatabaseWrapper) -> 
 
 
 class Statements(ABC):
-    """The statements that are plain SQL, and what the dialects fill in."""
+    """The statements that are plain SQL, and what the dialects fill in.
 
-    #: SQL of the clock, and of the clock plus a number of seconds given as a parameter.
+    Their parameters have names: ``type`` and ``key`` (of the object), ``token``,
+    ``replacing_token``, ``life``, ``user`` and ``expiring_at``. On SQLite, Django takes
+    ten times as long to translate a statement whose parameters have none.
+    """
+
+    #: SQL of the clock, and of the clock plus a lock's life.
     now: str
     later: str
-    #: Whether a renewal needs the life of the lock a second time, after the token.
-    repeats_life = False
     #: Whether an acquire inside a transaction first looks whether the object is free.
     looks_first = False
     #: SQL function that gives the greater of two values.
@@ -104,9 +105,9 @@ class Statements(ABC):
         self.model = model
         self.alias = connection.alias
         n = self.names = quoted_names(model, connection)
-        self.its_key = f"{n.content_type} = %s AND {n.object_id} = %s"
+        self.its_key = f"{n.content_type} = %(type)s AND {n.object_id} = %(key)s"
         self.is_live = f"{n.expires_at} > {self.now}"
-        self.its_token = f"{self.its_key} AND {n.token} = %s"
+        self.its_token = f"{self.its_key} AND {n.token} = %(token)s"
         self.live_sql = (
             f"SELECT 1 FROM {n.table} WHERE {self.its_key} AND {self.is_live}"
         )
@@ -115,11 +116,13 @@ class Statements(ABC):
         )
         self._prepare_live_lock(connection)
         self.renew_sql = self._renewal(self.later)
-        self.renew_expiring_sql = self._renewal(self.later, f" AND {n.expires_at} = %s")
+        self.renew_expiring_sql = self._renewal(
+            self.later, f" AND {n.expires_at} = %(expiring_at)s"
+        )
         self.extend_sql = self._renewal(
             f"{self.greatest}({n.expires_at}, {self.later})"
         )
-        its_user = f" AND ({n.locked_by} IS NULL OR {n.locked_by} = %s)"
+        its_user = f" AND ({n.locked_by} IS NULL OR {n.locked_by} = %(user)s)"
         self.renew_for_user_sql = self._renewal(self.later, its_user)
         self.extend_for_user_sql = self._renewal(
             f"{self.greatest}({n.expires_at}, {self.later})", its_user
@@ -151,48 +154,50 @@ class Statements(ABC):
             join = f" LEFT JOIN {table} ON {table}.{key} = {n.table}.{n.locked_by}"
         self.live_lock_sql = (
             f"SELECT {select} FROM {n.table}{join}"
-            f" WHERE {n.table}.{n.content_type} = %s AND {n.table}.{n.object_id} = %s"
+            f" WHERE {n.table}.{n.content_type} = %(type)s"
+            f" AND {n.table}.{n.object_id} = %(key)s"
             f" AND {n.table}.{n.expires_at} > {self.now}"
         )
 
     def live_lock(self, content_type_id: int, key: str) -> Any:
         """Return the live lock with its holder; ``None`` when there is none."""
+        return self.lock_of(self.live_lock_sql, {"type": content_type_id, "key": key})
+
+    def lock_of(self, sql: str, parameters: dict[str, Any]) -> Any:
+        """Return the lock that a statement gives; ``None`` when it gives no row.
+
+        If the statement gives the columns of the user too, the lock has its holder.
+        """
         connection = self.connection
         with connection.cursor() as cursor:
-            cursor.execute(self.live_lock_sql, (content_type_id, key))
+            cursor.execute(sql, parameters)
             row = cursor.fetchone()
         if row is None:
             return None
         width = len(self.locks.names)
-        lock = self.locks.read(row[:width], connection)
-        if self.users is not None and lock.locked_by_id is not None:
-            values = row[width:]
-            gone = all(value is None for value in values)
-            holder = None if gone else self.users.read(values, connection)
-            self.locked_by.set_cached_value(lock, holder)
+        lock, user = self.locks.read(row[:width], connection), row[width:]
+        if self.users is not None and any(value is not None for value in user):
+            self.locked_by.set_cached_value(lock, self.users.read(user, connection))
         return lock
 
     def life(self, seconds: float) -> float:
         """Return a number of seconds as ``later`` takes it."""
         return seconds
 
-    def values(self, lock: NewLock) -> tuple[Any, ...]:
-        """Return the parameters of a new row, in the order of its columns."""
-        user = self.locked_by.get_db_prep_save(lock.locked_by_id, self.connection)
-        life = self.life(lock.seconds)
-        return lock.token, lock.content_type_id, lock.key, life, user
+    def parameters(self, lock: NewLock) -> dict[str, Any]:
+        """Return the parameters of a new row."""
+        return {
+            "type": lock.content_type_id,
+            "key": lock.key,
+            "token": lock.token,
+            "replacing_token": lock.replacing_token,
+            "life": self.life(lock.seconds),
+            "user": self.as_user(lock.locked_by_id),
+        }
 
-    def acquired(self, row: tuple[Any, ...] | None, lock: NewLock) -> Acquired | None:
-        """Return the row as the new lock; ``None`` without a row and for another's."""
-        if row is None or row[1] not in (lock.token, lock.replacing_token):
-            return None
-        return Acquired(
-            id=row[0],
-            token=row[1],
-            locked_at=self.as_datetime(row[2]),
-            expires_at=self.as_datetime(row[3]),
-            replaced=row[1] == lock.replacing_token,
-        )
+    def as_user(self, user_id: Any) -> Any:
+        """Return the key of a user as the driver takes it."""
+        return self.locked_by.get_db_prep_save(user_id, self.connection)
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -218,13 +223,15 @@ class Statements(ABC):
     def is_locked(self, content_type_id: int, key: str) -> bool:
         """Say whether the object has a live lock."""
         with self.connection.cursor() as cursor:
-            cursor.execute(self.live_sql, (content_type_id, key))
+            cursor.execute(self.live_sql, {"type": content_type_id, "key": key})
             return cursor.fetchone() is not None
 
     def current_token(self, content_type_id: int, key: str) -> CurrentToken | None:
         """Return the token of the lock, and whether it is live; ``None`` if free."""
         with self.connection.cursor() as cursor:
-            cursor.execute(self.current_token_sql, (content_type_id, key))
+            cursor.execute(
+                self.current_token_sql, {"type": content_type_id, "key": key}
+            )
             row = cursor.fetchone()
         return CurrentToken(row[0], bool(row[1])) if row else None
 
@@ -244,17 +251,19 @@ class Statements(ABC):
         lock's token, when the expiry is no longer ``expiring_at``, and when a user other
         than ``user_id`` has the lock. Only one of the last two can be given.
         """
-        life = self.life(seconds)
         sql = self.extend_sql if extend else self.renew_sql
-        parameters: list[Any] = [life, content_type_id, key, token]
-        if self.repeats_life:
-            parameters.append(life)
+        parameters: dict[str, Any] = {
+            "type": content_type_id,
+            "key": key,
+            "token": token,
+            "life": self.life(seconds),
+        }
         if expiring_at is not None:
             sql = self.renew_expiring_sql
-            parameters.append(self.as_parameter(expiring_at))
+            parameters["expiring_at"] = self.as_parameter(expiring_at)
         elif user_id is not None:
             sql = self.extend_for_user_sql if extend else self.renew_for_user_sql
-            parameters.append(self.locked_by.get_db_prep_save(user_id, self.connection))
+            parameters["user"] = self.as_user(user_id)
         with self.connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             return self.new_expiry(cursor)
@@ -267,11 +276,13 @@ class Statements(ABC):
     def release(self, content_type_id: int, key: str, token: str) -> bool:
         """Delete the lock that has this token; say whether there was one."""
         with self.connection.cursor() as cursor:
-            cursor.execute(self.release_sql, (content_type_id, key, token))
+            cursor.execute(
+                self.release_sql, {"type": content_type_id, "key": key, "token": token}
+            )
             return bool(cursor.rowcount)
 
     def remove(self, content_type_id: int, key: str) -> bool:
         """Delete the object's lock, whoever holds it; say whether there was one."""
         with self.connection.cursor() as cursor:
-            cursor.execute(self.remove_sql, (content_type_id, key))
+            cursor.execute(self.remove_sql, {"type": content_type_id, "key": key})
             return bool(cursor.rowcount)

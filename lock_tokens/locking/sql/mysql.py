@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, cast
+from typing import Any
 
 from django.db import OperationalError, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..fields import from_utc
 from ..transactions import in_transaction
 from .base import UTC, Statements
-from .rows import Acquired, Busy, NewLock
+from .rows import Busy, NewLock
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 LOCK_WAIT_TIMEOUT = 1205
@@ -31,9 +31,8 @@ class MySQLStatements(Statements):
     """
 
     now = "UTC_TIMESTAMP(6)"
-    later = "UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND"
+    later = "UTC_TIMESTAMP(6) + INTERVAL %(life)s MICROSECOND"
     looks_first = True
-    repeats_life = True
 
     def __init__(
         self, model: type[models.Model], connection: BaseDatabaseWrapper
@@ -44,8 +43,10 @@ class MySQLStatements(Statements):
             f"({n.created}, {n.token}, {n.content_type}, {n.object_id},"
             f" {n.locked_at}, {n.expires_at}, {n.locked_by})"
         )
-        values = f"{self.now}, %s, %s, %s, {self.now}, {self.later}, %s"
-        self.row = f"{n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
+        values = (
+            f"{self.now}, %(token)s, %(type)s, %(key)s, {self.now}, {self.later},"
+            " %(user)s"
+        )
         # With the condition, a refusal does not wait for a live row while its holder is
         # saving.
         self.acquire_sql = (
@@ -55,8 +56,8 @@ class MySQLStatements(Statements):
         self.insert = f"INSERT INTO {n.table} {columns} VALUES ({values})"
         self.take_over_sql = f"{self.insert}{self._over_the_old(only_expired=False)}"
         self.read_back_sql = (
-            f"SELECT {self.row} FROM {n.table}"
-            f" WHERE {self.its_key} AND {n.token} IN (%s, %s)"
+            f"SELECT {self.locks.select} FROM {n.table}"
+            f" WHERE {self.its_key} AND {n.token} IN (%(token)s, %(replacing_token)s)"
         )
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@innodb_rollback_on_timeout")
@@ -80,7 +81,7 @@ class MySQLStatements(Statements):
         assignments = [
             assign(n.id, f"VALUES({n.id})"),
             assign(n.created, f"VALUES({n.created})"),
-            assign(n.token, "%s"),
+            assign(n.token, "%(replacing_token)s"),
             assign(n.locked_at, f"VALUES({n.locked_at})"),
             assign(n.locked_by, f"VALUES({n.locked_by})"),
             assign(n.expires_at, f"VALUES({n.expires_at})"),
@@ -95,19 +96,20 @@ class MySQLStatements(Statements):
             f" '1970-01-01 00:00:00', {expiry})) IS NOT NULL{condition}"
         )
 
-    def acquire(self, lock: NewLock) -> Acquired | None:
-        """Lock a free object, or replace its expired lock; ``None`` when it is held.
+    def acquire(self, lock: NewLock) -> Any:
+        """Lock a free object, or replace its expired lock; return the lock that it has.
+
+        That is the new one, or another's live one. It is ``None`` when another's went
+        away meanwhile, or this transaction does not see it yet.
 
         Raises ``Busy`` when another transaction kept the row until the wait ended.
         """
         # The statement locks the row that it meets until the transaction ends. The holder
         # could not renew for so long: look first.
-        if (
-            in_transaction(self.connection)
-            and not lock.has_looked
-            and self.is_locked(lock.content_type_id, lock.key)
-        ):
-            return None
+        if in_transaction(self.connection) and not lock.has_looked:
+            live = self.live_lock(lock.content_type_id, lock.key)
+            if live is not None:
+                return live
         with self.waiting():
             return self._acquire(lock)
 
@@ -125,19 +127,20 @@ class MySQLStatements(Statements):
                 raise
             raise Busy from error
 
-    def _acquire(self, lock: NewLock) -> Acquired | None:
-        condition = lock.content_type_id, lock.key
-        parameters = (*self.values(lock), *condition, lock.replacing_token)
+    def _acquire(self, lock: NewLock) -> Any:
+        parameters = self.parameters(lock)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.acquire_sql, parameters)
-            return self._read_back(lock) if cursor.rowcount else None
+            found = cursor.rowcount
+            made = self.lock_of(self.read_back_sql, parameters) if found else None
+        return made or self.live_lock(lock.content_type_id, lock.key)
 
-    def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end the lock that it had."""
-        parameters = (*self.values(lock), lock.replacing_token)
+    def take_over(self, lock: NewLock) -> Any:
+        """Lock the object, end the lock that it had, and return the new one."""
+        parameters = self.parameters(lock)
         with self._one_transaction(), self.connection.cursor() as cursor:
             cursor.execute(self.take_over_sql, parameters)
-            return cast("Acquired", self._read_back(lock))
+            return self.lock_of(self.read_back_sql, parameters)
 
     def _one_transaction(self) -> AbstractContextManager[None]:
         """Return the caller's transaction, or a new one.
@@ -148,14 +151,6 @@ class MySQLStatements(Statements):
         if in_transaction(self.connection):
             return nullcontext()
         return transaction.atomic(using=self.alias)
-
-    def _read_back(self, lock: NewLock) -> Acquired | None:
-        tokens = lock.token, lock.replacing_token
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                self.read_back_sql, (lock.content_type_id, lock.key, *tokens)
-            )
-            return self.acquired(cursor.fetchone(), lock)
 
     def life(self, seconds: float) -> float:
         """Return microseconds."""
@@ -179,7 +174,9 @@ class MariaDBStatements(MySQLStatements):
         self, model: type[models.Model], connection: BaseDatabaseWrapper
     ) -> None:
         super().__init__(model, connection)
-        returning = f" RETURNING {self.row}"
+        # The row that stands then, also another's. A user's row must not be read here:
+        # the statement would lock it, and wait for it.
+        returning = f" RETURNING {self.locks.select}"
         self.insert_sql = (
             f"{self.insert}{self._over_the_old(only_expired=True)}{returning}"
         )
@@ -188,32 +185,23 @@ class MariaDBStatements(MySQLStatements):
         )
         self.take_over_sql += returning
 
-    def _acquire(self, lock: NewLock) -> Acquired | None:
-        parameters = (*self.values(lock), lock.replacing_token)
+    def _acquire(self, lock: NewLock) -> Any:
+        parameters = self.parameters(lock)
         if lock.has_looked or (self.waits_undo_all and in_transaction(self.connection)):
-            return self._insert(self.insert_sql, lock, parameters)
+            return self.lock_of(self.insert_sql, parameters)
         try:
-            return self._insert(self.insert_at_once_sql, lock, parameters)
+            return self.lock_of(self.insert_at_once_sql, parameters)
         except OperationalError as error:
             if not is_lock_wait_timeout(error):
                 raise
         # Another transaction has the row. If the lock is live, refuse at once. If it has
         # expired, wait: the other transaction may renew or release it.
-        if self.is_locked(lock.content_type_id, lock.key):
-            return None
-        return self._insert(self.insert_sql, lock, parameters)
+        live = self.live_lock(lock.content_type_id, lock.key)
+        return live or self.lock_of(self.insert_sql, parameters)
 
-    def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end the lock that it had."""
-        parameters = (*self.values(lock), lock.replacing_token)
-        return cast("Acquired", self._insert(self.take_over_sql, lock, parameters))
-
-    def _insert(
-        self, sql: str, lock: NewLock, parameters: tuple[Any, ...]
-    ) -> Acquired | None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return self.acquired(cursor.fetchone(), lock)
+    def take_over(self, lock: NewLock) -> Any:
+        """Lock the object, end the lock that it had, and return the new one."""
+        return self.lock_of(self.take_over_sql, self.parameters(lock))
 
 
 def is_lock_wait_timeout(error: OperationalError) -> bool:

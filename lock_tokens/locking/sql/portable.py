@@ -15,7 +15,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Greatest
 
 from ..fields import UTCDateTimeField, UTCNow
-from .rows import Acquired, Busy, CurrentToken, NewLock
+from .rows import Busy, CurrentToken, NewLock
 
 # Everybody who takes over at the same moment may win once before us.
 TAKE_OVERS = 200
@@ -76,36 +76,39 @@ class PortableStatements:
         """Return the live lock, ``None`` when there is none."""
         return self._row(content_type_id, key).filter(expires_at__gt=UTCNow()).first()
 
-    def acquire(self, lock: NewLock) -> Acquired | None:
-        """Lock a free object, or replace its expired lock; ``None`` when it is held."""
-        acquired = self._insert(lock)
-        if acquired:
-            return acquired
-        row = self._row(lock.content_type_id, lock.key)
-        replaced, _ = row.filter(expires_at__lte=UTCNow()).delete()
-        acquired = self._insert(lock)
-        return acquired._replace(replaced=bool(replaced)) if acquired else None
+    def acquire(self, lock: NewLock) -> Any:
+        """Lock a free object, or replace its expired lock; return the lock that it has.
 
-    def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end the lock that it had.
+        That is the new one, or another's live one. It is ``None`` when another's went
+        away meanwhile.
+        """
+        made = self._insert(lock, lock.token)
+        if made is None:
+            row = self._row(lock.content_type_id, lock.key)
+            replaced, _ = row.filter(expires_at__lte=UTCNow()).delete()
+            made = self._insert(lock, lock.replacing_token if replaced else lock.token)
+        return made or self.live_lock(lock.content_type_id, lock.key)
+
+    def take_over(self, lock: NewLock) -> Any:
+        """Lock the object, end the lock that it had, and return the new one.
 
         Raises ``Busy`` when others were faster each time.
         """
         for _attempt in range(TAKE_OVERS):
             with transaction.atomic(using=self.alias):
-                ended, _ = self._row(lock.content_type_id, lock.key).delete()
-                acquired = self._insert(lock)
-                if acquired:
-                    return acquired._replace(replaced=bool(ended))
+                self._row(lock.content_type_id, lock.key).delete()
+                made = self._insert(lock, lock.token)
+                if made:
+                    return made
         raise Busy
 
-    def _insert(self, lock: NewLock) -> Acquired | None:
+    def _insert(self, lock: NewLock, token: str) -> Any:
         row = self._row(lock.content_type_id, lock.key)
         try:
             with transaction.atomic(using=self.alias):
                 row.model(
                     created=UTCNow(),
-                    token_str=lock.token,
+                    token_str=token,
                     locked_object_content_type_id=lock.content_type_id,
                     locked_object_id=lock.key,
                     locked_at=UTCNow(),
@@ -114,12 +117,7 @@ class PortableStatements:
                 ).save_base(using=self.alias, force_insert=True)
         except IntegrityError:
             return None
-        made = row.filter(token_str=lock.token).first()
-        if made is None:
-            return None
-        return Acquired(
-            made.pk, made.token_str, made.locked_at, made.expires_at, replaced=False
-        )
+        return row.filter(token_str=token).first()
 
     def renew(
         self,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, cast
+from abc import abstractmethod
+from functools import partial
+from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ..transactions import in_transaction
 from .base import Statements
-from .rows import Acquired, NewLock
+from .rows import NewLock
 
 
 class ReturningStatements(Statements):
@@ -19,31 +22,37 @@ class ReturningStatements(Statements):
         self, model: type[models.Model], connection: BaseDatabaseWrapper
     ) -> None:
         super().__init__(model, connection)
-        n = self.names
+        n, typed = self.names, partial(self.typed, connection)
         new_row = (
             f"INSERT INTO {n.table} ({n.created}, {n.token}, {n.content_type},"
             f" {n.object_id}, {n.locked_at}, {n.expires_at}, {n.locked_by})"
-            f" SELECT {self.now}, {self.typed(connection, 'token_str')},"
-            f" {self.typed(connection, 'locked_object_content_type')},"
-            f" {self.typed(connection, 'locked_object_id')}, {self.now}, {self.later},"
-            f" {self.typed(connection, 'locked_by')}"
+            f" SELECT {self.now}, {typed('%(token)s', 'token_str')},"
+            f" {typed('%(type)s', 'locked_object_content_type')},"
+            f" {typed('%(key)s', 'locked_object_id')}, {self.now}, {self.later},"
+            f" {typed('%(user)s', 'locked_by')}"
         )
         # The token that comes back tells whether the row was inserted or replaced.
         over_the_old = (
             f" ON CONFLICT ({n.content_type}, {n.object_id}) DO UPDATE SET"
             f" {n.id} = excluded.{n.id}, {n.created} = excluded.{n.created},"
-            f" {n.token} = %s, {n.locked_at} = excluded.{n.locked_at},"
+            f" {n.token} = %(replacing_token)s, {n.locked_at} = excluded.{n.locked_at},"
             f" {n.expires_at} = excluded.{n.expires_at},"
             f" {n.locked_by} = excluded.{n.locked_by}"
         )
-        result = f" RETURNING {n.id}, {n.token}, {n.locked_at}, {n.expires_at}"
-        # With the first condition, a refusal neither writes the live row nor waits for
-        # it. The second decides when two of these statements meet.
-        self.acquire_sql = (
-            f"{new_row} WHERE NOT EXISTS ({self.live_sql}){over_the_old}"
-            f" WHERE {n.table}.{n.expires_at} <= {self.now}{result}"
-        )
+        result = f" RETURNING {self.locks.select}"
         self.take_over_sql = f"{new_row} WHERE 1 = 1{over_the_old}{result}"
+        self.acquire_sql = self._acquisition(
+            new_row,
+            f"{over_the_old} WHERE {n.table}.{n.expires_at} <= {self.now}{result}",
+        )
+
+    @abstractmethod
+    def _acquisition(self, new_row: str, over_an_expired: str) -> str:
+        """Write an upsert that does nothing where it sees a live lock.
+
+        So a refusal neither writes the live row nor waits for it. ``over_an_expired``
+        decides when two of these statements meet.
+        """
 
     def _renewal(self, expiry: str, condition: str = "") -> str:
         n = self.names
@@ -52,40 +61,42 @@ class ReturningStatements(Statements):
             f" WHERE {self.its_token}{condition} RETURNING {n.expires_at}"
         )
 
-    def typed(self, connection: BaseDatabaseWrapper, name: str) -> str:
-        """Return a parameter that has the type of the column ``name``."""
-        return "%s"
+    def typed(self, connection: BaseDatabaseWrapper, parameter: str, name: str) -> str:
+        """Return a parameter that has the type of the field ``name``."""
+        return parameter
 
-    def acquire(self, lock: NewLock) -> Acquired | None:
-        """Lock a free object, or replace its expired lock; ``None`` when it is held."""
-        return self._insert(
-            self.acquire_sql,
-            lock,
-            (lock.content_type_id, lock.key, lock.replacing_token),
-        )
-
-    def take_over(self, lock: NewLock) -> Acquired:
-        """Lock the object and end the lock that it had."""
-        acquired = self._insert(self.take_over_sql, lock, (lock.replacing_token,))
-        return cast(
-            "Acquired", acquired
-        )  # there is no condition, so there is always a row
-
-    def _insert(
-        self, sql: str, lock: NewLock, more: tuple[Any, ...]
-    ) -> Acquired | None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, (*self.values(lock), *more))
-            return self.acquired(cursor.fetchone(), lock)
+    def take_over(self, lock: NewLock) -> Any:
+        """Lock the object, end the lock that it had, and return the new one."""
+        return self.lock_of(self.take_over_sql, self.parameters(lock))
 
 
 class PostgreSQLStatements(ReturningStatements):
     now = "STATEMENT_TIMESTAMP()"
-    later = "STATEMENT_TIMESTAMP() + CAST(%s AS double precision) * INTERVAL '1 second'"
+    later = (
+        "STATEMENT_TIMESTAMP()"
+        " + CAST(%(life)s AS double precision) * INTERVAL '1 second'"
+    )
 
-    def typed(self, connection: BaseDatabaseWrapper, name: str) -> str:
+    def _acquisition(self, new_row: str, over_an_expired: str) -> str:
+        """Write a statement that gives the new lock, or the live one with its holder."""
+        no_user = ", NULL" * len(self.users.names) if self.users else ""
+        return (
+            f"WITH held AS ({self.live_lock_sql}), made AS ({new_row}"
+            f" WHERE NOT EXISTS (SELECT 1 FROM held){over_an_expired})"
+            f" SELECT * FROM held UNION ALL SELECT *{no_user} FROM made"
+        )
+
+    def acquire(self, lock: NewLock) -> Any:
+        """Lock a free object, or replace its expired lock; return the lock that it has.
+
+        That is the new one, or another's live one. It is ``None`` when another's was
+        made after the statement had begun, which does not see it.
+        """
+        return self.lock_of(self.acquire_sql, self.parameters(lock))
+
+    def typed(self, connection: BaseDatabaseWrapper, parameter: str, name: str) -> str:
         field = self.model._meta.get_field(name)
-        return f"CAST(%s AS {field.db_type(connection)})"
+        return f"CAST({parameter} AS {field.db_type(connection)})"
 
     def as_datetime(self, value: datetime.datetime) -> datetime.datetime:
         # Django has told the driver about USE_TZ and TIME_ZONE.
@@ -96,5 +107,24 @@ class SQLiteStatements(ReturningStatements):
     # SQLite compares datetimes as text, so each has the full six digits. Its clock has
     # milliseconds, and reads the same throughout a statement.
     now = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW')"
-    later = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', %s || ' seconds')"
+    later = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f000', 'NOW', %(life)s || ' seconds')"
     greatest = "MAX"
+
+    def _acquisition(self, new_row: str, over_an_expired: str) -> str:
+        return f"{new_row} WHERE NOT EXISTS ({self.live_sql}){over_an_expired}"
+
+    def acquire(self, lock: NewLock) -> Any:
+        """Lock a free object, or replace its expired lock; return the lock that it has.
+
+        That is the new one, or another's live one. It is ``None`` when another's came
+        or went meanwhile.
+        """
+        # A look takes no write lock, so a refusal waits for no writer. A transaction may
+        # not look first: it could not write any more once another had written.
+        key = lock.content_type_id, lock.key
+        if not in_transaction(self.connection):
+            live = self.live_lock(*key)
+            if live is not None:
+                return live
+        made = self.lock_of(self.acquire_sql, self.parameters(lock))
+        return made or self.live_lock(*key)

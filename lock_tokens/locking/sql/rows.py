@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -43,10 +42,11 @@ def new_lock(
     has_looked: bool = False,
 ) -> NewLock:
     """Return the lock that ``LockTokenManager.acquire()`` was asked for."""
+    about = lock_key.about
     return NewLock(
         *lock_key.columns,
-        new_token(owner, lock_key.about),
-        new_token(owner, lock_key.about),
+        new_token(owner, about),
+        new_token(owner, about),
         get_timeout(timeout),
         user_key(user),
         has_looked,
@@ -65,19 +65,6 @@ def user_key(user: Any) -> Any:
     if user.pk is None:
         raise ValueError("An unsaved user cannot hold a lock.")
     return user._meta.pk.to_python(user.pk)
-
-
-class Acquired(NamedTuple):
-    """A lock that was made. ``replaced`` says that it replaced an older one."""
-
-    id: int
-    token: str
-    locked_at: datetime
-    expires_at: datetime
-    replaced: bool
-
-    def __repr__(self) -> str:
-        return f"<Acquired {self.id} until {self.expires_at}>"
 
 
 class Busy(Exception):
