@@ -8,6 +8,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, models
 
+from .exceptions import UnlockForbiddenError
 from .locking.lock_token import LockToken
 from .locking.manager import LockTokenManager
 from .locking.primary import reading_from_primary
@@ -41,7 +42,8 @@ def get_and_lock(
     try:
         return current_rows(again).get(pk=found.pk), lock.serialize()
     except BaseException:
-        with suppress(DatabaseError):
+        # The lock is gone already if the database has undone the transaction.
+        with suppress(DatabaseError, UnlockForbiddenError):
             locks.release(found, lock.token_str)
         raise
 

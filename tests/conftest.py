@@ -5,9 +5,7 @@ from functools import wraps
 import pytest
 from django.db import connection, connections
 
-from lock_tokens.locking.sql.mysql import MySQLStatements
 from lock_tokens.locking.sql.portable import PortableStatements
-from lock_tokens.models import LockToken
 from tests.models import Article
 from tests.settings import DATABASE
 from tests.support.demo import Demo
@@ -17,10 +15,11 @@ from tests.support.replica import LaggingReplica
 
 def pytest_collection_modifyitems(config, items):
     """Leave out what this database cannot show."""
+    names = {DATABASE, connection.vendor}
     out = {
         item
         for item in items
-        if any(DATABASE not in mark.args for mark in item.iter_markers("only_on"))
+        if any(names.isdisjoint(mark.args) for mark in item.iter_markers("only_on"))
     }
     gc.freeze()  # what is there now stays: no collection needs to look at it
     if out:
@@ -62,20 +61,11 @@ def quickly_emptied_tables():
         yield
 
 
-@pytest.fixture(
-    params=["own", "portable", *(["mysql"] if DATABASE == "mariadb" else [])]
-)
+@pytest.fixture(params=["own", "portable"])
 def dialect(request, monkeypatch):
-    """Let a test run on every set of statements that this database can execute.
-
-    Its own; the ORM's way, which other databases go; and on MariaDB also MySQL's, which
-    has no ``RETURNING``.
-    """
+    """Let a test run on the database's own statements, and on those of the ORM's way."""
     if request.param == "portable":
         use_statements(monkeypatch, PortableStatements)
-    if request.param == "mysql":
-        statements = MySQLStatements(LockToken, connection)
-        use_statements(monkeypatch, lambda model, alias: statements)
     return request.param
 
 

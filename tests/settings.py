@@ -1,4 +1,4 @@
-"""Settings of the tests. ``DATABASE`` names the database: sqlite, postgresql, mariadb."""
+"""Settings of the tests. ``DATABASE`` is sqlite, postgresql, mariadb or mysql."""
 
 import os
 import tempfile
@@ -29,6 +29,7 @@ def database(name: str) -> dict[str, object]:
         "ENGINE": {
             "postgresql": "django.db.backends.postgresql",
             "mariadb": "django.db.backends.mysql",
+            "mysql": "django.db.backends.mysql",
         }[DATABASE],
         "NAME": name,
         "HOST": os.environ.get(f"{prefix}_HOST", "127.0.0.1"),

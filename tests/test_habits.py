@@ -74,6 +74,13 @@ def test_ci_installs_the_python_that_tox_asks_for(job):
         assert run["env"].startswith(f"py{run['python'].replace('.', '')}-")
 
 
+@pytest.mark.parametrize("path", [".ci/run", "docs/contributing.rst"])
+def test_the_ports_of_newer_servers_are_those_that_the_script_gives_them(path):
+    ports = re.findall(r"\[(\w+)\]=(\d+)", (ROOT / ".ci/servers").read_text())
+    used = re.findall(r"(\w+)_PORT=(\d+)", (ROOT / path).read_text())
+    assert {(name.lower(), port) for name, port in used} == {*ports}
+
+
 def test_hooks_and_tox_have_the_same_versions():
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     pinned = dict(name.split("==") for name in groups["lint"])

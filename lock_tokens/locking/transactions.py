@@ -60,8 +60,8 @@ def reread(obj: Any) -> None:
 def reads_stale_snapshot(using: str) -> bool:
     """Say whether the transaction may read old rows and then write over newer ones.
 
-    It may on MariaDB and MySQL, except under READ COMMITTED. PostgreSQL undoes such a
-    transaction.
+    It may on MariaDB and MySQL, except under READ COMMITTED. PostgreSQL, and MariaDB
+    since 11.6.2, undo such a transaction.
     """
     connection = connections[using]
     return (

@@ -3,7 +3,6 @@
 import uuid
 
 import pytest
-from django.db import connection
 from django.test import Client
 
 from lock_tokens.managers import LockTokenManager
@@ -12,7 +11,15 @@ from lock_tokens.sessions import lock_for_session
 from tests.models import Article, ArticleProxy, Label, Page
 from tests.support.api import address, error_of, send
 from tests.support.doors import token_dict
-from tests.support.helpers import age, expire, lock_row, new_session, race
+from tests.support.helpers import (
+    ACQUIRE_IN_AUTOCOMMIT,
+    REFUSAL,
+    age,
+    expire,
+    lock_row,
+    new_session,
+    race,
+)
 from tests.support.views import browser_of
 
 pytestmark = [pytest.mark.urls("tests.support.api"), pytest.mark.django_db]
@@ -101,12 +108,12 @@ def test_a_proxy_s_key_is_that_of_its_model(client, article):
 
 @pytest.mark.django_db(transaction=True)
 def test_queries_of_each(client, article, django_assert_num_queries):
-    acquire = 2 if connection.vendor == "sqlite" else 1  # it looks first
-    with django_assert_num_queries(2 + acquire):  # object, whose it is, acquire
+    # object, whose it is, acquire
+    with django_assert_num_queries(2 + len(ACQUIRE_IN_AUTOCOMMIT)):
         assert not is_replay(ask_api(client, article))
     with django_assert_num_queries(4):  # object, whose it is, renew, the row
         assert is_replay(ask_api(client, article))
-    with django_assert_num_queries(3):  # object, whose it is, be refused
+    with django_assert_num_queries(2 + REFUSAL):  # object, whose it is, be refused
         assert is_refused(ask_api(client, article, OTHER_KEY))
 
 

@@ -113,7 +113,7 @@ def test_cancelled_while_it_is_about_to_be_refused(article, context):
     assert article.check_lock(token)
 
 
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 def test_cancelled_while_the_fence_waits_for_the_row(article):
     token = article.lock()["token"]
     entered, leave = threading.Event(), threading.Event()

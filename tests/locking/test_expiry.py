@@ -195,9 +195,7 @@ def test_an_expiry_is_the_same_moment_under_every_time_zone_setting(
     assert LockToken.objects.get(pk=row.pk).has_expired()
 
 
-@pytest.mark.only_on(
-    "sqlite", "mariadb", reason="this database keeps time zones itself"
-)
+@pytest.mark.only_on("sqlite", "mysql", reason="this database keeps time zones itself")
 def test_the_column_is_in_utc_whatever_the_database_s_time_zone(settings):
     """DATABASES["TIME_ZONE"] tells Django how other columns are kept, not this one."""
     article = Article.objects.create()

@@ -13,6 +13,7 @@ from lock_tokens.models import LockToken
 from lock_tokens.signals import lock_acquired, lock_released, lock_replaced
 from tests.models import Article, Plain
 from tests.support.helpers import (
+    ACQUIRE,
     InThread,
     again_if_undone,
     expire,
@@ -238,12 +239,9 @@ def test_it_is_two_statements_and_on_mariadb_three(article, state):
         pass
     verbs = [query["sql"].split()[0] for query in queries]
     verbs = [verb for verb in verbs if verb not in ("BEGIN", "COMMIT")]
-    if connection.vendor == "mysql":
-        # It looks before the transaction, lest it wait for a live row.
-        assert verbs == ["SELECT", "INSERT", "DELETE"]
-    else:
-        acquire = "WITH" if connection.vendor == "postgresql" else "INSERT"
-        assert verbs == [acquire, "DELETE"]
+    # MariaDB and MySQL look before the transaction, lest they wait for a live row.
+    looks_first = ["SELECT"] if connection.vendor == "mysql" else []
+    assert verbs == [*looks_first, *ACQUIRE, "DELETE"]
 
 
 # What others are told, and when they come at the same time

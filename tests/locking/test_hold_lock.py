@@ -262,7 +262,7 @@ def server_connections():
         return cursor.fetchone()[0]
 
 
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has no server")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server")
 def test_no_connection_stays_open_at_the_server(article):
     before = server_connections()
     with hold_lock(article, timeout=SHORT):

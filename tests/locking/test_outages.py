@@ -21,7 +21,7 @@ from tests.support.twins import inside
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has no server"),
+    pytest.mark.only_on("postgresql", "mysql", reason="SQLite has no server"),
 ]
 
 twins = pytest.mark.parametrize("hold", [hold_lock, ahold_lock])

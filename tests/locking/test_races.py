@@ -236,7 +236,7 @@ def test_nobody_takes_an_expired_lock_during_a_fenced_save(article, level, diale
     connection.close()
 
 
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 def test_whoever_takes_over_waits_for_the_fenced_save(article):
     token = article.lock()["token"]
     with fence(article, token):
@@ -251,7 +251,7 @@ def test_whoever_takes_over_waits_for_the_fenced_save(article):
         save(article, token, "Stale")
 
 
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 def test_a_refusal_does_not_wait_for_a_fenced_save(article):
     """The holder is alive and saving: another's attempt is told so at once."""
     token = article.lock()["token"]
@@ -297,7 +297,7 @@ def test_cleaning_up_beside_acquires_and_fences_removes_no_live_lock(article):
     assert LockToken.objects.count() == 10
 
 
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 def test_cleaning_up_leaves_a_row_that_is_being_fenced(article):
     token = lock_and_expire(article)
     with fence(article, token):

@@ -15,8 +15,18 @@ from lock_tokens.locking import manager
 from lock_tokens.locking.transactions import is_retryable
 from lock_tokens.models import LockToken
 from lock_tokens.testing import expire_lock
+from tests.settings import DATABASE
 
 expire = expire_lock
+
+# The statements of an acquire. PostgreSQL inserts or tells who holds the lock; MySQL reads
+# the new lock back. In autocommit SQLite looks first, because a look takes no write lock.
+ACQUIRE = {"postgresql": ["WITH"], "mysql": ["INSERT", "SELECT"]}.get(
+    DATABASE, ["INSERT"]
+)
+ACQUIRE_IN_AUTOCOMMIT = ["SELECT", *ACQUIRE] if DATABASE == "sqlite" else ACQUIRE
+# How many statements a refusal takes there, by a lock without a user.
+REFUSAL = 2 if DATABASE == "mysql" else 1
 
 
 def lock_row(obj):
@@ -33,6 +43,14 @@ def age(obj, seconds):
         locked_at=models.F("locked_at") - passed,
         expires_at=models.F("expires_at") - passed,
     )
+
+
+def is_spelling_of(key, spelling):
+    """Whether this database takes a text that differs in case or the like for the key."""
+    if spelling == key or connection.vendor != "mysql":
+        return spelling == key
+    # The default collation of MariaDB takes no notice of spaces at the end.
+    return DATABASE == "mariadb" or not spelling.endswith(" ")
 
 
 def use_statements(monkeypatch, for_database):
@@ -182,6 +200,21 @@ def isolate(level):
             )
         elif connection.vendor == "mysql":
             cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+
+
+def undoes_old_snapshots():
+    """Whether REPEATABLE READ ends with an error where others have written since."""
+    if connection.vendor != "mysql":
+        return connection.vendor == "postgresql"
+    with connection.cursor() as cursor:  # on by default since MariaDB 11.6.2
+        cursor.execute("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'")
+        return dict(cursor.fetchall()).get("innodb_snapshot_isolation") == "ON"
+
+
+def keep_seeing_old_rows():
+    """Let this connection's transactions read what was, where a database has that."""
+    if connection.vendor == "mysql" and not undoes_old_snapshots():
+        isolate("REPEATABLE READ")
 
 
 def again_if_undone(operation):

@@ -138,7 +138,7 @@ def test_the_object_is_read_under_its_lock(serve, article, client, method):
     assert answer.json()["title"] == "Theirs"
 
 
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 @pytest.mark.usefixtures("atomic_requests")
 @pytest.mark.django_db(transaction=True)
 def test_it_is_read_anew_in_a_transaction_that_has_read_it(serve, article, client):

@@ -129,7 +129,9 @@ class MySQLStatements(Statements):
 
     def _acquire(self, lock: NewLock) -> Any:
         parameters = self.parameters(lock)
-        with self._one_transaction(), self.connection.cursor() as cursor:
+        # Without a transaction of its own. If the new lock is taken over before it is read
+        # back, it is gone, and the object is another's.
+        with self.connection.cursor() as cursor:
             cursor.execute(self.acquire_sql, parameters)
             found = cursor.rowcount
             made = self.lock_of(self.read_back_sql, parameters) if found else None
@@ -145,7 +147,7 @@ class MySQLStatements(Statements):
     def _one_transaction(self) -> AbstractContextManager[None]:
         """Return the caller's transaction, or a new one.
 
-        In it, nobody can take the lock over before it is read back. Do not use
+        In it, nobody can take the new lock over before it is read back. Do not use
         ``atomic(savepoint=False)`` for both: a refusal would condemn the caller's.
         """
         if in_transaction(self.connection):

@@ -7,6 +7,7 @@ from django.db import connection, connections
 
 from tests.models import Story
 from tests.support.admin_site import new_site, person, urls_of_site
+from tests.support.helpers import keep_seeing_old_rows
 
 
 @pytest.fixture(autouse=True)
@@ -66,11 +67,9 @@ def edited(alice, bob, stories):
 
 @pytest.fixture
 def snapshots(monkeypatch):
-    """Have each request in one transaction, on MariaDB with what it saw first."""
+    """Have each request in one transaction, on MySQL with what it saw first."""
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
-    if connection.vendor == "mysql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    keep_seeing_old_rows()
     yield
     connection.close()
 

@@ -494,7 +494,7 @@ def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, serve):
     assert done + len(told) == 6
 
 
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
 def test_an_action_does_not_write_what_its_transaction_saw_before_others_saved(
     alice, bob, serve, stories, snapshots

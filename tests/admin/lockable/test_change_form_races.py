@@ -14,11 +14,17 @@ from tests.support.admin_site import (
     token_of,
     url_of,
 )
-from tests.support.helpers import InThread, expire, race, wait_until_blocked_or_done
+from tests.support.helpers import (
+    InThread,
+    expire,
+    keep_seeing_old_rows,
+    race,
+    wait_until_blocked_or_done,
+)
 
 
 @pytest.mark.race
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_a_page_does_not_show_what_its_transaction_saw_before_others_saved(
     alice, bob, serve, story, monkeypatch
@@ -37,9 +43,7 @@ def test_a_page_does_not_show_what_its_transaction_saw_before_others_saved(
 
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
     serve(Admin)
-    if connection.vendor == "mysql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    keep_seeing_old_rows()
     try:
         page = alice.open(story)
     finally:
@@ -129,7 +133,7 @@ def test_a_late_save_and_another_who_opens_never_both_win(alice, bob, story):
 
 
 @pytest.mark.race
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_gets_the_object_while_it_is_being_saved(alice, bob, serve, story):
     seen = []

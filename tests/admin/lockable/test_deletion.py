@@ -481,7 +481,7 @@ def test_an_edit_and_a_deletion_never_both_win(alice, bob):
 
 
 @pytest.mark.race
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_gets_the_object_while_it_is_being_deleted(alice, bob, serve, story):
     seen = []

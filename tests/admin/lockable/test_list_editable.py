@@ -28,7 +28,7 @@ from tests.support.admin_site import (
 from tests.support.helpers import lock_row, race
 
 
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer")
 @pytest.mark.django_db(transaction=True)
 def test_a_list_does_not_write_what_its_transaction_saw_before_others_saved(
     alice, bob, serve, stories, snapshots
@@ -265,7 +265,7 @@ def test_the_list_is_saved_under_the_locks_of_its_rows(bob, serve, stories):
 
 
 @pytest.mark.race
-@pytest.mark.only_on("postgresql", "mariadb", reason="SQLite has one writer at a time")
+@pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_nobody_can_open_a_row_while_the_list_is_saved(alice, bob, serve, stories):
     seen = []

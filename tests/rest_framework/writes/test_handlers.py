@@ -28,7 +28,7 @@ from tests.support.drf_writes import (
     request,
     url_of,
 )
-from tests.support.helpers import age, expire, lock_row
+from tests.support.helpers import ACQUIRE, age, expire, lock_row
 from tests.support.objects import title_of
 
 pytestmark = pytest.mark.django_db
@@ -369,8 +369,6 @@ def test_a_write_costs_the_fence_and_nothing_more(
         return kinds, begun
 
     looks_first = ["SELECT"] if connection.vendor == "mysql" else []
-    # On PostgreSQL, one that inserts or tells who holds the lock.
-    acquire = "WITH" if connection.vendor == "postgresql" else "INSERT"
     serve(made("", serializer_class=TitleSerializer))
     plain, _ = measure({})
     assert plain[:2] == ["SELECT", "SELECT" if method == "delete" else "UPDATE"]
@@ -384,7 +382,7 @@ def test_a_write_costs_the_fence_and_nothing_more(
         if connection.vendor == "sqlite":  # others begin one without a statement
             assert begun == 1
         kinds, _ = measure({})
-        assert kinds == [*looks_first, acquire, *plain, "DELETE"]
+        assert kinds == [*looks_first, *ACQUIRE, *plain, "DELETE"]
 
 
 def test_what_a_refusal_costs(article, patch, serve):
