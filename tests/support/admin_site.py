@@ -140,6 +140,13 @@ class Person(Client):
         url = page.wsgi_request.get_full_path()
         return self.post(url, form_of(page, *buttons, **changes), follow=follow)
 
+    def send_late(self, page, *buttons, **changes):
+        """Send it when another has had the lock: the page returned keeps the changes."""
+        take_and_leave(page.context["original"])
+        refused = self.send(page, *buttons, **changes)
+        assert_refused(refused, **changes)
+        return refused
+
 
 def person(name, *permissions):
     """Return a new member of the staff, who may do all or what is permitted."""
