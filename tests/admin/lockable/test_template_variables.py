@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 import lock_tokens
-from tests.support.admin_site import (
-    LIST,
-    form_of,
-    take_and_leave,
-    text_of,
-    url_of,
-)
+from tests.support.admin_site import LIST, text_of
 
 WORDS = {
     word
@@ -38,9 +32,7 @@ def elsewhere(alice, bob, story):
 
 
 def refused(alice, bob, story):
-    data = form_of(alice.open(story), headline="Mine")
-    take_and_leave(story)
-    return alice.post(url_of(story), data)
+    return alice.send_late(alice.open(story), headline="Mine")
 
 
 def again(alice, bob, story):
@@ -52,9 +44,9 @@ def deleting(alice, bob, story):
 
 
 def signed_out(alice, bob, story):
-    data = form_of(alice.open(story), headline="Mine")
+    page = alice.open(story)
     alice.logout()
-    return alice.post(url_of(story), data)
+    return alice.send(page, headline="Mine")
 
 
 def listed(alice, bob, story):
