@@ -24,9 +24,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 class Letter(models.Model):
     title = models.CharField(max_length=50)
 
-    class Meta:
-        app_label = "packages"
-
 
 @pytest.fixture
 def letters(settings, db):

@@ -28,9 +28,6 @@ class Author(models.Model):
     about = models.CharField(max_length=50, default="A poet")
     born = models.IntegerField(null=True, blank=True)
 
-    class Meta:
-        app_label = "packages"
-
     def __str__(self):
         return self.name
 
@@ -38,9 +35,6 @@ class Author(models.Model):
 class Poem(models.Model):
     author = models.ForeignKey(Author, models.CASCADE)
     title = models.CharField(max_length=50)
-
-    class Meta:
-        app_label = "packages"
 
     def __str__(self):
         return self.title
@@ -57,25 +51,15 @@ class AuthorResource(LockableResourceMixin, ModelResource):
         return row.get("gone") == "1"
 
 
-class ByName(AuthorResource):
-    class Meta:
-        model = Author
-        fields = ["id", "name"]
-        import_id_fields = ["name"]
+def resource(**options):
+    """Return a resource that has these options, and no more fields than a name."""
+    meta = type("Meta", (), {"model": Author, "fields": ["id", "name"], **options})
+    return type("Resource", (AuthorResource,), {"Meta": meta})
 
 
-class InBulk(AuthorResource):
-    class Meta:
-        model = Author
-        fields = ["id", "name"]
-        use_bulk = True
-
-
-class Adding(AuthorResource):
-    class Meta:
-        model = Author
-        fields = ["id", "name"]
-        force_init_instance = True
+ByName = resource(import_id_fields=["name"])
+InBulk = resource(use_bulk=True)
+Adding = resource(force_init_instance=True)
 
 
 class AuthorAdmin(LockableModelAdmin, ImportExportActionModelAdmin):
@@ -185,15 +169,11 @@ def test_the_locks_of_an_import_end_with_it(authors):
 
 
 def test_what_the_file_does_not_have_stays_as_it_is_now(authors):
-    class Slow(AuthorResource):
+    class Slow(resource()):
         def get_instance(self, instance_loader, row):
             instance = super().get_instance(instance_loader, row)
             Author.objects.update(about="A painter")
             return instance
-
-        class Meta:
-            model = Author
-            fields = ["id", "name"]
 
     Slow().import_data(dataset((authors[0].pk, "New Anna")))
     anna = Author.objects.get(pk=authors[0].pk)
@@ -243,14 +223,10 @@ def test_an_import_in_bulk_needs_a_transaction(authors):
 
 
 def test_a_row_that_fails_is_undone_and_its_lock_too(authors):
-    class Failing(AuthorResource):
+    class Failing(resource()):
         def after_save_instance(self, instance, row, **kwargs):
             if instance.name == "New Anna":
                 raise RuntimeError("no")
-
-        class Meta:
-            model = Author
-            fields = ["id", "name"]
 
     rows = dataset(*renamed(authors))
     result = Failing().import_data(rows, use_transactions=False)
@@ -261,13 +237,9 @@ def test_a_row_that_fails_is_undone_and_its_lock_too(authors):
 
 
 def test_a_new_row_that_fails_is_an_error_as_ever(authors):
-    class Failing(AuthorResource):
+    class Failing(resource()):
         def before_import_row(self, row, **kwargs):
             raise RuntimeError("no")
-
-        class Meta:
-            model = Author
-            fields = ["id", "name"]
 
     result = Failing().import_data(dataset(("", "Dora")))
     assert result.has_errors()

@@ -294,8 +294,8 @@ def take_and_leave(obj):
 
 
 def saved(story):
-    """Return the story as the database has it."""
-    return Story.objects.get(pk=story.pk)
+    """Return the story, or what else it is, as the database has it."""
+    return type(story).objects.get(pk=story.pk)
 
 
 def nothing_was_written(story):
