@@ -12,7 +12,6 @@ from tests.support.admin_site import (
     saved,
     state_of,
     take_and_leave,
-    text_of,
 )
 
 needs("django_fsm", "tests.packages")
@@ -79,7 +78,7 @@ def test_a_transition_with_a_form_is_refused_while_another_edits(alice, bob, dra
     assert bob.get(spike(draft)).status_code == 302
     answer = bob.post(spike(draft), {"why": "It is too old."})
     assert answer.status_code == 403
-    assert "It is too old." in text_of(answer)
+    assert "It is too old." in answer.text
     assert saved(draft).state == "new"
 
 

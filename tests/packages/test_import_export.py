@@ -12,7 +12,7 @@ from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.integrations.import_export import LockableResourceMixin
 from lock_tokens.models import LockToken
 from tests.packages import needs
-from tests.support.admin_site import act, form_of, list_of, text_of
+from tests.support.admin_site import act, form_of, list_of
 
 needs("import_export", "tests.packages")
 
@@ -114,21 +114,21 @@ def test_an_import_leaves_out_what_another_edits_and_says_so(alice, bob, authors
     text = csv_of(*(f"{pk},{name}" for pk, name in renamed(authors)))
     left_out = "line 2, “Berta” (Alice Writer)"
     preview = upload(bob, text)
-    assert left_out in text_of(preview)
+    assert left_out in preview.text
     assert names() == ["Anna", "Berta", "Carla"]
     answer = confirm(bob, preview)
-    assert left_out in text_of(answer)
+    assert left_out in answer.text
     assert names() == ["New Anna", "Berta", "New Carla"]
-    assert re.search("2 updated.* 1 skipped", text_of(answer))
+    assert re.search("2 updated.* 1 skipped", answer.text)
 
 
 def test_a_row_that_is_locked_between_preview_and_import_is_left_out(
     alice, bob, authors
 ):
     preview = upload(bob, csv_of(f"{authors[0].pk},New Anna"))
-    assert "leaves out" not in text_of(preview)
+    assert "leaves out" not in preview.text
     page = alice.open(authors[0])
-    assert "“Anna” (Alice Writer)" in text_of(confirm(bob, preview))
+    assert "“Anna” (Alice Writer)" in confirm(bob, preview).text
     assert names()[0] == "Anna"
     assert alice.send(page, name="Anne").status_code == 302
     assert names()[0] == "Anne"
@@ -147,7 +147,7 @@ def test_a_file_names_ten_of_the_rows_that_are_left_out(bob, db):
     for author in authors:
         hold(author)
     text = csv_of(*(f"{author.pk},New" for author in authors))
-    shown = text_of(upload(bob, text))
+    shown = upload(bob, text).text
     assert "line 10, “Author 10” and 2 more." in shown
 
 
@@ -248,7 +248,7 @@ def test_a_new_row_that_fails_is_an_error_as_ever(authors):
 def test_what_another_edits_is_exported(alice, bob, authors):
     alice.open(authors[1])
     page = act(bob, "export_admin_action", authors, url=list_of(Author))
-    assert "skipped" not in text_of(page)
+    assert "skipped" not in page.text
     data = form_of(page, "submit", format="0")
     file = bob.post(page.context["export_url"], data)
-    assert [name in text_of(file) for name in ("Anna", "Berta", "Carla")] == [True] * 3
+    assert [name in file.text for name in ("Anna", "Berta", "Carla")] == [True] * 3

@@ -5,7 +5,7 @@ from django.db import models
 
 from lock_tokens.admin import LockableModelAdmin
 from tests.packages import needs
-from tests.support.admin_site import saved, state_of, text_of
+from tests.support.admin_site import saved, state_of
 
 needs("django_object_actions", "tests.packages")
 
@@ -54,9 +54,9 @@ def test_a_button_works_on_what_is_free_and_not_on_what_another_edits(
 
 def test_buttons_are_offered_only_to_who_edits(alice, bob, poll):
     page = alice.open(poll)
-    assert "Reset the votes" in text_of(page)
+    assert "Reset the votes" in page.text
     locked = bob.open(poll)
     assert state_of(locked) == "locked"
-    assert "Reset the votes" not in text_of(locked)
+    assert "Reset the votes" not in locked.text
     refused = alice.send_late(page, title="Mine")
-    assert "Reset the votes" not in text_of(refused)
+    assert "Reset the votes" not in refused.text

@@ -17,7 +17,6 @@ from tests.support.admin_site import (
     messages_of,
     new_site,
     state_of,
-    text_of,
     urls_of_site,
 )
 
@@ -145,7 +144,7 @@ def test_the_parents_list_says_who_edits_and_is_filtered_by_that(
     alice, bob, song, speech
 ):
     alice.open(song)
-    page = text_of(bob.get(list_of(Piece)))
+    page = bob.get(list_of(Piece)).text
     assert page.count("Alice Writer, since") == 1
     for lock, titles in (("locked", ["The song"]), ("mine", [])):
         changes = bob.get(list_of(Piece), {"lock": lock}).context["cl"]
@@ -206,10 +205,10 @@ def test_inlines_of_a_locked_page_have_no_inputs(alice, bob, play, song, speech)
     page = bob.open(play)
     assert state_of(page) == "locked"
     for text in ("The song", "A tune", "The speech", "Some words"):
-        assert text in text_of(page)
+        assert text in page.text
     fields = [name.rpartition("-")[2] for name in form_of(page)]
     assert not {"title", "tune", "words", "DELETE"} & {*fields}
-    assert "__prefix__" not in text_of(page)
+    assert "__prefix__" not in page.text
     assert "_save" not in buttons_of(page)
 
 

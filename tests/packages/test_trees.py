@@ -5,7 +5,7 @@ from django.db import models
 
 from lock_tokens.admin import LockableModelAdmin
 from tests.packages import needs
-from tests.support.admin_site import act, form_of, list_of, messages_of, person, text_of
+from tests.support.admin_site import act, form_of, list_of, messages_of, person
 
 needs("treebeard", "mptt", "tests.packages")
 
@@ -90,8 +90,8 @@ def parent_of(obj):
 def test_a_node_is_not_deleted_with_what_another_edits_below(alice, bob, parent):
     alice.open(named(parent, "Grandchild"))
     page = bob.open(parent, "delete")
-    assert "Grandchild" in text_of(page)
-    assert "Alice Writer has been editing it" in text_of(page)
+    assert "Grandchild" in page.text
+    assert "Alice Writer has been editing it" in page.text
     delete(bob, parent)
     assert type(parent).objects.count() == 4
     url = list_of(type(parent))
@@ -125,7 +125,7 @@ def test_who_may_not_move_a_node_is_not_told_who_edits_it(alice, parent):
     alice.open(child)
     viewer = person("vera", f"packages.view_{parent._meta.model_name}")
     answer = move(viewer, child, named(parent, "Other"))
-    assert "Alice" not in text_of(answer)
+    assert "Alice" not in answer.text
     assert not any("Alice" in each for each in messages_of(viewer.get("/admin/")))
     assert parent_of(child).title == "Parent"
 

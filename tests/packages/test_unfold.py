@@ -12,7 +12,6 @@ from tests.support.admin_site import (
     saved,
     state_of,
     take_and_leave,
-    text_of,
     urls_of_site,
 )
 
@@ -83,10 +82,10 @@ def test_a_button_in_the_form_saves_under_the_lock(alice, ticket):
 
 def test_buttons_are_offered_only_to_who_edits(alice, bob, ticket):
     page = alice.open(ticket)
-    assert "Reset the votes" in text_of(page)
-    assert "double the votes" in text_of(page)
+    assert "Reset the votes" in page.text
+    assert "double the votes" in page.text
     locked = bob.open(ticket)
     assert state_of(locked) == "locked"
-    assert "the votes" not in text_of(locked)
+    assert "the votes" not in locked.text
     refused = alice.send_late(page, title="Mine")
-    assert "the votes" not in text_of(refused)
+    assert "the votes" not in refused.text

@@ -14,7 +14,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     url_of,
 )
 
@@ -97,7 +96,7 @@ def test_the_page_of_a_version_is_a_page_of_the_lock(alice, text):
     assert state_of(page) == "held"
     assert form_of(page)["title"] == ["First"]
     button = "save" if isinstance(text, Essay) else "'Revert'"
-    assert f"Press the {button} button below" in text_of(page)
+    assert f"Press the {button} button below" in page.text
     assert holder_of(text) == alice.user
     assert alice.send(page).status_code == 302
     assert saved(text).title == "First"

@@ -224,12 +224,8 @@ class Controls(HTMLParser):
             self.add(self._textarea, before + (data if before else data.lstrip("\r\n")))
 
 
-def text_of(response):
-    return response.content.decode()
-
-
 def buttons_of(response):
-    return Controls(text_of(response)).buttons
+    return Controls(response.text).buttons
 
 
 def form_of(response, *buttons, **changes):
@@ -238,7 +234,7 @@ def form_of(response, *buttons, **changes):
     ``changes`` is what was typed; ``None`` takes a field out. Two underscores in a name
     stand for a dash.
     """
-    data = {**Controls(text_of(response)).fields}
+    data = {**Controls(response.text).fields}
     for name in [name for name in data if "__prefix__" in name]:
         del data[name]
     for name, value in changes.items():
@@ -253,7 +249,7 @@ def form_of(response, *buttons, **changes):
 def state_of(response):
     """Return the state that the page shows."""
     # Not from response.context, which of two requests in threads has both.
-    (state,) = re.findall(r'data-state="(\w+)"', text_of(response))
+    (state,) = re.findall(r'data-state="(\w+)"', response.text)
     return state
 
 
@@ -268,7 +264,7 @@ def assert_refused(response, **typed):
 
 def token_of(response):
     """Return the token in the page's hidden field."""
-    (token,) = Controls(text_of(response)).fields["lock_token"]
+    (token,) = Controls(response.text).fields["lock_token"]
     return token
 
 

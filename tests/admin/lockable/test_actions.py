@@ -26,7 +26,6 @@ from tests.support.admin_site import (
     messages_of,
     standing_token,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
@@ -100,7 +99,7 @@ def test_a_file_has_what_the_action_may_see_and_exempt_ones_see_all(
     answer = act(bob, "export", stories)
     assert b"".join(answer.streaming_content) == b"secondthird"
     answer = act(bob, "print_all", stories)
-    assert text_of(answer) == "first second third"
+    assert answer.text == "first second third"
     _theirs, own = edited
     assert standing_token(stories[2]) == token_of(own)
 
@@ -278,7 +277,7 @@ def test_a_button_with_no_number_is_the_first_one(bob, stories, edited):
     act(bob, ["update_all", "print_all"], stories, index="abc")
     assert bodies() == ["Once", "updated", "updated"]
     answer = act(bob, ["update_all", "print_all"], stories, index="1")
-    assert text_of(answer) == "first second third"
+    assert answer.text == "first second third"
 
 
 def test_a_holder_whom_nobody_knows_is_somebody(bob, stories):
@@ -427,7 +426,7 @@ def test_deleting_asks_about_what_nobody_else_edits_and_deletes_that(
 ):
     page, _own = edited
     question = act(bob, "delete_selected", stories)
-    text = text_of(question)
+    text = question.text
     assert url_of(stories[1]) in text
     assert url_of(stories[0]) not in text
     assert "Alice Writer" in messages_of(question)[0]
@@ -461,8 +460,8 @@ def test_what_would_be_deleted_along_is_protected(alice, bob, stories):
     for more in ({}, {"post": "yes"}):
         answer = act(bob, "delete_selected", stories, **more)
         assert answer.status_code == 200
-        assert "Being edited" in text_of(answer)
-        assert "Alice Writer" in text_of(answer)
+        assert "Being edited" in answer.text
+        assert "Alice Writer" in answer.text
         assert Story.objects.count() == 3
         assert Comment.objects.get() == comment
     assert holder_of(comment) == alice.user

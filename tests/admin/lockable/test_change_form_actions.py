@@ -14,7 +14,6 @@ from tests.support.admin_site import (
     saved,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
@@ -49,7 +48,7 @@ def test_an_action_of_the_page_runs_on_what_is_free_and_one_s_own(acting, alice,
     assert saved(story).headline == "AS IT WAS"
     Story.objects.update(headline="Again")
     page = alice.open(story)
-    assert "CHANGE_FORM-action" in text_of(page)
+    assert "CHANGE_FORM-action" in page.text
     answer = run_action(alice, story)
     assert saved(story).headline == "AGAIN"
     # The page that was open shows what was there before.
@@ -62,7 +61,7 @@ def test_an_action_of_the_page_runs_on_what_is_free_and_one_s_own(acting, alice,
 def test_no_action_of_the_page_runs_on_what_another_edits(acting, alice, bob, story):
     alice.open(story)
     page = bob.open(story)
-    assert "CHANGE_FORM-action" not in text_of(page)
+    assert "CHANGE_FORM-action" not in page.text
     answer = run_action(bob, story)
     assert saved(story).headline == "As it was"
     assert any("Alice Writer" in message for message in messages_of(answer))
@@ -71,9 +70,8 @@ def test_no_action_of_the_page_runs_on_what_another_edits(acting, alice, bob, st
 
 @pytest.mark.parametrize("button", ["_lock_again", "_take_over"])
 def test_beside_an_action_a_save_keeps_its_rules_and_the_way_on_is_open(
-    acting, alice, story, button
+    acting, alice, story, button, page
 ):
-    page = alice.open(story)
     take_and_leave(story)
     refused = alice.send(page, headline="Mine", **{"CHANGE_FORM-action": ""})
     assert refused.status_code == 403

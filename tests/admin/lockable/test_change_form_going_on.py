@@ -20,7 +20,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
@@ -141,7 +140,7 @@ def test_all_rows_that_are_gone_are_added_anew_after_an_error(alice, story, rows
     again = alice.send(refused, "_lock_again")
     wrong = alice.send(again)
     assert wrong.status_code == 200
-    assert "This field is required" in text_of(wrong)
+    assert "This field is required" in wrong.text
     assert alice.send(wrong, headline="Now").status_code == 302
     assert sorted(texts()) == sorted(TYPED.values())
     assert saved(story).headline == "Now"
@@ -186,7 +185,7 @@ def test_going_on_with_a_lock_that_still_stands_keeps_it(alice, story, page, but
 def test_going_on_with_an_error_in_the_text_shows_it(alice, story, refused):
     again = alice.send(refused, "_lock_again", headline="", body="Mine")
     assert state_of(again) == "again"
-    assert "This field is required" in text_of(again)
+    assert "This field is required" in again.text
     assert form_of(again)["body"] == ["Mine"]
     assert nothing_was_written(story)
 
@@ -195,7 +194,7 @@ def test_going_on_is_refused_while_another_edits(alice, bob, story, refused):
     theirs = token_of(bob.open(story))
     answer = alice.send(refused, "_lock_again")
     assert_refused(answer, headline="Mine")
-    assert "Bob Writer" in text_of(answer)
+    assert "Bob Writer" in answer.text
     assert standing_token(story) == theirs
     assert nothing_was_written(story)
 
@@ -229,7 +228,7 @@ def test_going_on_keeps_the_names_of_a_popup(alice, story):
     assert nothing_was_written(story)
     again = alice.send(refused, "_lock_again")
     assert state_of(again) == "again"
-    assert "popup_response" in text_of(alice.send(again))
+    assert "popup_response" in alice.send(again).text
     assert saved(story).headline == "Mine"
 
 
@@ -257,7 +256,7 @@ CHOOSE_AGAIN = "Choose this file again"
 
 def test_whoever_is_refused_is_told_which_file_to_choose_again(alice, document):
     page = alice.open(document)
-    assert CHOOSE_AGAIN not in text_of(page)
+    assert CHOOSE_AGAIN not in page.text
     take_and_leave(document)
     refused = alice.send(page, title="Mine", file=a_file())
     assert refused.status_code == 403
@@ -265,7 +264,7 @@ def test_whoever_is_refused_is_told_which_file_to_choose_again(alice, document):
     assert state_of(again) == "again"
     for answer in (refused, again):
         assert answer.context["lock_page"].files == ["File"]
-        assert CHOOSE_AGAIN in text_of(answer)
+        assert CHOOSE_AGAIN in answer.text
     assert alice.send(again, file=a_file()).status_code == 302
     document.refresh_from_db()
     assert document.title == "Mine"
@@ -290,4 +289,4 @@ def test_who_chose_no_file_is_asked_for_none(alice, document):
     refused = alice.send_late(alice.open(document), title="Mine")
     for answer in (refused, alice.send(refused, "_lock_again")):
         assert answer.context["lock_page"].files == []
-        assert CHOOSE_AGAIN not in text_of(answer)
+        assert CHOOSE_AGAIN not in answer.text

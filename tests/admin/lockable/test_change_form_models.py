@@ -15,7 +15,6 @@ from tests.support.admin_site import (
     messages_of,
     standing_token,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
@@ -157,10 +156,10 @@ def test_an_object_of_another_database(alice, bob, serve):
     same_key = Plain.objects.create(pk=plain.pk, title="Default")
     page = alice.open(plain)
     assert state_of(page) == "held"
-    assert "As it was" in text_of(page)
+    assert "As it was" in page.text
     # The API would find the one that has the same key in its own database.
     assert not page.context["lock_page"].has_client
-    assert "lock_tokens/admin.js" not in text_of(page)
+    assert "lock_tokens/admin.js" not in page.text
     assert LockToken.objects.using("other").get().locked_by_id == alice.user.pk
     assert state_of(bob.open(plain)) == "locked"
     assert alice.send(page, title="New").status_code == 302

@@ -21,7 +21,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
@@ -44,7 +43,7 @@ def test_whoever_opens_a_free_object_locks_it_for_this_session_and_user(
 def test_whoever_may_only_look_or_not_even_that_locks_nothing(story):
     page = person("carol", "tests.view_story").open(story)
     assert page.status_code == 200
-    assert "As it was" in text_of(page)
+    assert "As it was" in page.text
     assert "lock_page" not in page.context
     assert person("dora", "tests.add_story").open(story).status_code == 403
     assert not LockToken.objects.exists()
@@ -62,7 +61,7 @@ def test_a_page_on_which_nothing_can_be_changed_locks_nothing(alice, serve, stor
     story.comment_set.create(text="A line")
     page = alice.open(story)
     assert page.status_code == 200
-    assert "A line" in text_of(page)
+    assert "A line" in page.text
     assert "lock_page" not in page.context
     assert not LockToken.objects.exists()
 
@@ -146,7 +145,7 @@ def test_another_s_lock_makes_the_page_read_only_and_names_the_holder(
     page = bob.open(story)
     assert page.status_code == 200
     assert state_of(page) == "locked"
-    text = text_of(page)
+    text = page.text
     assert "Alice Writer" in text
     assert "As it was" in text
     assert not buttons_of(page) & SAVE
@@ -167,7 +166,7 @@ def test_a_lock_of_nobody_that_is_known_makes_the_page_read_only(bob, story):
     LockToken.objects.acquire(story)
     page = bob.open(story)
     assert state_of(page) == "locked"
-    assert "Somebody else" in text_of(page)
+    assert "Somebody else" in page.text
     assert not buttons_of(page) & SAVE
 
 
@@ -221,7 +220,7 @@ def test_a_page_that_another_site_loads_locks_nothing(alice, story, view, destin
     headers = {"sec-fetch-dest": destination, "sec-fetch-site": "cross-site"}
     answer = alice.get(url_of(story, view), headers=headers)
     assert answer.status_code == 403
-    assert f'href="{url_of(story, view)}"' in text_of(answer)
+    assert f'href="{url_of(story, view)}"' in answer.text
     assert not LockToken.objects.exists()
 
 
@@ -258,7 +257,7 @@ def test_lock_timeout_is_the_life_of_the_lock(alice, bob, serve, story):
     take_and_leave(story)
     page = alice.open(story)
     assert 60 < life() <= 90
-    assert 'data-timeout="90"' in text_of(page)
+    assert 'data-timeout="90"' in page.text
     # Revived by a validation error, and by a save that keeps it.
     for changes in ({"headline": ""}, {"headline": "Two"}):
         expire(story)

@@ -18,7 +18,6 @@ from tests.support.admin_site import (
     person,
     saved,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
@@ -38,12 +37,12 @@ def test_a_page_of_alice_is_not_saved_as_bob(turned, story, page):
     answer = turned.send(page, **typed)
     assert_refused(answer, **typed)
     text = "<strong>Alice Writer</strong>, and <strong>Bob Writer</strong>"
-    assert text in text_of(answer)
+    assert text in answer.text
     # Neither by pressing it twice, nor by going on.
     for button in ("_save", "_lock_again"):
         again = turned.send(answer, button)
         assert_refused(again, **typed)
-    assert "You opened this page as" in text_of(again)
+    assert "You opened this page as" in again.text
     assert nothing_was_written(story)
     assert holder_of(story).username == "alice"
 
@@ -63,7 +62,7 @@ def test_bob_goes_on_when_the_lock_of_alice_has_expired(turned, bob, story, page
     expire(story)
     answer = turned.send(page, headline="Mine")
     assert_refused(answer, headline="Mine")
-    assert "You opened this page as" in text_of(answer)
+    assert "You opened this page as" in answer.text
     answer = turned.send(answer, "_lock_again")
     assert state_of(answer) == "again"
     assert token_of(answer) != token_of(page)

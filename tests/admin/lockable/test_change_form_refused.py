@@ -19,7 +19,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
@@ -47,8 +46,8 @@ def test_a_void_token_writes_nothing_and_keeps_all_that_was_typed(
     )
     assert form_of(answer)["body"][0].replace("\r", "") == "My body\nin two lines"
     assert not buttons_of(answer) & {"_save", "_continue", "_addanother"}
-    assert "deletelink" not in text_of(answer)
-    assert "Bob Writer" in text_of(answer)
+    assert "deletelink" not in answer.text
+    assert "Bob Writer" in answer.text
     assert nothing_was_written(story)
     assert holder_of(story) == bob.user
 
@@ -56,7 +55,7 @@ def test_a_void_token_writes_nothing_and_keeps_all_that_was_typed(
 def test_a_void_token_is_refused_also_when_the_object_is_free(alice, story, page):
     answer = alice.send_late(page, headline="", body="Mine")
     assert answer.context["lock_page"].holder is None
-    assert "This field is required" in text_of(answer)
+    assert "This field is required" in answer.text
     assert_refused(alice.send(page, headline="Mine"), headline="Mine")
     assert nothing_was_written(story)
     assert not LockToken.objects.exists()
@@ -75,11 +74,11 @@ def test_a_refused_page_names_what_differs_and_the_last_change(alice, bob, story
         ("Keywords", "news"),
         ("comments", ""),
     ]
-    assert 'id="id_headline"' in text_of(answer)
+    assert 'id="id_headline"' in answer.text
     assert shown.differences[0].field_id == "id_headline"
     assert shown.last_change.user == bob.user
-    assert "Theirs" in text_of(answer)
-    assert "Changed Headline and Keywords." in text_of(answer)
+    assert "Theirs" in answer.text
+    assert "Changed Headline and Keywords." in answer.text
     assert form_of(answer)["headline"] == ["Mine"]
     assert saved(story).headline == "Theirs"
 
@@ -186,7 +185,7 @@ def test_sent_twice_no_hook_of_the_project_s_writes_without_the_lock(
     bob.open(story)
     answer = alice.post(url, data)
     assert answer.status_code == (200 if query else 302)
-    assert ("popup_response" in text_of(answer)) == bool(query)
+    assert ("popup_response" in answer.text) == bool(query)
     assert not saved(story).is_urgent
     assert LogEntry.objects.count() == 1
     assert holder_of(story) == bob.user

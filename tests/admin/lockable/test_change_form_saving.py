@@ -20,7 +20,6 @@ from tests.support.admin_site import (
     saved,
     standing_token,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
@@ -76,7 +75,7 @@ def test_a_validation_error_keeps_lock_and_input(alice, bob, story, page):
     )
     assert answer.status_code == 200
     assert state_of(answer) == "held"
-    assert "This field is required" in text_of(answer)
+    assert "This field is required" in answer.text
     assert token_of(answer) == token_of(page) == standing_token(story)
     assert form_of(answer)["body"] == ["Precious"]
     assert form_of(answer)["comment_set-0-text"] == ["Remark"]
@@ -141,7 +140,7 @@ def test_a_page_of_the_project_s_own_after_the_save_gives_the_lock_up(
 ):
     serve(StoryAdmin, response_change=lambda *args: HttpResponse("Thank you"))
     answer = alice.send(alice.open(story), headline="New")
-    assert text_of(answer) == "Thank you"
+    assert answer.text == "Thank you"
     assert saved(story).headline == "New"
     assert not LockToken.objects.exists()
 
@@ -182,7 +181,7 @@ def test_save_as_new_needs_no_lock_and_does_not_claim_to_have_it(
     theirs = token_of(bob.open(story))
     wrong = alice.send(page, "_saveasnew", headline="", body="Precious")
     assert wrong.status_code == 200
-    assert "This field is required" in text_of(wrong)
+    assert "This field is required" in wrong.text
     assert form_of(wrong)["body"] == ["Precious"]
     assert "lock_page" not in wrong.context
     for each in (wrong, page):
@@ -198,7 +197,7 @@ def test_a_popup_saves_and_gives_the_lock_up(alice, story):
     assert state_of(page) == "held"
     answer = alice.send(page, headline="New")
     assert answer.status_code == 200
-    assert "popup_response" in text_of(answer)
+    assert "popup_response" in answer.text
     assert saved(story).headline == "New"
     assert not LockToken.objects.exists()
 

@@ -23,7 +23,6 @@ from tests.support.admin_site import (
     saved,
     standing_token,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
@@ -75,7 +74,7 @@ def test_save_now_saves_it_all_once_somebody_has_signed_in_again(alice, story, p
         keywords=[keyword.pk],
         comment_set__0__text="Remark",
     )
-    assert "press “Save now”" in text_of(answer)
+    assert "press “Save now”" in answer.text
     # Fields have the labels of the form.
     shown = shown_fields(answer)
     assert shown.pop("Body").split() == ["In", "two", "lines"]
@@ -109,7 +108,7 @@ def test_it_is_sent_by_the_button_that_was_pressed(alice, story, page):
 
 def test_going_on_while_signed_out_goes_on_later(alice, page):
     answer = send_signed_out(alice, page, "_lock_again", headline="Precious")
-    assert "press “Go on with my text”" in text_of(answer)
+    assert "press “Go on with my text”" in answer.text
     sign_in(alice)
     answer = alice.send(answer, "none")
     assert state_of(answer) == "again"
@@ -191,7 +190,7 @@ def comment(story):
 def test_nobody_who_is_signed_out_learns_the_name_of_an_object(alice, comment):
     answer = send_signed_out(alice, alice.open(comment), text="Precious")
     assert shown_fields(answer)["Story"] == "Your choice is kept."
-    assert "As it was" not in text_of(answer)
+    assert "As it was" not in answer.text
     sign_in(alice)
     assert alice.send(answer).status_code == 302
     assert Comment.objects.get().text == "Precious"
@@ -217,9 +216,9 @@ def test_the_key_of_no_object_is_no_name(alice, comment, key):
 
 def test_passwords_are_to_be_typed_again(alice, page):
     answer = send_signed_out(alice, page, headline="Precious", password="hunter2")
-    assert "hunter2" not in text_of(answer)
+    assert "hunter2" not in answer.text
     assert form_of(answer)["password"] == [""]
-    assert "Type this again before you save" in text_of(answer)
+    assert "Type this again before you save" in answer.text
 
 
 def test_files_are_to_be_chosen_again(alice, serve):
@@ -227,16 +226,16 @@ def test_files_are_to_be_chosen_again(alice, serve):
     page = alice.open(Document.objects.create(title="One"))
     answer = send_signed_out(alice, page, file=SimpleUploadedFile("a.txt", b"a"))
     assert shown_fields(answer) == {"Title": "One", "File": ""}
-    assert 'enctype="multipart/form-data"' in text_of(answer)
-    assert "Choose this file again before you save" in text_of(answer)
+    assert 'enctype="multipart/form-data"' in answer.text
+    assert "Choose this file again before you save" in answer.text
 
 
 def test_what_cannot_be_saved_any_more_has_no_button(alice, story, page):
     story.delete()
     answer = alice.send(page, headline="Precious", password="hunter2")
     assert answer.status_code == 404
-    assert "Save now" not in text_of(answer)
-    assert "This page cannot show it." in text_of(answer)
+    assert "Save now" not in answer.text
+    assert "This page cannot show it." in answer.text
 
 
 def test_a_button_without_a_text_leads_to_the_sign_in_page(alice, bob, story):
@@ -261,7 +260,7 @@ def test_save_without_a_script_after_signing_in_elsewhere_asks_to_press_again(
     sign_in(guarded)
     answer = guarded.post(url_of(story), data, headers=OWN)
     assert answer.status_code == 403
-    assert "You have signed in or out since you opened the form" in text_of(answer)
+    assert "You have signed in or out since you opened the form" in answer.text
     assert shown_fields(answer)["Headline"] == "Precious"
     assert guarded.post(url_of(story), form_of(answer), headers=OWN).status_code == 302
     assert saved(story).headline == "Precious"
@@ -273,14 +272,14 @@ def test_save_now_needs_at_most_two_presses(guarded, settings, story, in_session
     data = form_of(guarded.open(story), headline="Precious")
     end_session(guarded)
     answer = guarded.post(url_of(story), data, headers=OWN)
-    assert "You were signed out before you saved" in text_of(answer)
+    assert "You were signed out before you saved" in answer.text
     sign_in(guarded)
     guarded.cookies["csrftoken"] = "x" * 32
     session = guarded.session
     session["_csrftoken"] = "x" * 32
     session.save()
     answer = guarded.post(url_of(story), form_of(answer), headers=OWN)
-    assert "You have signed in or out since you opened the form" in text_of(answer)
+    assert "You have signed in or out since you opened the form" in answer.text
     assert guarded.post(url_of(story), form_of(answer), headers=OWN).status_code == 302
     assert saved(story).headline == "Precious"
     assert holder_of(story) is None
@@ -306,7 +305,7 @@ def test_no_other_site_has_its_words_shown_with_a_button_to_save_them(
         end_session(guarded)
     answer = guarded.post(url_of(story), data, headers=headers)
     assert answer.status_code == 403
-    assert "Call 555" not in text_of(answer)
+    assert "Call 555" not in answer.text
     assert saved(story).headline == "As it was"
 
 
@@ -358,7 +357,7 @@ def test_save_now_saves_once_the_permission_is_back(story, may_view):
     answer = carol.send(page, headline="Precious")
     assert answer.status_code == 403
     assert shown_fields(answer)["Headline"] == "Precious"
-    assert "If you are allowed to change it again" in text_of(answer)
+    assert "If you are allowed to change it again" in answer.text
     assert saved(story).headline == "As it was"
     permit(carol.user, CHANGE)
     assert carol.send(answer).status_code == 302
@@ -372,7 +371,7 @@ def test_a_permission_that_was_lost_gives_back_a_new_object_and_a_list(url, stor
     carol.user.user_permissions.clear()
     answer = carol.send(page, headline="Precious", form__0__body="Precious")
     assert answer.status_code == 403
-    assert "no longer allowed to change this" in text_of(answer)
+    assert "no longer allowed to change this" in answer.text
     assert "Precious" in shown_fields(answer).values()
 
 
@@ -380,7 +379,7 @@ def test_an_action_that_is_not_permitted_is_answered_as_in_django(story):
     carol = person("carol", "tests.add_story")
     answer = carol.post(LIST, {"action": "shout", "_selected_action": [story.pk]})
     assert answer.status_code == 403
-    assert "Save now" not in text_of(answer)
+    assert "Save now" not in answer.text
 
 
 def test_a_list_is_given_back_under_its_labels(bob, stories):

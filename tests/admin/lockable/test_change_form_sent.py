@@ -17,7 +17,6 @@ from tests.support.admin_site import (
     saved,
     state_of,
     take_and_leave,
-    text_of,
     url_of,
 )
 
@@ -47,21 +46,19 @@ def save_refused(alice, refused):
 @pytest.mark.parametrize("button", ["_save", "_continue", "_addanother"])
 @pytest.mark.parametrize("note", ["My note", ""])
 def test_a_name_that_save_model_reads_is_never_said_to_be_saved(
-    alice, notes, story, button, note
+    alice, notes, story, button, note, page
 ):
-    page = alice.open(story)
     take_and_leave(story)
     refused = alice.send(page, button, note=note)
     assert_refused(refused)
-    assert note in text_of(refused)
-    assert SAME not in text_of(refused)
+    assert note in refused.text
+    assert SAME not in refused.text
     assert saved(story).body == "Once"
 
 
 def test_what_was_typed_under_such_a_name_stays_until_it_is_saved(
-    alice, bob, notes, story
+    alice, bob, notes, story, page
 ):
-    page = alice.open(story)
     take_and_leave(story)
     refused = alice.send(page, note="My <b>\nnote = 1")
     assert refused.context["lock_page"].others == [("Note", "My <b>\nnote = 1")]
@@ -75,18 +72,17 @@ def test_what_was_typed_under_such_a_name_stays_until_it_is_saved(
         ("Note", "My other note"),
         ("Note", "My <b>\nnote = 1"),
     ]
-    assert "My &lt;b&gt;" in text_of(again)
-    assert SAME not in text_of(again)
+    assert "My &lt;b&gt;" in again.text
+    assert SAME not in again.text
     assert alice.send(again, note="My note").status_code == 302
     assert saved(story).body == "My note"
 
 
-def test_a_password_under_such_a_name_is_not_shown(alice, notes, story):
-    page = alice.open(story)
+def test_a_password_under_such_a_name_is_not_shown(alice, notes, story, page):
     take_and_leave(story)
     refused = alice.send(page, new_password="secret1")
     assert_refused(refused)
-    assert "secret1" not in text_of(refused)
+    assert "secret1" not in refused.text
 
 
 def test_the_same_sent_twice_is_known_with_all_that_django_s_pages_send(
@@ -144,8 +140,8 @@ def test_a_form_may_say_that_more_has_changed_than_its_fields(alice, serve, stor
         ("Headline", "As it was"),
         ("computed", ""),
     ]
-    assert "This is different." in text_of(refused)
-    assert "The rows are different." not in text_of(refused)
+    assert "This is different." in refused.text
+    assert "The rows are different." not in refused.text
     save_refused(alice, refused)
     assert saved(story).headline == "Mine"
 
@@ -236,9 +232,8 @@ def test_a_row_in_a_row_that_nobody_knows_of_is_kept_as_text(alice, story, page)
 
 
 def test_a_row_in_a_row_that_was_deleted_meanwhile_keeps_its_text(
-    alice, nested, replies, story
+    alice, nested, replies, story, page
 ):
-    page = alice.open(story)
     take_and_leave(story)
     replies[0].delete()
     refused = alice.send(
@@ -252,9 +247,8 @@ def test_a_row_in_a_row_that_was_deleted_meanwhile_keeps_its_text(
 
 
 def test_rows_in_a_row_that_was_deleted_meanwhile_keep_their_text(
-    alice, nested, replies, story
+    alice, nested, replies, story, page
 ):
-    page = alice.open(story)
     take_and_leave(story)
     replies[0].comment.delete()
     refused = alice.send(
@@ -274,9 +268,8 @@ def test_rows_in_a_row_that_was_deleted_meanwhile_keep_their_text(
 
 
 def test_a_row_in_a_row_that_is_gone_and_was_to_be_deleted_stays_gone(
-    alice, nested, replies, story
+    alice, nested, replies, story, page
 ):
-    page = alice.open(story)
     take_and_leave(story)
     replies[0].delete()
     delete = {"comment_set-0-replies-0-DELETE": "on"}
@@ -293,7 +286,7 @@ def test_a_row_in_a_row_that_another_edits_is_not_saved(
         page, headline="Mine", comment_set__1__replies__0__text="Mine too"
     )
     assert state_of(wrong) == "held"
-    assert "Bob Writer has been editing it" in text_of(wrong)
+    assert "Bob Writer has been editing it" in wrong.text
     assert form_of(wrong)["comment_set-1-replies-0-text"] == ["Mine too"]
     assert saved(story).headline == "As it was"
     take_and_leave(replies[2])

@@ -19,7 +19,6 @@ from tests.support.admin_site import (
     saved,
     standing_token,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
@@ -43,7 +42,7 @@ def test_whoever_is_permitted_takes_over_from_a_read_only_page(alice, story):
     # The former holder keeps the text, and saves nothing.
     refused = alice.send(first, headline="Mine")
     assert_refused(refused, headline="Mine")
-    assert "Bob Writer" in text_of(refused)
+    assert "Bob Writer" in refused.text
     assert saved(story).headline == "As it was"
 
 
@@ -51,7 +50,7 @@ def test_whoever_is_not_permitted_takes_nothing_over(alice, story):
     bob = person("bob", CHANGE)
     token = token_of(alice.open(story))
     page = bob.open(story)
-    assert "Take over" not in text_of(page)
+    assert "Take over" not in page.text
     answer = bob.post(url_of(story), {"_take_over": asked(page)}, follow=True)
     assert state_of(answer) == "locked"
     assert standing_token(story) == token
@@ -62,7 +61,7 @@ def test_where_it_is_switched_off_nobody_takes_over(alice, bob, serve, story):
     serve(StoryAdmin, lock_take_over=False)
     token = token_of(alice.open(story))
     page = bob.open(story)
-    assert "Take over" not in text_of(page)
+    assert "Take over" not in page.text
     bob.post(url_of(story), {"_take_over": asked(page)})
     assert standing_token(story) == token
 
@@ -92,7 +91,7 @@ def test_whoever_is_not_permitted_keeps_the_text(alice, story):
     expire(story)
     token = token_of(alice.open(story))
     refused = bob.send(page, headline="Mine")
-    assert "Take over" not in text_of(refused)
+    assert "Take over" not in refused.text
     answer = bob.send(refused, _take_over=asked(refused))
     assert_refused(answer, headline="Mine")
     assert standing_token(story) == token
@@ -107,7 +106,7 @@ def test_nothing_is_taken_from_somebody_who_was_not_asked_about(alice, bob, stor
     theirs = token_of(carol.open(story))
     answer = bob.post(url_of(story), {"_take_over": asked(page)}, follow=True)
     assert state_of(answer) == "locked"
-    assert "Carol Writer" in text_of(answer)
+    assert "Carol Writer" in answer.text
     assert standing_token(story) == theirs
     assert not LogEntry.objects.exists()
 
@@ -124,7 +123,7 @@ def test_with_a_text_too_nothing_is_taken_from_who_was_not_asked_about(
     theirs = token_of(carol.open(story))
     answer = bob.send(refused, _take_over=asked(refused))
     assert_refused(answer)
-    assert "Carol Writer" in text_of(answer)
+    assert "Carol Writer" in answer.text
     assert form_of(answer)["headline"] == ["Mine"]
     assert asked(answer) != asked(refused)
     assert standing_token(story) == theirs

@@ -12,7 +12,6 @@ from tests.support.admin_site import (
     saved,
     state_of,
     take_and_leave,
-    text_of,
     url_of,
 )
 
@@ -28,7 +27,7 @@ def test_the_text_of_somebody_who_is_signed_out_is_given_back(alice, story, page
     alice.logout()
     answer = alice.post(url_of(story), data)
     assert answer.status_code == 403
-    text = text_of(answer)
+    text = answer.text
     assert "Precious &lt;b&gt;" in text
     assert "Remark" in text
     assert "secret1" not in text
@@ -45,7 +44,7 @@ def test_the_text_of_somebody_who_is_no_staff_any_more_is_given_back(
     alice.user.save()
     answer = alice.send(page, headline="Precious")
     assert answer.status_code == 403
-    assert "Precious" in text_of(answer)
+    assert "Precious" in answer.text
     assert nothing_was_written(story)
 
 
@@ -58,7 +57,7 @@ def test_the_text_is_given_back_where_every_view_needs_a_login(alice, settings, 
     alice.logout()
     answer = alice.send(page, headline="Precious")
     assert answer.status_code == 403
-    assert "Precious" in text_of(answer)
+    assert "Precious" in answer.text
     assert alice.open(story).status_code == 302
 
 
@@ -79,8 +78,8 @@ def test_the_text_about_an_object_that_is_gone_is_given_back(
     story.delete()
     answer = alice.send(page, button, **typed, **hidden_field)
     assert answer.status_code == 404
-    assert "Precious" in text_of(answer)
-    assert "Remark" in text_of(answer)
+    assert "Precious" in answer.text
+    assert "Remark" in answer.text
     assert "no-store" in answer["Cache-Control"]
     assert not Story.objects.exists()
     assert not Comment.objects.exists()
@@ -103,7 +102,7 @@ def test_the_text_is_given_back_when_the_object_goes_while_it_is_being_saved(
 
     answer = alice.send(page, button, headline="Precious")
     assert answer.status_code == 404
-    assert "Precious" in text_of(answer)
+    assert "Precious" in answer.text
     assert not Story.objects.exists()
 
 
@@ -117,9 +116,9 @@ def test_what_one_may_not_see_any_more_is_not_said_to_be_deleted(alice, serve, s
     Story.objects.update(is_urgent=True)
     answer = alice.send(page, headline="Precious")
     assert answer.status_code == 404
-    assert "Precious" in text_of(answer)
-    assert "or you are no longer allowed to see it" in text_of(answer)
-    assert "omebody has deleted" not in text_of(answer)
+    assert "Precious" in answer.text
+    assert "or you are no longer allowed to see it" in answer.text
+    assert "omebody has deleted" not in answer.text
     assert saved(story).headline == "As it was"
 
 
@@ -147,8 +146,8 @@ def test_an_object_that_may_not_be_changed_any_more_gives_the_text_back(
     Story.objects.update(is_urgent=True)
     answer = alice.send(page, headline="Precious")
     assert answer.status_code == 403
-    assert "Precious" in text_of(answer)
-    assert "no longer allowed to change this" in text_of(answer)
+    assert "Precious" in answer.text
+    assert "no longer allowed to change this" in answer.text
     assert saved(story).headline == "As it was"
 
 
@@ -156,7 +155,7 @@ def test_whoever_never_had_the_permission_is_answered_as_in_django(story):
     carol = person("carol", "tests.view_story")
     answer = carol.post(url_of(story), {"headline": "Mine", "_save": "1"})
     assert answer.status_code == 403
-    assert "Mine" not in text_of(answer)
+    assert "Mine" not in answer.text
     assert nothing_was_written(story)
 
 
@@ -165,7 +164,7 @@ def test_a_new_object_of_somebody_who_is_signed_out_is_given_back(alice):
     alice.logout()
     answer = alice.send(page, headline="Precious")
     assert answer.status_code == 403
-    assert "Precious" in text_of(answer)
+    assert "Precious" in answer.text
     assert not Story.objects.exists()
 
 
@@ -183,9 +182,9 @@ def test_no_other_site_has_its_words_shown_to_somebody_who_is_signed_out(
     forged["note"] = data["note"] = "Call 555"
     answer = alice.post(url, forged)
     assert answer.status_code == 403
-    assert "Call 555" not in text_of(answer)
+    assert "Call 555" not in answer.text
     # One's own page's are.
     answer = alice.post(url, data)
     assert answer.status_code == 403
-    assert "Call 555" in text_of(answer)
+    assert "Call 555" in answer.text
     assert nothing_was_written(story)

@@ -21,7 +21,7 @@ from tests.models import (
     Story,
     Translation,
 )
-from tests.support.admin_site import LIST, StoryAdmin, list_of, person, text_of
+from tests.support.admin_site import LIST, StoryAdmin, list_of, person
 from tests.support.helpers import expire, lock_row
 
 
@@ -29,7 +29,7 @@ def column_of(page):
     """Return what the list's column says, row by row."""
     return [
         strip_tags(cell).strip()
-        for cell in text_of(page).split("field-lock_state")[1:]
+        for cell in page.text.split("field-lock_state")[1:]
         for cell in [cell.partition(">")[2].partition("</td>")[0]]
     ]
 
@@ -56,7 +56,7 @@ def test_the_column_knows_the_unknown_the_expired_and_the_escaped(bob, stories):
     first, second, third = column_of(page)
     assert first.startswith("somebody, since ")
     assert second == ""
-    assert "&lt;b&gt;, since" in text_of(page)
+    assert "&lt;b&gt;, since" in page.text
     assert third
 
 
@@ -118,7 +118,7 @@ def test_a_list_without_the_column_asks_for_no_locks(bob, serve, stories, edited
 
 def test_the_filter_offers_locked_mine_and_free_and_finds_them(bob, stories, edited):
     first, second, third = stories
-    text = text_of(bob.get(LIST))
+    text = bob.get(LIST).text
     for value, expected in [
         ("locked", [first, third]),
         ("mine", [third]),
@@ -166,7 +166,7 @@ def test_a_filtered_list_reads_related_rows_at_once_as_before(bob, serve):
 
     def count(query):
         with CaptureQueriesContext(connection) as queries:
-            assert "news" in text_of(bob.get(LIST + query))
+            assert "news" in bob.get(LIST + query).text
         return len(queries)
 
     def add(number):

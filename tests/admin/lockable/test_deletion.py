@@ -29,7 +29,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
@@ -41,7 +40,7 @@ YES = {"post": "yes"}
 def question_of(somebody, obj):
     page = somebody.open(obj, "delete")
     assert page.status_code == 200
-    assert "Are you sure" in text_of(page)
+    assert "Are you sure" in page.text
     return page
 
 
@@ -86,7 +85,7 @@ def test_what_another_edits_is_neither_asked_about_nor_deleted(alice, bob, story
         assert page.redirect_chain == [(url_of(story), 302)]
         assert what in messages_of(page)[0]
         assert state_of(page) == "locked"
-        assert "Alice Writer" in text_of(page)
+        assert "Alice Writer" in page.text
     assert is_there(story)
     assert standing_token(story) == token
     assert not LogEntry.objects.exists()
@@ -201,7 +200,7 @@ def test_a_popup_deletes_and_closes(alice, story):
     url = url_of(story, "delete", _popup=1)
     assert state_of(alice.get(url)) == "held"
     answer = alice.post(url, {**YES, "_popup": "1"})
-    assert "popup_response" in text_of(answer)
+    assert "popup_response" in answer.text
     assert not is_there(story)
     assert not LockToken.objects.exists()
 
@@ -268,7 +267,7 @@ def test_what_another_edits_is_not_deleted_along(alice, bob, story):
     token = token_of(alice.open(comment))
     for page in (answer_to(bob, story), bob.open(story, "delete")):
         assert page.status_code == 200
-        text = text_of(page)
+        text = page.text
         assert "Cannot delete" in text
         assert "Being edited" in text
         assert "Alice Writer" in text
@@ -311,7 +310,7 @@ def test_a_parent_or_child_row_that_another_edits_is_not_deleted_along(
     theirs, ours = (parent, child) if edited == "parent" else (child, parent)
     bob.open(ours, "delete")
     alice.open(theirs)
-    assert "Alice Writer" in text_of(answer_to(bob, ours))
+    assert "Alice Writer" in answer_to(bob, ours).text
     assert is_there(child)
     assert is_there(parent)
 
@@ -345,11 +344,11 @@ def test_what_another_edits_along_makes_a_question_that_locks_nothing(
     comment = story.comment_set.create(text="Being edited")
     alice.open(comment)
     page = bob.open(story, "delete")
-    assert "Cannot delete" in text_of(page)
+    assert "Cannot delete" in page.text
     assert holder_of(story) is None
     # A page of his own that has the lock keeps it.
     token = token_of(bob.open(story))
-    assert "Cannot delete" in text_of(bob.open(story, "delete"))
+    assert "Cannot delete" in bob.open(story, "delete").text
     assert standing_token(story) == token
 
 

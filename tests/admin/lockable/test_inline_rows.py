@@ -24,7 +24,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     urls_of_site,
 )
@@ -55,7 +54,7 @@ def assert_not_saved(answer, *said):
     assert answer.status_code == 200
     assert state_of(answer) == "held"
     for text in ("Nothing was saved", *said):
-        assert text in text_of(answer)
+        assert text in answer.text
     shown = answer.context["original"]
     assert not LogEntry.objects.filter(
         object_id=shown.pk, content_type=ContentType.objects.get_for_model(shown)
@@ -68,7 +67,7 @@ def test_a_row_that_another_edits_on_its_own_page_is_not_saved(alice, bob, story
     typed = {"headline": "Mine", "comment_set__0__text": "Mine"}
     wrong = alice.send(page, **typed, comment_set__1__text="Mine too")
     assert_not_saved(wrong, "“one”", "Bob Writer has been editing it")
-    assert "“two”" not in text_of(wrong)
+    assert "“two”" not in wrong.text
     assert (saved(story).headline, texts()) == ("As it was", ["one", "two"])
     assert form_of(wrong)["headline"] == ["Mine"]
     assert form_of(wrong)["comment_set-0-text"] == ["Mine"]
@@ -106,22 +105,20 @@ def test_a_row_that_another_edits_or_edits_below_is_not_deleted(
 
 @pytest.mark.parametrize("has_error", [False, True])
 def test_a_row_that_another_has_changed_meanwhile_stays_when_it_is_not_touched(
-    alice, bob, story, rows, has_error
+    alice, bob, story, rows, has_error, page
 ):
     """An error elsewhere does not hide that it has changed."""
-    page = alice.open(story)
     bob.send(bob.open(rows[0]), text="Theirs")
     if has_error:
         page = alice.send(page, headline="")
-        assert "This field is required" in text_of(page)
+        assert "This field is required" in page.text
     assert alice.send(page, headline="Mine").status_code == 302
     assert (saved(story).headline, texts()) == ("Mine", ["Theirs", "two"])
 
 
 def test_who_has_touched_it_is_told_what_is_saved_before_it_is_replaced(
-    alice, bob, story, rows
+    alice, bob, story, rows, page
 ):
-    page = alice.open(story)
     bob.send(bob.open(rows[0]), text="Theirs")
     wrong = alice.send(page, headline="Mine", comment_set__0__text="Mine")
     assert_not_saved(
@@ -140,8 +137,7 @@ def test_who_has_touched_it_is_told_what_is_saved_before_it_is_replaced(
     assert texts() == ["Mine", "two"]
 
 
-def test_who_wants_to_delete_it_is_told_what_is_saved(alice, bob, story, rows):
-    page = alice.open(story)
+def test_who_wants_to_delete_it_is_told_what_is_saved(alice, bob, rows, page):
     bob.send(bob.open(rows[0]), text="Theirs")
     wrong = alice.send(page, comment_set__0__DELETE="on")
     assert_not_saved(wrong, "Text: “Theirs”", "To delete it all the same, save again.")
@@ -151,9 +147,8 @@ def test_who_wants_to_delete_it_is_told_what_is_saved(alice, bob, story, rows):
 
 
 def test_after_a_refusal_only_the_rows_that_were_typed_in_replace_others(
-    alice, bob, story, rows
+    alice, bob, rows, page
 ):
-    page = alice.open(story)
     for row in rows:
         bob.send(bob.open(row), text="Theirs")
     refused = alice.send_late(page, comment_set__0__text="Mine")
@@ -289,7 +284,7 @@ def test_a_page_to_read_sends_nothing_back(alice, bob, story, rows):
     alice.open(story)
     locked = bob.open(story)
     assert state_of(locked) == "locked"
-    assert "initial-comment_set" not in text_of(locked)
+    assert "initial-comment_set" not in locked.text
 
 
 def test_the_rows_of_two_inlines_of_one_model(alice, serve, story, rows):

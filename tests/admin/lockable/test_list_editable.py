@@ -22,7 +22,6 @@ from tests.support.admin_site import (
     messages_of,
     standing_token,
     state_of,
-    text_of,
     token_of,
 )
 from tests.support.helpers import lock_row, race
@@ -174,7 +173,7 @@ def test_an_error_in_the_list_writes_and_locks_nothing(alice, bob, serve, storie
     alice.send(alice.open(stories[2]), body="Theirs")
     answer = bob.send(page, form__0__headline="", form__1__body="Precious")
     assert answer.status_code == 200
-    assert "This field is required" in text_of(answer)
+    assert "This field is required" in answer.text
     assert form_of(answer)["form-1-body"] == ["Precious"]
     assert bodies() == ["Once", "Once", "Theirs"]
     assert not LockToken.objects.exists()

@@ -6,7 +6,7 @@ from django.core.checks import WARNING
 from lock_tokens.admin import LockableModelAdmin
 from lock_tokens.models import LockToken
 from tests.models import Badge
-from tests.support.admin_site import form_of, list_of, new_site, text_of
+from tests.support.admin_site import form_of, list_of, new_site
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_the_column_of_the_list_has_a_second_name(
     for number in range(9):
         Badge.objects.create(holder=str(number))
     page = alice.get(list_of(Badge))
-    assert "Alice Writer, since" in text_of(page).split("field-lock_column")[-1]
+    assert "Alice Writer, since" in page.text.split("field-lock_column")[-1]
     with django_assert_num_queries(6):
         alice.get(list_of(Badge))
 

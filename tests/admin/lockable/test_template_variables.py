@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lock_tokens
-from tests.support.admin_site import LIST, text_of
+from tests.support.admin_site import LIST
 
 WORDS = {
     word
@@ -70,5 +70,5 @@ def test_our_templates_know_all_their_variables(alice, bob, story, visit, caplog
 def test_string_if_invalid_is_nowhere_on_our_pages(alice, bob, story, visit, settings):
     settings.TEMPLATES = copy.deepcopy(settings.TEMPLATES)
     settings.TEMPLATES[0]["OPTIONS"]["string_if_invalid"] = "INVALID"
-    for line in text_of(visit(alice, bob, story)).splitlines():
+    for line in visit(alice, bob, story).text.splitlines():
         assert "lock" not in line or "INVALID" not in line
