@@ -224,6 +224,10 @@ class Controls(HTMLParser):
             self.add(self._textarea, before + (data if before else data.lstrip("\r\n")))
 
 
+def text_of(response):
+    return response.text
+
+
 def buttons_of(response):
     return Controls(response.text).buttons
 
