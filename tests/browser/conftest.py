@@ -150,6 +150,18 @@ def enter(site, window):
 
 
 @pytest.fixture
+def key(site):
+    """A story, by its key."""
+    return site.story()
+
+
+@pytest.fixture
+def page(enter, key):
+    """The page in which Alice edits the story."""
+    return edit(enter("alice"), key)
+
+
+@pytest.fixture
 def begin(site, enter):
     """Let somebody begin to write; return the story's key and the page."""
 

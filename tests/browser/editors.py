@@ -1,17 +1,20 @@
 """People at the change pages of the site's admin, and what the database holds of it."""
 
 import contextlib
-import http.client
-import threading
-import time
+import os
+from pathlib import Path
 
-from .site import Other, Site, address, until
+from .site import Other, Poacher, Site, address, trying, until
 
 MINE = ("By Alice", "Mine,\nall of it.")
 THEIRS = ("By Bob", "Theirs.")
 BEFORE = ("One", "As it was.")
 # What Chromium's console says of refusals and of renewals that come upon another page's.
 EXPECTED = ("status of 403", "status of 404", "status of 412")
+
+
+#: A folder for pictures of pages, for whoever wants to look at them.
+PICTURES = os.environ.get("PICTURES")
 
 
 class Newsdesk(Site):
@@ -148,10 +151,23 @@ def written(page):
     return tuple(page.locator(field).input_value() for field in fields)
 
 
-def save(page):
+def save(page, model="story"):
     """Press Save, and wait until the story is saved."""
     page.locator("[name=_save]").click()
-    page.wait_for_url("**/admin/tests/story/")
+    page.wait_for_url(f"**/admin/tests/{model}/")
+
+
+def sign_in(page, username):
+    """Fill in the form of the admin's sign-in page, and send it."""
+    page.locator("#id_username").fill(username)
+    page.locator("#id_password").fill(username)
+    page.locator("[type=submit]").click()
+
+
+def sign_out(page):
+    """Sign out by the button of an admin's page."""
+    page.locator("#logout-form button").click()
+    page.wait_for_url("**/admin/logout/")
 
 
 def submit_past_scripts(page):
@@ -196,6 +212,11 @@ def way_on(page, name):
 def said(page):
     """Return what the page says of the lock, as far as it is seen."""
     return "\n".join(page.locator(".lock-tokens").all_inner_texts())
+
+
+def picture(page, name):
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
 
 def take_over(page, path):
@@ -255,10 +276,15 @@ def save_mine(site, page, key):
     assert site.lock(key, "story") is None
 
 
-def go_on(page, by="Go on with my text"):
+def press_go_on(page, by="Go on with my text"):
     """Go on with what was typed, in a form that is held again."""
     way_on(page, by).click()
     until_kind(page, "again")
+
+
+def go_on(page, by="Go on with my text"):
+    """Do as :func:`press_go_on`, and see that all of it is there."""
+    press_go_on(page, by)
     assert written(page) == MINE
 
 
@@ -272,73 +298,36 @@ def go_on_and_save(site, page, key, saved):
     save_mine(site, page, key)
 
 
-class Rival(threading.Thread):
-    """Somebody who wants a story: opens its change page, or asks the API, every 50 ms.
+class Rival(Poacher):
+    """Somebody who wants a story: opens its change page, or asks the API, by turns.
 
-    Both by turns, unless told ``by`` which way. ``got``: when the lock was theirs;
-    ``shortest``: the least seconds that the lock had left before that.
+    ``by`` tells which way, where it is only one.
     """
 
+    model = "story"
+
     def __init__(self, site, username, key, by=None):
-        super().__init__(daemon=True)
-        self.site, self.username, self.key = site, username, key
+        super().__init__(site, key)
+        self.username = username
         self.ways = [by] if by else ["page", "api"]
-        self.attempts = 0
-        self.got = self.error = None
-        self.shortest = float("inf")
-        self.over = threading.Event()
 
-    def run(self):
-        try:
-            self._try_on()
-        except BaseException as error:
-            self.error = error
+    def begin(self):
+        response, _ = self.other.answer("GET", f"/sign-in/{self.username}/")
+        cookies = response.headers.get_all("Set-Cookie")
+        (session,) = [c for c in cookies if c.startswith("sessionid=")]
+        cookie = f"{Other.HEADERS['Cookie']}; {session.partition(';')[0]}"
+        self.other.headers["Cookie"] = cookie
 
-    def _try_on(self):
-        cookie = f"csrftoken={Other.SECRET}"
-        with contextlib.closing(
-            http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=30)
-        ) as connection:
-
-            def ask(method, path, **headers):
-                headers = {"Unlogged": "1", "Cookie": cookie, **headers}
-                connection.request(method, path, headers=headers)
-                response = connection.getresponse()
-                return response, response.read().decode()
-
-            response, _ = ask("GET", f"/sign-in/{self.username}/")
-            cookies = response.headers.get_all("Set-Cookie")
-            (session,) = [c for c in cookies if c.startswith("sessionid=")]
-            cookie += "; " + session.partition(";")[0]
-            while not self.over.wait(0.05):
-                if self.ways[self.attempts % len(self.ways)] == "page":
-                    response, text = ask("GET", change(self.key))
-                    assert response.status == 200, response.status
-                    won = 'name="lock_token"' in text
-                else:
-                    response, text = ask(
-                        "POST", locks_of(self.key), **{"X-CSRFToken": Other.SECRET}
-                    )
-                    assert response.status in (201, 403), text
-                    won = response.status == 201
-                self.attempts += 1
-                if won:
-                    self.got = time.time()
-                    return
-                if self.attempts % 4 == 0:
-                    lock = self.site.lock(self.key, "story")
-                    self.shortest = min(self.shortest, lock.left if lock else 0)
+    def has_got_it(self):
+        if self.ways[self.attempts % len(self.ways)] == "api":
+            return super().has_got_it()
+        response, text = self.other.answer("GET", change(self.key))
+        assert response.status == 200, response.status
+        return 'name="lock_token"' in text
 
 
 @contextlib.contextmanager
 def rival(site, username, key, by=None):
     """Let a :class:`Rival` try meanwhile."""
-    other = Rival(site, username, key, by)
-    other.start()
-    try:
+    with trying(Rival(site, username, key, by)) as (other,):
         yield other
-    finally:
-        other.over.set()
-        other.join(30)
-    if other.error:
-        raise other.error

@@ -215,10 +215,14 @@ class Other:
         self.headers = {**headers, "Unlogged": "1"}
 
     def ask(self, method, path):
+        response, body = self.answer(method, path)
+        return response.status, json.loads(body) if body else None
+
+    def answer(self, method, path):
+        """Return the response and what it says."""
         self.connection.request(method, path, headers=self.headers)
         response = self.connection.getresponse()
-        body = response.read()
-        return response.status, json.loads(body) if body else None
+        return response, response.read().decode()
 
 
 class Poacher(threading.Thread):
@@ -227,6 +231,8 @@ class Poacher(threading.Thread):
     ``got``: when it had it; ``shortest``: the least seconds that the lock had left.
     """
 
+    model = "article"
+
     def __init__(self, site, key):
         super().__init__(daemon=True)
         self.site, self.key = site, key
@@ -234,30 +240,40 @@ class Poacher(threading.Thread):
         self.got = self.token = self.error = None
         self.shortest = float("inf")
         self.over = threading.Event()
+        self.other = Other(site)
 
     def run(self):
-        other = Other(self.site)
         try:
-            while not self.over.wait(0.05):
-                status, body = other.ask("POST", address(self.key))
-                self.attempts += 1
-                if status == 201:
-                    self.got, self.token = time.time(), body["token"]
-                    break
-                assert (status, body["error"]) == (403, "locked"), body
-                if self.attempts % 4 == 0:
-                    lock = self.site.lock(self.key)
-                    self.shortest = min(self.shortest, lock.left if lock else 0)
+            with contextlib.closing(self.other.connection):
+                self.begin()
+                while not self.over.wait(0.05):
+                    won = self.has_got_it()
+                    self.attempts += 1
+                    if won:
+                        self.got = time.time()
+                        return
+                    if self.attempts % 4 == 0:
+                        lock = self.site.lock(self.key, self.model)
+                        self.shortest = min(self.shortest, lock.left if lock else 0)
         except BaseException as error:
             self.error = error
-        finally:
-            other.connection.close()
+
+    def begin(self):
+        """Do what is to be done once, before the attempts."""
+
+    def has_got_it(self):
+        """Try once."""
+        status, body = self.other.ask("POST", address(self.key, self.model))
+        if status == 201:
+            self.token = body["token"]
+            return True
+        assert (status, body["error"]) == (403, "locked"), body
+        return False
 
 
 @contextlib.contextmanager
-def poaching(site, *keys):
-    """Let others try for these articles' locks meanwhile."""
-    poachers = [Poacher(site, key) for key in keys]
+def trying(*poachers):
+    """Let them try meanwhile."""
     for poacher in poachers:
         poacher.start()
     try:
@@ -270,6 +286,11 @@ def poaching(site, *keys):
     for poacher in poachers:
         if poacher.error:
             raise poacher.error
+
+
+def poaching(site, *keys):
+    """Let others try for these articles' locks meanwhile."""
+    return trying(*[Poacher(site, key) for key in keys])
 
 
 def most_at_once(requests):

@@ -14,11 +14,12 @@ from .editors import (
     edit,
     events,
     locks_of,
+    press_go_on,
     rival,
     said,
     save,
+    sign_out,
     state,
-    until_kind,
     until_state,
     wake,
     way_on,
@@ -30,6 +31,17 @@ LIST = "/admin/tests/story/"
 PERSISTED = """
 window.addEventListener("pageshow", ({ persisted }) => (window.persisted = persisted));
 """
+
+
+@pytest.fixture
+def alice(page):
+    """The page of Alice, beside those of others."""
+    return page
+
+
+@pytest.fixture
+def bob(enter):
+    return enter("bob")
 
 
 @pytest.fixture(params=["loaded anew", "from the cache"])
@@ -133,9 +145,7 @@ def is_only_to_read(page):
 # 1. The second user
 
 
-def test_the_second_user_reads_until_it_is_free_and_then_edits(site, enter):
-    key = site.story("One")
-    alice, bob = edit(enter("alice"), key), enter("bob")
+def test_the_second_user_reads_until_it_is_free_and_then_edits(site, key, alice, bob):
     assert bob.goto(change(key)).status == 200
     until_state(bob, "taken")
     assert is_only_to_read(bob)
@@ -169,9 +179,9 @@ def test_the_second_user_reads_until_it_is_free_and_then_edits(site, enter):
 
 
 @pytest.mark.parametrize("late", [0, 1, 3])
-def test_ten_reloads_keep_the_lock_however_late_the_release_comes(site, enter, late):
-    key = site.story()
-    alice = edit(enter("alice"), key)
+def test_ten_reloads_keep_the_lock_however_late_the_release_comes(
+    site, key, alice, late
+):
     before = token(site, key)
     with site.rule(path=locks_of(key), leave=True, postpone=late):
         with rival(site, "bob", key, "api") as bob:
@@ -200,9 +210,7 @@ def all_done(requests):
 
 
 @pytest.mark.parametrize("by", ["page", "api"])
-def test_who_polls_during_a_reload_gets_nothing(site, enter, by):
-    key = site.story()
-    alice = edit(enter("alice"), key)
+def test_who_polls_during_a_reload_gets_nothing(site, key, alice, by):
     slow = [{"delay": 0.5}, {"late": 0.5}, {}]
     with rival(site, "bob", key, by) as bob:
         for how in slow:
@@ -220,9 +228,7 @@ def test_who_polls_during_a_reload_gets_nothing(site, enter, by):
 
 
 @pytest.mark.parametrize("how", ["closing the tab", "going elsewhere"])
-def test_leaving_frees_the_object(site, enter, how):
-    key = site.story()
-    alice = edit(enter("alice"), key)
+def test_leaving_frees_the_object(site, key, alice, how):
     with rival(site, "bob", key, "api") as bob:
         before = time.time()
         alice.close() if how == "closing the tab" else leave(alice)
@@ -233,10 +239,8 @@ def test_leaving_frees_the_object(site, enter, how):
     assert how == "closing the tab" or alice.url.endswith(LIST)
 
 
-def test_logging_out_frees_the_object(site, enter):
-    key = site.story()
-    alice, bob = edit(enter("alice"), key), enter("bob")
-    log_out(alice)
+def test_logging_out_frees_the_object(site, key, alice, bob):
+    sign_out(alice)
     assert site.lock(key, "story") is None
     edit(bob, key)
     assert site.holder(key) == "bob"
@@ -246,17 +250,10 @@ def test_logging_out_frees_the_object(site, enter):
     assert left(site, key) > 3000
 
 
-def log_out(page):
-    page.locator("#logout-form button").click()
-    page.wait_for_url("**/admin/logout/")
-
-
 # 5. Unsaved changes
 
 
-def test_staying_when_asked_keeps_the_lock_and_a_working_page(site, enter):
-    key = site.story()
-    alice = edit(enter("alice"), key)
+def test_staying_when_asked_keeps_the_lock_and_a_working_page(site, key, alice):
     before = token(site, key)
     dialogs = keep_dialogs(alice, accept=False)
     type_in(alice, "body", "Not to be lost.")
@@ -280,9 +277,7 @@ def test_staying_when_asked_keeps_the_lock_and_a_working_page(site, enter):
     assert site.holder(key) is None
 
 
-def test_nobody_is_asked_where_nothing_was_changed(site, enter):
-    key = site.story()
-    alice = edit(enter("alice"), key)
+def test_nobody_is_asked_where_nothing_was_changed(site, key, alice):
     dialogs = keep_dialogs(alice, accept=False)
     alice.locator("#id_headline").click()
     alice.keyboard.press("End")
@@ -299,9 +294,9 @@ def test_nobody_is_asked_where_nothing_was_changed(site, enter):
 # 6. A validation error
 
 
-def test_a_form_with_errors_keeps_text_and_lock_until_it_is_saved(site, enter):
-    key = site.story()
-    alice, bob = edit(enter("alice"), key), enter("bob")
+def test_a_form_with_errors_keeps_text_and_lock_until_it_is_saved(
+    site, key, alice, bob
+):
     before = token(site, key)
     dialogs = keep_dialogs(alice, accept=True)
     type_in(alice, "body", "Written by Alice.")
@@ -324,9 +319,7 @@ def test_a_form_with_errors_keeps_text_and_lock_until_it_is_saved(site, enter):
     assert dialogs == []
 
 
-def test_leaving_a_form_with_errors_asks_first(site, enter):
-    key = site.story()
-    alice = edit(enter("alice"), key)
+def test_leaving_a_form_with_errors_asks_first(site, key, alice):
     type_in(alice, "headline", " ")
     save_and_wait_for(alice, 200)
     until_held(alice)
@@ -362,9 +355,9 @@ def rows(site, key):
     ]
 
 
-def test_saving_writes_rows_and_keywords_and_to_continue_keeps_the_lock(site, enter):
-    key = site.story()
-    alice, bob = edit(enter("alice"), key), enter("bob")
+def test_saving_writes_rows_and_keywords_and_to_continue_keeps_the_lock(
+    site, key, alice, bob
+):
     dialogs = keep_dialogs(alice, accept=True)
     keyword = fill_in_more(site, alice)
     before, leaves = [token(site, key)], asked(site, key, leave=True)
@@ -421,8 +414,7 @@ def save_by(page, key, headline="Written by Bob"):
     save(page)
 
 
-def test_back_to_what_is_free_holds_it_again(site, returning):
-    key = site.story()
+def test_back_to_what_is_free_holds_it_again(site, key, returning):
     alice = edit(returning, key)
     before = token(site, key)
     type_in(alice, "headline", "Begun")
@@ -440,8 +432,7 @@ def test_back_to_what_is_free_holds_it_again(site, returning):
     assert site.lock(key, "story") is None
 
 
-def test_forward_to_it_holds_it_again(site, returning):
-    key = site.story()
+def test_forward_to_it_holds_it_again(site, key, returning):
     alice = returning
     alice.goto("/elsewhere/")
     edit(alice, key)
@@ -457,8 +448,7 @@ def test_forward_to_it_holds_it_again(site, returning):
     assert site.saved(key)[0] == "Two"
 
 
-def test_back_to_what_another_has_taken_says_so(site, returning, enter):
-    key = site.story()
+def test_back_to_what_another_has_taken_says_so(site, key, returning, enter):
     alice, bob = edit(returning, key), enter("bob")
     type_in(alice, "headline", "Begun by Alice")
     go_elsewhere(site, alice, key)
@@ -481,8 +471,9 @@ def test_back_to_what_another_has_taken_says_so(site, returning, enter):
     assert site.saved(key)[0] == "Written by Bob"
 
 
-def test_back_to_what_another_has_changed_saves_nothing_over_it(site, returning, enter):
-    key = site.story()
+def test_back_to_what_another_has_changed_saves_nothing_over_it(
+    site, key, returning, enter
+):
     alice, bob = edit(returning, key), enter("bob")
     type_in(alice, "headline", "Begun by Alice")
     go_elsewhere(site, alice, key)
@@ -496,8 +487,7 @@ def test_back_to_what_another_has_changed_saves_nothing_over_it(site, returning,
     assert site.saved(key)[0] == "Written by Bob"
     assert site.holder(key) is None
 
-    way_on(alice, "Go on with my text").click()
-    until_kind(alice, "again")
+    press_go_on(alice)
     until_held(alice)
     assert read(alice, "headline") == "Begun by Alice"
     assert "Written by Bob" in said(alice)
@@ -508,9 +498,8 @@ def test_back_to_what_another_has_changed_saves_nothing_over_it(site, returning,
 
 
 def test_back_without_a_text_of_ones_own_shows_what_another_has_saved(
-    site, returning, enter
+    site, key, returning, enter
 ):
-    key = site.story()
     alice, bob = edit(returning, key), enter("bob")
     go_elsewhere(site, alice, key)
     site.let_expire(key)
@@ -539,8 +528,7 @@ def enter_plain(enter):
     return lambda username: enter(username, java_script_enabled=False)
 
 
-def test_without_scripts_one_edits_and_the_other_reads(site, enter_plain):
-    key = site.story()
+def test_without_scripts_one_edits_and_the_other_reads(site, key, enter_plain):
     alice, bob = enter_plain("alice"), enter_plain("bob")
     alice.goto(change(key))
     assert site.holder(key) == "alice"
@@ -559,8 +547,7 @@ def test_without_scripts_one_edits_and_the_other_reads(site, enter_plain):
     assert site.holder(key) == "bob"
 
 
-def test_without_scripts_a_refused_form_gives_the_text_back(site, enter_plain):
-    key = site.story()
+def test_without_scripts_a_refused_form_gives_the_text_back(site, key, enter_plain):
     alice, bob = enter_plain("alice"), enter_plain("bob")
     alice.goto(change(key))
     alice.locator("#id_headline").fill("Alice's")
@@ -578,8 +565,7 @@ def test_without_scripts_a_refused_form_gives_the_text_back(site, enter_plain):
     assert rows(site, key) == [[], []]
     assert site.lock(key, "story") is None
 
-    way_on(alice, "Go on with my text").click()
-    until_kind(alice, "again")
+    press_go_on(alice)
     assert read(alice, "headline") == "Alice's"
     assert site.saved(key)[0] == "Bob's"
     assert site.holder(key) == "alice"
@@ -589,8 +575,7 @@ def test_without_scripts_a_refused_form_gives_the_text_back(site, enter_plain):
     assert site.lock(key, "story") is None
 
 
-def test_without_scripts_a_chief_takes_over(site, enter_plain):
-    key = site.story()
+def test_without_scripts_a_chief_takes_over(site, key, enter_plain):
     alice, carol = enter_plain("alice"), enter_plain("carol")
     alice.goto(change(key))
     alice.locator("#id_headline").fill("Alice's")

@@ -7,7 +7,9 @@ from .editors import (
     another_tab,
     change,
     edit,
+    press_go_on,
     save,
+    sign_out,
     state,
     submit_past_scripts,
     take_over,
@@ -114,9 +116,8 @@ def check(axe, site, enter, known, scheme):
 
 
 def test_axe_finds_nothing_while_held_uncertain_lost_and_to_be_had_again(
-    site, enter, check, scheme
+    site, key, enter, check, scheme
 ):
-    key = site.story()
     page = edit(enter("alice", color_scheme=scheme), key)
     page.context.watch.expected.append("status of 500")
     check(page)
@@ -141,8 +142,7 @@ def test_axe_finds_nothing_while_held_uncertain_lost_and_to_be_had_again(
     assert site.lock(key, "story") is None
 
 
-def test_axe_finds_nothing_while_locked_and_free_again(site, enter, check, scheme):
-    key = site.story()
+def test_axe_finds_nothing_while_locked_and_free_again(site, key, enter, check, scheme):
     holder = edit(enter("alice"), key)
     page = enter("carol", color_scheme=scheme)
     page.goto(change(key))
@@ -162,9 +162,8 @@ def test_axe_finds_nothing_while_locked_and_free_again(site, enter, check, schem
 
 
 def test_axe_finds_nothing_in_refused_forms_and_those_to_be_saved_again(
-    site, enter, check, scheme
+    site, key, enter, check, scheme
 ):
-    key = site.story()
     page = edit(enter("alice", color_scheme=scheme), key)
     write(page, "By Alice")
     site.let_expire(key)
@@ -177,13 +176,11 @@ def test_axe_finds_nothing_in_refused_forms_and_those_to_be_saved_again(
     wake(page)
     until_state(page, "freed")
     check(page)
-    way_on(page, "Go on with my text").click()
-    until_kind(page, "again")
+    press_go_on(page)
     check(page)
     tab = page.context.new_page()
     tab.goto("/admin/")
-    tab.locator("#logout-form button").click()
-    tab.wait_for_url("**/admin/logout/")
+    sign_out(tab)
     wake(page)
     until_state(page, "out")
     check(page)
@@ -215,9 +212,7 @@ def live(page, role):
     )
 
 
-def test_what_happens_is_announced(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_what_happens_is_announced(site, key, page, enter):
     page.context.watch.expected.append(NETWORK)
     write(page, "By Alice")
     for role in ("alert", "status"):
@@ -282,9 +277,7 @@ def check_tab_reaches_every_button(page, start):
     assert [*dict.fromkeys(reached)] == wanted  # in the order in which they stand
 
 
-def test_every_button_is_reached_by_the_tab_key_and_works(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_every_button_is_reached_by_the_tab_key_and_works(site, key, page, enter):
     write(page, "By Alice")
     chief = enter("carol")
     chief.goto(change(key))
@@ -314,9 +307,9 @@ def focused(page):
     return page.evaluate("document.activeElement.id")
 
 
-def test_the_focus_stays_where_somebody_types_when_the_lock_is_lost(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_the_focus_stays_where_somebody_types_when_the_lock_is_lost(
+    site, key, page, enter
+):
     page.locator("#id_headline").fill("")
     page.keyboard.type("By ")
     lose(page, key, enter)
@@ -327,9 +320,9 @@ def test_the_focus_stays_where_somebody_types_when_the_lock_is_lost(site, enter)
     assert site.holder(key) == "carol"
 
 
-def test_the_focus_of_a_button_that_goes_is_moved_to_what_is_said(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_the_focus_of_a_button_that_goes_is_moved_to_what_is_said(
+    site, key, page, enter
+):
     page.locator("[name=_save]").focus()
     lose(page, key, enter)
     text = page.evaluate("document.activeElement.textContent")
@@ -369,8 +362,7 @@ def check_it_is_not_covered(page, selector):
 
 
 @pytest.mark.parametrize("field", ["#id_headline", "#id_comment_set-0-text"])
-def test_nothing_moves_when_the_bar_appears(site, enter, size, field):
-    key = site.story()
+def test_nothing_moves_when_the_bar_appears(site, key, enter, size, field):
     page = edit(enter("alice", viewport=size), key)
     page.context.watch.expected.append(NETWORK)
     page.locator(field).scroll_into_view_if_needed()
@@ -402,8 +394,7 @@ def test_nothing_moves_when_the_bar_appears(site, enter, size, field):
     assert site.holder(key) == "carol"
 
 
-def test_a_field_that_the_bar_covers_is_seen_at_the_next_key(site, enter, size):
-    key = site.story()
+def test_a_field_that_the_bar_covers_is_seen_at_the_next_key(site, key, enter, size):
     page = edit(enter("alice", viewport=size), key)
     field = page.locator("#id_comment_set-0-text")
     field.focus()
@@ -417,8 +408,7 @@ def test_a_field_that_the_bar_covers_is_seen_at_the_next_key(site, enter, size):
     assert site.holder(key) == "carol"
 
 
-def test_nothing_moves_when_what_is_read_becomes_free(site, enter, size):
-    key = site.story()
+def test_nothing_moves_when_what_is_read_becomes_free(site, key, enter, size):
     holder = edit(enter("alice"), key)
     page = enter("bob", viewport=size)
     page.goto(change(key))

@@ -78,8 +78,9 @@ def test_to_open_edit_and_save_works(site, begin, setup):
 
 
 @pytest.mark.parametrize("when", ["at once", "after a while"])
-def test_a_login_in_another_tab_does_not_keep_the_page_from_saving(site, enter, when):
-    key = site.story()
+def test_a_login_in_another_tab_does_not_keep_the_page_from_saving(
+    site, key, enter, when
+):
     page = edit(enter("alice", frozen=when == "after a while"), key)
     write(page, *MINE)
     if when == "after a while":
@@ -165,9 +166,7 @@ def test_the_policy_is_in_force_on_the_change_page(site, enter, setup):
 
 
 @setups("nonce")
-def test_under_a_policy_of_nonces_every_state_works(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_under_a_policy_of_nonces_every_state_works(site, key, page, enter):
     reader = enter("bob")
     reader.goto(change(key))
     assert kind(reader) == "locked"

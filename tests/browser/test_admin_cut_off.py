@@ -13,6 +13,8 @@ from .editors import (
     go_on_and_save,
     said,
     save_mine,
+    sign_in,
+    sign_out,
     submit_past_scripts,
     take_over,
     until_state,
@@ -108,17 +110,13 @@ def test_a_save_that_fails_on_its_way_is_there_to_be_sent_again(
 # Signed out
 
 
-def sign_out(page):
-    page.goto("/admin/")
-    page.locator("#logout-form button").click()
-    page.wait_for_url("**/admin/logout/")
-
-
 def test_whoever_signs_out_in_another_tab_is_told_so_and_goes_on_after_signing_in(
     site, begin, enter
 ):
     key, page = begin()
-    sign_out(page.context.new_page())
+    other_tab = page.context.new_page()
+    other_tab.goto("/admin/")
+    sign_out(other_tab)
     assert site.lock(key, "story") is None
     wake(page)
     until_state(page, "out")
@@ -129,9 +127,7 @@ def test_whoever_signs_out_in_another_tab_is_told_so_and_goes_on_after_signing_i
 
     with page.context.expect_page() as opened:
         way_on(page, "Sign in").click()
-    opened.value.locator("#id_username").fill("alice")
-    opened.value.locator("#id_password").fill("alice")
-    opened.value.locator("[type=submit]").click()
+    sign_in(opened.value, "alice")
     opened.value.wait_for_url("**/admin/**/change/")
     opened.value.close()
     page.evaluate("window.dispatchEvent(new Event('focus'))")

@@ -14,8 +14,10 @@ from .editors import (
     freeze,
     go_on,
     kind,
+    press_go_on,
     said,
     save,
+    save_mine,
     submit_past_scripts,
     take_over,
     until_kind,
@@ -72,9 +74,8 @@ def check_nothing_of_it_is_saved(site, key):
 
 @pytest.mark.parametrize("clipboard", [True, False])
 def test_a_refused_page_shows_inlines_and_many_to_many_and_copies_them(
-    site, enter, keywords, clipboard
+    site, key, enter, keywords, clipboard
 ):
-    key = site.story()
     page = enter("alice", frozen=True)
     if clipboard:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -123,9 +124,8 @@ document.addEventListener("readystatechange", () => {
 
 @pytest.mark.parametrize("sent", [False, True], ids=["open", "sent"])
 def test_the_lower_buttons_work_in_a_theme_that_has_them_outside_the_form(
-    site, enter, sent
+    site, key, enter, sent
 ):
-    key = site.story()
     page = enter("alice", frozen=True)
     page.context.add_init_script(OUTSIDE)
     edit(page, key)
@@ -212,9 +212,8 @@ def type_rich_text(page, text):
 
 
 def test_copy_my_text_has_what_was_just_typed_in_a_rich_text_editor(
-    site, rich_text, enter
+    key, rich_text, enter
 ):
-    key = site.story()
     page = rich_text("alice", permissions=["clipboard-read", "clipboard-write"])
     edit(page, key)
     take_over(enter("carol"), key)
@@ -226,8 +225,7 @@ def test_copy_my_text_has_what_was_just_typed_in_a_rich_text_editor(
     assert "Typed just now." in page.evaluate("navigator.clipboard.readText()")
 
 
-def test_a_save_has_what_was_just_typed_in_a_rich_text_editor(site, rich_text):
-    key = site.story()
+def test_a_save_has_what_was_just_typed_in_a_rich_text_editor(site, key, rich_text):
     page = edit(rich_text("alice"), key)
     type_rich_text(page, "Typed just now.")
     save(page)
@@ -235,10 +233,7 @@ def test_a_save_has_what_was_just_typed_in_a_rich_text_editor(site, rich_text):
 
 
 @pytest.mark.parametrize("typed", [True, False])
-def test_leaving_asks_about_what_was_typed_in_a_rich_text_editor(
-    site, rich_text, typed
-):
-    key = site.story()
+def test_leaving_asks_about_what_was_typed_in_a_rich_text_editor(key, rich_text, typed):
     page = edit(rich_text("alice"), key)
     asked = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
@@ -250,8 +245,9 @@ def test_leaving_asks_about_what_was_typed_in_a_rich_text_editor(
     assert asked == (["beforeunload"] if typed else [])
 
 
-def test_all_of_it_is_still_there_to_go_on_with_and_is_saved(site, enter, keywords):
-    key = site.story()
+def test_all_of_it_is_still_there_to_go_on_with_and_is_saved(
+    site, key, enter, keywords
+):
     page = edit(enter("alice", frozen=True), key)
     freeze(page)  # or it might renew before Bob comes
     fill_in_everything(page)
@@ -262,8 +258,7 @@ def test_all_of_it_is_still_there_to_go_on_with_and_is_saved(site, enter, keywor
     go_on(page)
     check_everything_is_shown(page)
     assert site.saved(key) == THEIRS
-    save(page)
-    assert site.saved(key) == MINE
+    save_mine(site, page, key)
     comments = site.sql("SELECT text FROM tests_comment WHERE story_id = ?", key)
     assert sorted(comments) == [("A first remark",), ("And a second",)]
     assert site.sql(
@@ -279,9 +274,8 @@ SURE = "#content form [type=submit]:not(.lock-tokens *)"
 
 
 def test_the_question_whether_to_delete_holds_the_story_and_tells_when_it_is_taken(
-    site, enter
+    site, key, enter
 ):
-    key = site.story()
     page = edit(enter("alice"), f"/admin/tests/story/{key}/delete/")
     assert site.holder(key) == "alice"
     reader = enter("bob")
@@ -302,8 +296,7 @@ def test_the_question_whether_to_delete_holds_the_story_and_tells_when_it_is_tak
     assert site.holder(key) == "carol"
 
 
-def test_the_question_whether_to_delete_is_answered(site, enter):
-    key = site.story()
+def test_the_question_whether_to_delete_is_answered(site, key, enter):
     page = edit(enter("alice"), f"/admin/tests/story/{key}/delete/")
     page.locator(SURE).click()
     page.wait_for_url("**/admin/tests/story/")
@@ -358,8 +351,7 @@ def test_a_popup_saves_and_closes_and_one_that_is_refused_keeps_its_text(
         assert kind(popup) == "refused"
         assert popup.locator("#id_telephone").input_value() == "2"
         assert telephone(site) == [("3",)]
-        way_on(popup, "Go on with my text").click()
-        until_kind(popup, "again")
+        press_go_on(popup)
     with popup.expect_event("close"):
         popup.locator("[name=_save]").click()
     assert telephone(site) == [("2",)]
@@ -389,8 +381,7 @@ def test_a_page_that_is_not_to_release_on_leaving_keeps_its_lock(site, enter):
     edit(page, path)
     assert site.lock(locked, "page").token == token
     page.locator("#id_title").fill("y")
-    page.locator("[name=_save]").click()
-    page.wait_for_url("**/admin/tests/page/")
+    save(page, "page")
     assert site.sql("SELECT title FROM tests_page WHERE id = ?", key) == [("y",)]
     assert site.lock(locked, "page") is None
 
@@ -423,10 +414,8 @@ def test_a_page_that_is_not_to_renew_does_not_and_is_told_at_its_save(site, ente
     assert page.locator("#id_title").input_value() == "z"
     assert not can_save(page)
     assert site.sql("SELECT title FROM tests_plain") == [("y",)]
-    way_on(page, "Go on with my text").click()
-    until_kind(page, "again")
-    page.locator("[name=_save]").click()
-    page.wait_for_url("**/admin/tests/plain/")
+    press_go_on(page)
+    save(page, "plain")
     assert site.sql("SELECT title FROM tests_plain") == [("z",)]
 
 
@@ -451,11 +440,9 @@ def test_a_bare_template_holds_is_told_of_the_loss_and_saves(site, enter):
     site.delete_lock("bare")
     wake(page)
     until_state(page, "freed")
-    way_on(page, "Go on with my text").click()
-    until_kind(page, "again")
+    press_go_on(page)
     assert site.lock("bare", "label").locked_by == "alice"
     assert site.sql("SELECT name FROM tests_label") == [("bare",)]
-    page.locator("[name=_save]").click()
-    page.wait_for_url("**/admin/tests/label/")
+    save(page, "label")
     assert ("typed",) in site.sql("SELECT name FROM tests_label")
     assert site.lock("bare", "label") is None

@@ -44,9 +44,8 @@ SENT = pytest.mark.parametrize("sent", [False, True], ids=["open", "sent"])
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_of_two_tabs_either_saves_first_and_the_other_is_refused_and_keeps_its_text(
-    site, enter, first
+    site, key, enter, first
 ):
-    key = site.story()
     tab = edit(enter("alice"), key)
     tabs = [tab, another_tab(tab, key)]
     other = tabs[1 - first]
@@ -65,8 +64,7 @@ def test_of_two_tabs_either_saves_first_and_the_other_is_refused_and_keeps_its_t
 
 
 @pytest.mark.parametrize("closed", [0, 1])
-def test_closing_one_of_two_tabs_keeps_the_lock_of_the_other(site, enter, closed):
-    key = site.story()
+def test_closing_one_of_two_tabs_keeps_the_lock_of_the_other(site, key, enter, closed):
     tab = edit(enter("alice"), key)
     alone = said(tab)
     tabs = [tab, another_tab(tab, key)]
@@ -86,8 +84,7 @@ def test_closing_one_of_two_tabs_keeps_the_lock_of_the_other(site, enter, closed
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_the_stale_first_tab_is_refused(site, window, enter, scripts):
-    key = site.story()
+def test_the_stale_first_tab_is_refused(site, key, window, enter, scripts):
     if scripts:
         page = edit(enter("alice", frozen=True), key)
         freeze(page)

@@ -1,37 +1,30 @@
 """Another user in a second tab, the times of a lock, and a script that saves."""
 
-import os
 import re
 from pathlib import Path
 
 import pytest
 
-from .editors import Newsdesk, at_work, change, edit, editor, until_kind, write, written
+from .editors import (
+    BEFORE,
+    MINE,
+    at_work,
+    change,
+    edit,
+    editor,
+    picture,
+    save,
+    save_mine,
+    until_kind,
+    write,
+    written,
+)
 from .site import until
-
-MINE = ("By Alice", "Mine,\nall of it.")
-BEFORE = ("One", "As it was.")
-PICTURES = os.environ.get("PICTURES")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    site = Newsdesk(tmp_path_factory.mktemp("site"))
-    site.launch().wait()
-    yield site
-    site.stop()
-    assert "Traceback" not in site.output()
-
-
-def picture(page, name):
-    if PICTURES:
-        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
-def test_a_page_of_alice_is_not_saved_as_bob(site, window, scheme, width):
-    key = site.story()
+def test_a_page_of_alice_is_not_saved_as_bob(site, key, window, scheme, width):
     options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
     page = edit(at_work(window, site, "alice", **options), key)
     write(page, *MINE)
@@ -51,9 +44,7 @@ def test_a_page_of_alice_is_not_saved_as_bob(site, window, scheme, width):
     page.locator(".lock-box [name=_lock_again]:visible").first.click()
     until_kind(page, "again")
     assert written(page) == MINE
-    page.locator("[name=_save]").click()
-    page.wait_for_url("**/admin/tests/story/")
-    assert site.saved(key) == MINE
+    save_mine(site, page, key)
 
 
 def test_edit_here_instead_on_the_page_of_a_decorator(site, window):
@@ -70,8 +61,7 @@ def test_edit_here_instead_on_the_page_of_a_decorator(site, window):
     assert page.locator("h1", has_text="You are already editing this").count() == 0
 
 
-def test_all_times_of_a_lock_are_those_of_the_server(site, window):
-    key = site.story()
+def test_all_times_of_a_lock_are_those_of_the_server(site, key, window):
     edit(at_work(window, site, "alice"), key)
     page = editor(window, site, "bob", timezone_id="Asia/Tokyo", locale="ja")
     page.goto("/admin/tests/story/")
@@ -85,8 +75,7 @@ def test_all_times_of_a_lock_are_those_of_the_server(site, window):
     until(lambda: since.inner_text() == time, page=page)
 
 
-def test_the_autosave_of_the_docs(site, window):
-    key = site.story()
+def test_the_autosave_of_the_docs(site, key, window):
     page = edit(at_work(window, site, "alice"), key)
     docs = Path(__file__).parents[2] / "docs" / "admin.rst"
     (script,) = re.findall(
@@ -101,6 +90,5 @@ def test_the_autosave_of_the_docs(site, window):
     until(lambda: page.evaluate("lockEvents.length") > 3, page=page)
     assert page.locator("[name=_save]").is_enabled()
     write(page, "By Alice", "last")
-    page.locator("[name=_save]").click()
-    page.wait_for_url("**/admin/tests/story/")
+    save(page)
     assert site.saved(key) == ("By Alice", "last")

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from .editors import (
-    Newsdesk,
+    BEFORE,
+    MINE,
     another_tab,
     asked,
     at_work,
@@ -17,6 +18,7 @@ from .editors import (
     locks_of,
     said,
     save,
+    save_mine,
     state,
     take_over,
     until_state,
@@ -25,12 +27,9 @@ from .editors import (
     write,
     written,
 )
-from .site import until
+from .site import GRACE, until
 
-MINE = ("By Alice", "Mine,\nall of it.")
-BEFORE = ("One", "As it was.")
 TROUBLE = ["status of 4", "status of 5", "net::ERR_"]
-GRACE = 5
 FOR_NOW = "Nobody else can change it for now."
 UNTIL_LEFT = "Nobody else can change it until you save or leave."
 
@@ -45,16 +44,6 @@ ADD_BUTTON = """({ outside, ...attributes }) => {
     if (outside) button.setAttribute("form", form.id);
     (outside ? document.querySelector("#header") : form).append(button);
 }"""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    site = Newsdesk(tmp_path_factory.mktemp("site")).launch()
-    try:
-        yield site.wait()
-    finally:
-        site.stop()
-    assert "Traceback" not in site.output()
 
 
 @pytest.fixture
@@ -80,10 +69,8 @@ def add_button(page, name, **attributes):
 
 @pytest.mark.parametrize("answer", ["502", "503", "close"])
 def test_a_save_while_the_server_is_restarted_leaves_the_form_there(
-    site, enter, answer
+    site, key, page, answer
 ):
-    key = site.story()
-    page = edit(enter("alice"), key)
     write(page, *MINE)
     with site.rule(path="/", answer=answer):
         page.locator("[name=_save]").click()  # right after a renewal
@@ -91,14 +78,12 @@ def test_a_save_while_the_server_is_restarted_leaves_the_form_there(
         assert written(page) == MINE
         assert not can_save(page)
     until_state(page, "held")
-    save(page)
-    assert site.saved(key) == MINE
+    save_mine(site, page, key)
 
 
 def test_after_an_outage_save_is_back_within_ten_seconds_or_at_once_if_asked(
-    site, enter
+    site, key, enter
 ):
-    key = site.story()
     page = edit(enter("alice", frozen=True), key)
     freeze(page)
     write(page, *MINE)
@@ -121,8 +106,7 @@ def test_after_an_outage_save_is_back_within_ten_seconds_or_at_once_if_asked(
         until_state(page, "server")
     way_on(page, "Try now").click()  # no timer runs meanwhile
     until_state(page, "held")
-    save(page)
-    assert site.saved(key) == MINE
+    save_mine(site, page, key)
 
 
 # Answers that are not the API's
@@ -130,9 +114,8 @@ def test_after_an_outage_save_is_back_within_ten_seconds_or_at_once_if_asked(
 
 @pytest.mark.parametrize("answer", ["403", "405", "501"])
 def test_behind_a_firewall_that_passes_get_and_post_the_lock_is_held(
-    site, enter, answer
+    site, key, enter, answer
 ):
-    key = site.story()
     with (
         site.rule(path=locks_of(key), method="PATCH", answer=answer),
         site.rule(path=locks_of(key), method="DELETE", answer=answer),
@@ -156,9 +139,8 @@ def test_behind_a_firewall_that_passes_get_and_post_the_lock_is_held(
 
 @pytest.mark.parametrize("answer", ["404", "page", "502", "not permitted"])
 def test_without_the_api_it_can_be_saved_and_says_that_it_cannot_keep_the_lock(
-    site, enter, answer
+    site, key, enter, answer
 ):
-    key = site.story()
     with site.rule(path="/locks/", answer=answer):
         page = enter("alice")
         page.goto(change(key))
@@ -176,19 +158,17 @@ def test_without_the_api_it_can_be_saved_and_says_that_it_cannot_keep_the_lock(
 def test_without_the_api_a_page_that_does_not_renew_can_be_saved(site, enter):
     # PlainAdmin has lock_renew = False.
     site.sql("INSERT INTO tests_plain (title) VALUES ('x')")
-    ((key,),) = site.sql("SELECT max(id) FROM tests_plain")
+    key = site.newest("plain")
     with site.rule(path="/locks/", answer="404"):
         page = enter("alice")
         page.goto(f"/admin/tests/plain/{key}/change/")
         until_state(page, "unkept")
         page.locator("#id_title").fill("y")
-        page.locator("[name=_save]").click()
-        page.wait_for_url("**/admin/tests/plain/")
+        save(page, "plain")
     assert site.sql("SELECT title FROM tests_plain WHERE id = ?", key) == [("y",)]
 
 
-def test_a_page_without_the_api_is_told_when_its_save_comes_too_late(site, enter):
-    key = site.story()
+def test_a_page_without_the_api_is_told_when_its_save_comes_too_late(site, key, enter):
     with site.rule(path="/locks/", answer="404"):
         page = enter("alice")
         page.goto(change(key))
@@ -204,9 +184,8 @@ def test_a_page_without_the_api_is_told_when_its_save_comes_too_late(site, enter
 
 @pytest.mark.parametrize("what", ["lost", "dead"])
 def test_a_page_without_its_script_promises_nothing_that_only_the_script_keeps(
-    site, enter, what
+    site, key, enter, what
 ):
-    key = site.story()
     page = enter("alice")
     if what == "lost":
         page.route("**/lock_tokens.js", lambda route: route.abort())
@@ -219,14 +198,12 @@ def test_a_page_without_its_script_promises_nothing_that_only_the_script_keeps(
     assert FOR_NOW in said(page)
     assert UNTIL_LEFT not in said(page)
     write(page, *MINE)
-    save(page)
-    assert site.saved(key) == MINE
+    save_mine(site, page, key)
     assert {*page.context.watch.problems} <= {"no crypto"}
     page.context.watch.problems.clear()
 
 
-def test_a_browser_that_refuses_a_channel_holds_all_the_same(site, enter):
-    key = site.story()
+def test_a_browser_that_refuses_a_channel_holds_all_the_same(site, key, enter):
     page = enter("alice")
     page.add_init_script(
         "window.BroadcastChannel = class { constructor() { throw new DOMException() } }"
@@ -240,9 +217,7 @@ def test_a_browser_that_refuses_a_channel_holds_all_the_same(site, enter):
 # Buttons that keep the page, and buttons outside the form
 
 
-def test_after_a_preview_in_a_new_tab_a_take_over_is_shown_at_once(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_after_a_preview_in_a_new_tab_a_take_over_is_shown_at_once(key, page, enter):
     write(page, *MINE)
     preview = add_button(page, "_preview", formtarget="_blank", formaction="/download/")
     preview.click()
@@ -252,9 +227,7 @@ def test_after_a_preview_in_a_new_tab_a_take_over_is_shown_at_once(site, enter):
     assert "Carol Okafor" in said(page)
 
 
-def test_after_a_preview_in_a_new_tab_it_is_saved_at_once(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_after_a_preview_in_a_new_tab_it_is_saved_at_once(site, key, page):
     write(page, *MINE)
     preview = add_button(
         page, "_preview", formtarget="_blank", formaction="/elsewhere/"
@@ -262,31 +235,29 @@ def test_after_a_preview_in_a_new_tab_it_is_saved_at_once(site, enter):
     with page.expect_popup() as popup:
         preview.click()
     popup.value.close()
-    save(page)
-    assert site.saved(key) == MINE
+    save_mine(site, page, key)
 
 
-def test_after_a_download_it_can_be_saved_at_once(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
-    write(page, *MINE)
-    button = add_button(page, "_download", formaction="/download/")
+def download(page):
+    """Press a button of the form that downloads something."""
+    button = page.locator("button[name=_download]")
+    if not button.count():
+        add_button(page, "_download", formaction="/download/")
     with page.expect_download():
         button.click()
-    page.wait_for_timeout(1200)  # nobody is so fast
-    with page.expect_download():
-        button.click()
-    page.wait_for_timeout(1200)
-    save(page)
-    assert site.saved(key) == MINE
 
 
-def test_after_a_download_a_save_of_what_was_taken_says_so(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_after_a_download_it_can_be_saved_at_once(site, key, page):
     write(page, *MINE)
-    with page.expect_download():
-        add_button(page, "_download", formaction="/download/").click()
+    for _ in range(2):
+        download(page)
+        page.wait_for_timeout(1200)  # nobody is so fast
+    save_mine(site, page, key)
+
+
+def test_after_a_download_a_save_of_what_was_taken_says_so(site, key, page):
+    write(page, *MINE)
+    download(page)
     site.give_to(key, "bob")
     page.wait_for_timeout(1200)
     page.locator("[name=_save]").click()
@@ -296,19 +267,14 @@ def test_after_a_download_a_save_of_what_was_taken_says_so(site, enter):
     assert site.saved(key) == BEFORE
 
 
-def test_leaving_after_a_download_frees_the_object(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
-    with page.expect_download():
-        add_button(page, "_download", formaction="/download/").click()
+def test_leaving_after_a_download_frees_the_object(site, key, page):
+    download(page)
     until(lambda: site.lock(key, "story").left > 3000, 20)  # the page has stayed
     page.goto("/elsewhere/")
     until(lambda: site.lock(key, "story").left < GRACE)
 
 
-def test_a_button_outside_the_form_is_disabled_with_the_others(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_a_button_outside_the_form_is_disabled_with_the_others(site, key, page):
     button = add_button(page, "_continue_here", outside=True)
     assert button.is_enabled()
     write(page, *MINE)
@@ -319,18 +285,14 @@ def test_a_button_outside_the_form_is_disabled_with_the_others(site, enter):
     site.delete_lock(key)
 
 
-def test_a_button_outside_the_form_saves(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_a_button_outside_the_form_saves(site, key, page):
     write(page, *MINE)
     add_button(page, "_from_outside", outside=True).click()
     page.wait_for_url("**/admin/tests/story/")
     assert site.saved(key) == MINE
 
 
-def test_a_field_outside_the_form_counts_as_a_change(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_a_field_outside_the_form_counts_as_a_change(page):
     page.evaluate(
         """() => {
         const field = document.getElementById("id_headline");
@@ -349,9 +311,7 @@ def test_a_field_outside_the_form_counts_as_a_change(site, enter):
 # What a page that is saved says when it goes
 
 
-def test_a_page_that_is_saved_says_no_farewell(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_a_page_that_is_saved_says_no_farewell(site, key, page):
     write(page, *MINE)
     save(page)
     page.wait_for_timeout(500)
@@ -360,9 +320,7 @@ def test_a_page_that_is_saved_says_no_farewell(site, enter):
     assert [r.status for r in asked(site, key) if r.status in (403, 404)] == []
 
 
-def test_a_page_whose_save_fails_leaves_no_lock_for_an_hour(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_a_page_whose_save_fails_leaves_no_lock_for_an_hour(site, key, page):
     write(page, *MINE)
     with site.rule(path=change(key), method="POST", answer="500"):
         page.locator("[name=_save]").click()
@@ -371,9 +329,7 @@ def test_a_page_whose_save_fails_leaves_no_lock_for_an_hour(site, enter):
     assert site.lock(key, "story").left < 61
 
 
-def test_a_tab_stays_locked_while_another_saves_with_errors(site, enter):
-    key = site.story()
-    page = edit(enter("alice"), key)
+def test_a_tab_stays_locked_while_another_saves_with_errors(site, key, page):
     other = another_tab(page, key)
     page.locator("#id_headline").evaluate("(field) => (field.required = false)")
     write(page, "", "Without a headline.")
@@ -383,5 +339,4 @@ def test_a_tab_stays_locked_while_another_saves_with_errors(site, enter):
     assert state(other) == "held"
     write(page, *MINE)
     time.sleep(0.1)
-    save(page)
-    assert site.saved(key) == MINE
+    save_mine(site, page, key)

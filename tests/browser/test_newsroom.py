@@ -34,6 +34,16 @@ def sign_in(demo, window):
     return signed_in
 
 
+@pytest.fixture
+def alice(sign_in):
+    return sign_in("alice")
+
+
+@pytest.fixture
+def bob(sign_in):
+    return sign_in("bob")
+
+
 def heading(page):
     return page.get_by_role("heading", level=1).inner_text()
 
@@ -130,8 +140,7 @@ def test_refused_save_keeps_the_text_to_copy(demo, sign_in):
     assert demo.holders() == {}
 
 
-def test_two_clicks_on_save_save_once(demo, sign_in):
-    alice = sign_in("alice")
+def test_two_clicks_on_save_save_once(demo, alice):
     alice.goto("/articles/1/edit/")
     alice.get_by_label("Text").fill("Two clicks.\n\nTwo paragraphs.\n")
     alice.get_by_role("button", name="Save").dblclick()
@@ -151,8 +160,7 @@ LEAVE = {
 
 @pytest.mark.parametrize("path", ["/articles/1/edit/", "/articles/1/delete/"])
 @pytest.mark.parametrize("way", LEAVE)
-def test_leaving_the_page_frees_the_article(demo, sign_in, way, path):
-    alice = sign_in("alice")
+def test_leaving_the_page_frees_the_article(demo, alice, way, path):
     before = demo.body(1)
     alice.goto("/articles/1/")
     alice.goto(path)
@@ -165,8 +173,7 @@ def test_leaving_the_page_frees_the_article(demo, sign_in, way, path):
     assert demo.body(1) == before
 
 
-def test_back_to_what_was_left_goes_on_or_says_why_not(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
+def test_back_to_what_was_left_goes_on_or_says_why_not(demo, alice, bob):
     edit(alice, 1)
     alice.get_by_label("Text").fill("Typed before leaving.")
     alice.get_by_role("link", name="Tidewater").click()
@@ -178,9 +185,7 @@ def test_back_to_what_was_left_goes_on_or_says_why_not(demo, sign_in):
     alice.get_by_role("link", name="Tidewater").click()
     until(lambda: demo.live() == {})
     edit(bob, 1)
-    bob.get_by_label("Text").fill("Saved between.")
-    bob.get_by_role("button", name="Save").click()
-    assert said(bob) == SAVED
+    write_and_save(bob, demo, 1, "Saved between.")
     # Her form comes back as it was, text and token. It must not go over his.
     alice.go_back()
     alice.get_by_text("You are no longer editing this article.").wait_for()
@@ -188,16 +193,11 @@ def test_back_to_what_was_left_goes_on_or_says_why_not(demo, sign_in):
     assert demo.body(1) == "Saved between."
 
 
-def test_text_from_before_the_save_does_not_come_back_over_another(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
+def test_text_from_before_the_save_does_not_come_back_over_another(demo, alice, bob):
     edit(alice, 1)
-    alice.get_by_label("Text").fill("Saved first.")
-    alice.get_by_role("button", name="Save").click()
-    assert said(alice) == SAVED
+    write_and_save(alice, demo, 1, "Saved first.")
     edit(bob, 1)
-    bob.get_by_label("Text").fill("Saved second.")
-    bob.get_by_role("button", name="Save").click()
-    assert said(bob) == SAVED
+    write_and_save(bob, demo, 1, "Saved second.")
     # The page is asked for anew, with a lock; then the browser fills in what she typed.
     alice.go_back()
     alice.get_by_text("You are no longer editing this article.").wait_for()
@@ -217,8 +217,7 @@ def lock_key(page, selector):
     return page.locator(selector).bounding_box()
 
 
-def test_who_waits_is_told_when_the_article_is_free(demo, sign_in):
-    alice = sign_in("alice")
+def test_who_waits_is_told_when_the_article_is_free(demo, alice, sign_in):
     reading, refused = sign_in("bob"), sign_in("bob")
     deleting = sign_in("bob", viewport={"width": 390, "height": 844})
     edit(alice, 1)
@@ -258,8 +257,7 @@ def test_who_waits_is_told_when_the_article_is_free(demo, sign_in):
     assert reading.get_by_role("link", name="Go on editing").is_visible()
 
 
-def test_the_list_is_live(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
+def test_the_list_is_live(demo, alice, bob):
     asked = []
     bob.on("request", lambda request: asked.append(request.url))
     bob.goto("/")
@@ -288,9 +286,7 @@ def test_the_list_is_live(demo, sign_in):
     bobs = bob.context.new_page()
     edit(bobs, 2)
     demo.sql("DELETE FROM newsroom_article WHERE id = ?", doomed)
-    alice.get_by_label("Text").fill("Saved while somebody watched.")
-    alice.get_by_role("button", name="Save").click()
-    assert said(alice) == SAVED
+    write_and_save(alice, demo, 1, "Saved while somebody watched.")
     bob.bring_to_front()
     expect_text(states[1], re.compile(r"^Edit$"), SOON)
     expect_text(states[2], re.compile(r"^You are editing\s+Go on$"), SOON)
@@ -343,17 +339,14 @@ def test_taken_while_typing_loses_nothing_but_the_lock(demo, sign_in):
         alice.get_by_role("link", name="Read the current version").click()
     assert "Bob Lindqvist is editing" in tab.value.inner_text(".notice")
 
-    bob.get_by_label("Text").fill("His.")
-    bob.get_by_role("button", name="Save").click()
-    assert said(bob) == SAVED
+    write_and_save(bob, demo, 1, "His.")
     alice.wait_for_timeout(1_000)
     assert text.input_value() == typed
     assert demo.body(1) == "His."
     assert demo.holders() == {}
 
 
-def test_copying_without_the_permission_selects_the_text(demo, sign_in):
-    alice = sign_in("alice")
+def test_copying_without_the_permission_selects_the_text(demo, alice):
     alice.add_init_script("Object.defineProperty(navigator, 'clipboard', {})")
     edit(alice, 1)
     demo.sql("DELETE FROM lock_tokens_locktoken")
@@ -363,8 +356,7 @@ def test_copying_without_the_permission_selects_the_text(demo, sign_in):
     assert alice.evaluate("getSelection().toString()") == demo.body(1)
 
 
-def test_offline_while_typing_and_back(demo, sign_in):
-    alice = sign_in("alice")
+def test_offline_while_typing_and_back(demo, alice):
     alice.context.watch.expected.append("ERR_INTERNET_DISCONNECTED")
     edit(alice, 1)
     save = alice.get_by_role("button", name="Save")
@@ -384,8 +376,7 @@ def test_offline_while_typing_and_back(demo, sign_in):
     assert demo.body(1) == "Typed without a connection."
 
 
-def test_server_that_fails_and_comes_back(demo, sign_in):
-    alice = sign_in("alice")
+def test_server_that_fails_and_comes_back(demo, alice):
     alice.context.watch.expected.append("status of 500")
     edit(alice, 1)
     alice.route("**/locks/**", lambda route: route.fulfill(status=500, body="Oops"))
@@ -398,8 +389,7 @@ def test_server_that_fails_and_comes_back(demo, sign_in):
     assert demo.live() == {1: "alice"}
 
 
-def test_save_that_would_not_arrive_stays_on_the_page(demo, sign_in):
-    alice = sign_in("alice")
+def test_save_that_would_not_arrive_stays_on_the_page(demo, alice):
     alice.context.watch.expected.append("ERR_CONNECTION_REFUSED")
     edit(alice, 1)
     alice.get_by_label("Text").fill("Typed while the server went away.")
@@ -415,8 +405,7 @@ def test_save_that_would_not_arrive_stays_on_the_page(demo, sign_in):
     save(alice, demo, 1, "Typed while the server went away.")
 
 
-def test_save_whose_answer_is_slow_does_not_alarm(demo, sign_in):
-    alice = sign_in("alice")
+def test_save_whose_answer_is_slow_does_not_alarm(demo, alice):
     edit(alice, 1)
     alice.evaluate(
         """
@@ -457,8 +446,7 @@ def sign_in_again(page):
     wake(page)
 
 
-def test_session_that_ran_out_while_typing(demo, sign_in):
-    alice = sign_in("alice")
+def test_session_that_ran_out_while_typing(demo, alice):
     edit(alice, 1)
     alice.get_by_label("Text").fill("Typed across two sessions.")
     demo.sql("DELETE FROM django_session")
@@ -471,8 +459,7 @@ def test_session_that_ran_out_while_typing(demo, sign_in):
     save(alice, demo, 1, "Typed across two sessions.")
 
 
-def test_leaving_frees_and_so_does_signing_out(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
+def test_leaving_frees_and_so_does_signing_out(demo, alice, bob):
     before = demo.body(1)
     edit(alice, 1)
     alice.get_by_label("Text").fill("Given up.")
@@ -501,8 +488,7 @@ def test_leaving_frees_and_so_does_signing_out(demo, sign_in):
     assert demo.holders() == {}
 
 
-def test_deleted_while_typing(demo, sign_in):
-    alice, bob = sign_in("alice"), sign_in("bob")
+def test_deleted_while_typing(demo, alice, bob):
     alice.context.watch.expected.append("ERR_INTERNET_DISCONNECTED")
     edit(alice, 5)
     alice.get_by_label("Text").fill("For nobody.")

@@ -29,14 +29,24 @@ def site(tmp_path_factory):
     assert "Traceback" not in site.output()
 
 
+@pytest.fixture
+def key(site):
+    return site.article()
+
+
+@pytest.fixture
+def url(key):
+    return f"/edit/{key}/"
+
+
 def status_of_pages(site, url):
     return [entry.status for entry in site.requests() if entry.path == url]
 
 
 @pytest.mark.parametrize("how", PREFETCHES)
-def test_a_page_that_is_loaded_ahead_locks_when_somebody_opens_it(site, window, how):
-    key = site.article()
-    url = f"/edit/{key}/"
+def test_a_page_that_is_loaded_ahead_locks_when_somebody_opens_it(
+    site, key, url, window, how
+):
     context = window(base_url=site.url, bypass_csp=True)
     context.watch.expected.append("status of 503")
     page = context.new_page()
@@ -54,9 +64,7 @@ def test_a_page_that_is_loaded_ahead_locks_when_somebody_opens_it(site, window, 
     assert status_of_pages(site, url) == [503, 200]
 
 
-def test_an_image_of_the_page_locks_nothing(site, window):
-    key = site.article()
-    url = f"/edit/{key}/"
+def test_an_image_of_the_page_locks_nothing(site, key, url, window):
     page = window(base_url=site.url).new_page()
     page.goto("/elsewhere/")
     page.evaluate("(url) => void (new Image().src = url)", url)
@@ -64,9 +72,9 @@ def test_an_image_of_the_page_locks_nothing(site, window):
     assert site.lock(key) is None
 
 
-def test_a_frame_of_another_site_locks_when_its_link_is_followed(site, window):
-    key = site.article()
-    url = f"/edit/{key}/"
+def test_a_frame_of_another_site_locks_when_its_link_is_followed(
+    site, key, url, window
+):
     page = window(bypass_csp=True).new_page()
     page.goto(site.url.replace("127.0.0.1", "localhost") + "/elsewhere/")
     page.evaluate(

@@ -9,10 +9,9 @@ from tests.packages import needs
 from tests.support.admin_site import (
     assert_refused,
     buttons_of,
-    form_of,
+    saved,
     state_of,
     take_and_leave,
-    text_of,
 )
 
 needs("django_fsm", "tests.packages")
@@ -28,9 +27,6 @@ class WhyForm(forms.Form):
 class Draft(models.Model):
     title = models.CharField(max_length=50)
     state = FSMField(default="new", protected=True)
-
-    class Meta:
-        app_label = "packages"
 
     @transition(field=state, source="new", target="published")
     def publish(self):
@@ -59,25 +55,22 @@ def spike(draft):
     return f"/admin/packages/draft/{draft.pk}/transition/spike/"
 
 
-def state(draft):
-    return Draft.objects.get(pk=draft.pk).state
+PUBLISH = {"title": "The queen", "_fsm_transition_to": "publish"}
 
 
 def test_a_transition_saves_the_form_of_who_holds_the_lock(alice, draft):
-    page = form_of(alice.open(draft), "_fsm_transition_to", title="The queen")
-    page["_fsm_transition_to"] = "publish"
-    alice.post(f"/admin/packages/draft/{draft.pk}/change/", page)
-    assert state(draft) == "published"
+    alice.send(alice.open(draft), "_fsm_transition_to", **PUBLISH)
+    assert saved(draft).state == "published"
+    assert saved(draft).title == "The queen"
 
 
 def test_a_transition_with_a_void_token_is_refused(alice, draft):
-    page = form_of(alice.open(draft), "_fsm_transition_to", title="The queen")
-    page["_fsm_transition_to"] = "publish"
+    page = alice.open(draft)
     take_and_leave(draft)
-    answer = alice.post(f"/admin/packages/draft/{draft.pk}/change/", page)
+    answer = alice.send(page, "_fsm_transition_to", **PUBLISH)
     assert_refused(answer, title="The queen")
     assert "_fsm_transition_to" not in buttons_of(answer)
-    assert state(draft) == "new"
+    assert saved(draft).state == "new"
 
 
 def test_a_transition_with_a_form_is_refused_while_another_edits(alice, bob, draft):
@@ -85,13 +78,13 @@ def test_a_transition_with_a_form_is_refused_while_another_edits(alice, bob, dra
     assert bob.get(spike(draft)).status_code == 302
     answer = bob.post(spike(draft), {"why": "It is too old."})
     assert answer.status_code == 403
-    assert "It is too old." in text_of(answer)
-    assert state(draft) == "new"
+    assert "It is too old." in answer.text
+    assert saved(draft).state == "new"
 
 
 def test_a_transition_with_a_form_works_on_what_is_free(alice, draft):
     assert alice.post(spike(draft), {"why": "Old"}).status_code == 302
-    assert state(draft) == "spiked"
+    assert saved(draft).state == "spiked"
 
 
 def test_transitions_are_not_offered_on_a_locked_page(alice, bob, draft):

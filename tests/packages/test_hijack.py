@@ -4,8 +4,8 @@ import pytest
 from django.db import DatabaseError, models
 from django.urls import include, path
 
-from lock_tokens import hijack
 from lock_tokens.admin import LockableModelAdmin
+from lock_tokens.integrations import hijack
 from tests.packages import needs
 from tests.support.admin_site import (
     holder_of,
@@ -23,9 +23,6 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 class Letter(models.Model):
     title = models.CharField(max_length=50)
-
-    class Meta:
-        app_label = "packages"
 
 
 @pytest.fixture

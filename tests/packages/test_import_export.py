@@ -12,7 +12,7 @@ from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.integrations.import_export import LockableResourceMixin
 from lock_tokens.models import LockToken
 from tests.packages import needs
-from tests.support.admin_site import act, form_of, list_of, text_of
+from tests.support.admin_site import act, form_of, list_of
 
 needs("import_export", "tests.packages")
 
@@ -28,9 +28,6 @@ class Author(models.Model):
     about = models.CharField(max_length=50, default="A poet")
     born = models.IntegerField(null=True, blank=True)
 
-    class Meta:
-        app_label = "packages"
-
     def __str__(self):
         return self.name
 
@@ -38,9 +35,6 @@ class Author(models.Model):
 class Poem(models.Model):
     author = models.ForeignKey(Author, models.CASCADE)
     title = models.CharField(max_length=50)
-
-    class Meta:
-        app_label = "packages"
 
     def __str__(self):
         return self.title
@@ -57,25 +51,15 @@ class AuthorResource(LockableResourceMixin, ModelResource):
         return row.get("gone") == "1"
 
 
-class ByName(AuthorResource):
-    class Meta:
-        model = Author
-        fields = ["id", "name"]
-        import_id_fields = ["name"]
+def resource(**options):
+    """Return a resource that has these options, and no more fields than a name."""
+    meta = type("Meta", (), {"model": Author, "fields": ["id", "name"], **options})
+    return type("Resource", (AuthorResource,), {"Meta": meta})
 
 
-class InBulk(AuthorResource):
-    class Meta:
-        model = Author
-        fields = ["id", "name"]
-        use_bulk = True
-
-
-class Adding(AuthorResource):
-    class Meta:
-        model = Author
-        fields = ["id", "name"]
-        force_init_instance = True
+ByName = resource(import_id_fields=["name"])
+InBulk = resource(use_bulk=True)
+Adding = resource(force_init_instance=True)
 
 
 class AuthorAdmin(LockableModelAdmin, ImportExportActionModelAdmin):
@@ -130,21 +114,21 @@ def test_an_import_leaves_out_what_another_edits_and_says_so(alice, bob, authors
     text = csv_of(*(f"{pk},{name}" for pk, name in renamed(authors)))
     left_out = "line 2, “Berta” (Alice Writer)"
     preview = upload(bob, text)
-    assert left_out in text_of(preview)
+    assert left_out in preview.text
     assert names() == ["Anna", "Berta", "Carla"]
     answer = confirm(bob, preview)
-    assert left_out in text_of(answer)
+    assert left_out in answer.text
     assert names() == ["New Anna", "Berta", "New Carla"]
-    assert re.search("2 updated.* 1 skipped", text_of(answer))
+    assert re.search("2 updated.* 1 skipped", answer.text)
 
 
 def test_a_row_that_is_locked_between_preview_and_import_is_left_out(
     alice, bob, authors
 ):
     preview = upload(bob, csv_of(f"{authors[0].pk},New Anna"))
-    assert "leaves out" not in text_of(preview)
+    assert "leaves out" not in preview.text
     page = alice.open(authors[0])
-    assert "“Anna” (Alice Writer)" in text_of(confirm(bob, preview))
+    assert "“Anna” (Alice Writer)" in confirm(bob, preview).text
     assert names()[0] == "Anna"
     assert alice.send(page, name="Anne").status_code == 302
     assert names()[0] == "Anne"
@@ -163,7 +147,7 @@ def test_a_file_names_ten_of_the_rows_that_are_left_out(bob, db):
     for author in authors:
         hold(author)
     text = csv_of(*(f"{author.pk},New" for author in authors))
-    shown = text_of(upload(bob, text))
+    shown = upload(bob, text).text
     assert "line 10, “Author 10” and 2 more." in shown
 
 
@@ -185,15 +169,11 @@ def test_the_locks_of_an_import_end_with_it(authors):
 
 
 def test_what_the_file_does_not_have_stays_as_it_is_now(authors):
-    class Slow(AuthorResource):
+    class Slow(resource()):
         def get_instance(self, instance_loader, row):
             instance = super().get_instance(instance_loader, row)
             Author.objects.update(about="A painter")
             return instance
-
-        class Meta:
-            model = Author
-            fields = ["id", "name"]
 
     Slow().import_data(dataset((authors[0].pk, "New Anna")))
     anna = Author.objects.get(pk=authors[0].pk)
@@ -243,14 +223,10 @@ def test_an_import_in_bulk_needs_a_transaction(authors):
 
 
 def test_a_row_that_fails_is_undone_and_its_lock_too(authors):
-    class Failing(AuthorResource):
+    class Failing(resource()):
         def after_save_instance(self, instance, row, **kwargs):
             if instance.name == "New Anna":
                 raise RuntimeError("no")
-
-        class Meta:
-            model = Author
-            fields = ["id", "name"]
 
     rows = dataset(*renamed(authors))
     result = Failing().import_data(rows, use_transactions=False)
@@ -261,13 +237,9 @@ def test_a_row_that_fails_is_undone_and_its_lock_too(authors):
 
 
 def test_a_new_row_that_fails_is_an_error_as_ever(authors):
-    class Failing(AuthorResource):
+    class Failing(resource()):
         def before_import_row(self, row, **kwargs):
             raise RuntimeError("no")
-
-        class Meta:
-            model = Author
-            fields = ["id", "name"]
 
     result = Failing().import_data(dataset(("", "Dora")))
     assert result.has_errors()
@@ -276,7 +248,7 @@ def test_a_new_row_that_fails_is_an_error_as_ever(authors):
 def test_what_another_edits_is_exported(alice, bob, authors):
     alice.open(authors[1])
     page = act(bob, "export_admin_action", authors, url=list_of(Author))
-    assert "skipped" not in text_of(page)
+    assert "skipped" not in page.text
     data = form_of(page, "submit", format="0")
     file = bob.post(page.context["export_url"], data)
-    assert [name in text_of(file) for name in ("Anna", "Berta", "Carla")] == [True] * 3
+    assert [name in file.text for name in ("Anna", "Berta", "Carla")] == [True] * 3

@@ -15,9 +15,6 @@ from parler.models import TranslatableModel, TranslatedFields  # noqa: E402
 class Sign(TranslatableModel):
     translations = TranslatedFields(text=models.CharField(max_length=50))
 
-    class Meta:
-        app_label = "packages"
-
 
 class SignAdmin(LockableModelAdmin, TranslatableAdmin):
     pass

@@ -140,6 +140,13 @@ class Person(Client):
         url = page.wsgi_request.get_full_path()
         return self.post(url, form_of(page, *buttons, **changes), follow=follow)
 
+    def send_late(self, page, *buttons, **changes):
+        """Send it when another has had the lock: the page returned keeps the changes."""
+        take_and_leave(page.context["original"])
+        refused = self.send(page, *buttons, **changes)
+        assert_refused(refused, **changes)
+        return refused
+
 
 def person(name, *permissions):
     """Return a new member of the staff, who may do all or what is permitted."""
@@ -218,11 +225,11 @@ class Controls(HTMLParser):
 
 
 def text_of(response):
-    return response.content.decode()
+    return response.text
 
 
 def buttons_of(response):
-    return Controls(text_of(response)).buttons
+    return Controls(response.text).buttons
 
 
 def form_of(response, *buttons, **changes):
@@ -231,7 +238,7 @@ def form_of(response, *buttons, **changes):
     ``changes`` is what was typed; ``None`` takes a field out. Two underscores in a name
     stand for a dash.
     """
-    data = {**Controls(text_of(response)).fields}
+    data = {**Controls(response.text).fields}
     for name in [name for name in data if "__prefix__" in name]:
         del data[name]
     for name, value in changes.items():
@@ -246,7 +253,7 @@ def form_of(response, *buttons, **changes):
 def state_of(response):
     """Return the state that the page shows."""
     # Not from response.context, which of two requests in threads has both.
-    (state,) = re.findall(r'data-state="(\w+)"', text_of(response))
+    (state,) = re.findall(r'data-state="(\w+)"', response.text)
     return state
 
 
@@ -261,7 +268,7 @@ def assert_refused(response, **typed):
 
 def token_of(response):
     """Return the token in the page's hidden field."""
-    (token,) = Controls(text_of(response)).fields["lock_token"]
+    (token,) = Controls(response.text).fields["lock_token"]
     return token
 
 
@@ -287,8 +294,8 @@ def take_and_leave(obj):
 
 
 def saved(story):
-    """Return the story as the database has it."""
-    return Story.objects.get(pk=story.pk)
+    """Return the story, or what else it is, as the database has it."""
+    return type(story).objects.get(pk=story.pk)
 
 
 def nothing_was_written(story):

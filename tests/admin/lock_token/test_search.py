@@ -1,14 +1,16 @@
 """The search of the list of locks: what it finds, and what a long one costs."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from django.contrib import admin
 from django.test import RequestFactory
 
 from lock_tokens.admin import LockTokenAdmin
+from lock_tokens.admin.lock_token.lock_details import is_called
 from lock_tokens.models import LockToken
-from tests.models import Label
+from tests.models import Label, Story
 
 pytestmark = pytest.mark.django_db
 
@@ -25,8 +27,15 @@ def search(term, model_admin=LockTokenAdmin):
 
 
 @pytest.fixture
-def locks(alice, django_user_model):
-    bob = django_user_model.objects.create(username="bob", first_name="Bob")
+def bob(django_user_model):
+    return django_user_model.objects.create(username="bob", first_name="Bob")
+
+
+@pytest.fixture
+def locks(alice, bob):
+    alice.email = "a@wonderland.example"
+    alice.save()
+    LockToken.objects.acquire(Story.objects.create(headline="alice bob"))
     names = [("red fox", alice), ("red dog", bob), ("grey dog", None)]
     return [
         LockToken.objects.acquire(Label.objects.create(name=name), user=user)
@@ -37,18 +46,46 @@ def locks(alice, django_user_model):
 @pytest.mark.parametrize(
     ("term", "found"),
     [
-        ("", [0, 1, 2]),
         ("dog", [1, 2]),
         ("red dog", [1]),
         ("dog red dog", [1]),
+        ("ALICE", [0]),
         ("BOB dog", [1]),
         ("alice dog", []),
+        ("lidd", [0]),
+        ("wonder", [0]),
         ("alice fox liddell", [0]),
         ("100% _ ' \" \\", []),
     ],
 )
 def test_each_word_is_in_the_key_or_in_the_holder_s_name(locks, term, found):
     assert [*search(term)] == [locks[number] for number in found]
+
+
+def test_without_a_word_all_are_found(locks):
+    assert [*search("")][1:] == locks
+
+
+def test_users_who_are_gone_are_passed_over(locks, bob):
+    LockToken.objects.filter(locked_by=bob.pk).update(locked_by=999)
+    assert [*search("bob")] == []
+    assert [*search("red dog")] == [locks[1]]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        SimpleNamespace(USERNAME_FIELD="badge", badge=17),
+        SimpleNamespace(USERNAME_FIELD="mail", mail="17@example.com", email=None),
+        SimpleNamespace(
+            USERNAME_FIELD="nick", nick="", EMAIL_FIELD="mail", mail="b17@example.com"
+        ),
+        SimpleNamespace(USERNAME_FIELD="nick", nick="x", email="b17@example.com"),
+    ],
+)
+def test_users_of_any_model_are_known(user):
+    assert is_called(user, "17")
+    assert not is_called(user, "18")
 
 
 def test_a_search_field_of_the_project_s_own_is_searched(locks):

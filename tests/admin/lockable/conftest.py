@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, connections
 
 from tests.models import Story
-from tests.support.admin_site import new_site, person, urls_of_site
+from tests.support.admin_site import StoryAdmin, new_site, person, urls_of_site
 from tests.support.helpers import keep_seeing_old_rows
 
 
@@ -38,15 +38,31 @@ def page(alice, story):
 
 @pytest.fixture
 def serve(settings):
-    """Serve a model admin of the models, of stories by default. It is a decorator too."""
+    """Serve a model admin of the models, of stories by default. It is a decorator too.
 
-    def serve(model_admin, *models):
+    What is named is an attribute of a class of its own.
+    """
+
+    def serve(model_admin, *models, **attributes):
+        if attributes:
+            model_admin = type("Admin", (model_admin,), attributes)
         site = new_site()
         site.register(models or [Story], model_admin)
         settings.ROOT_URLCONF = urls_of_site(site)
         return model_admin
 
     return serve
+
+
+@pytest.fixture
+def serve_action(serve):
+    """Serve stories with an action of the test's own. It is a decorator too."""
+
+    def serve_action(action, **attributes):
+        serve(StoryAdmin, actions=[action], **attributes)
+        return action
+
+    return serve_action
 
 
 @pytest.fixture

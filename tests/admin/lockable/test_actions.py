@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db import IntegrityError, OperationalError, connections, models
 from django.http import HttpResponse
@@ -27,7 +26,6 @@ from tests.support.admin_site import (
     messages_of,
     standing_token,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
@@ -45,6 +43,12 @@ def test_an_action_runs_on_free_and_own_rows_and_names_the_rest(bob, stories, ed
     assert standing_token(stories[0]) == token_of(page)
 
 
+def test_one_s_own_lock_in_another_browser_counts_as_another_s(alice, stories, edited):
+    answer = act(alice.elsewhere(), "shout", stories[:2])
+    assert headlines() == ["first", "SECOND", "third"]
+    assert "Alice Writer" in messages_of(answer)[0]
+
+
 def test_an_action_runs_on_expired_locks_of_others(alice, bob, stories, edited):
     expire(stories[0])
     answer = act(bob, "shout", stories)
@@ -56,23 +60,12 @@ def test_an_action_runs_on_expired_locks_of_others(alice, bob, stories, edited):
     assert bodies()[0] == "Once"
 
 
-def test_one_s_own_lock_in_another_browser_counts_as_another_s(alice, stories, edited):
-    elsewhere = alice.elsewhere()
-    answer = act(elsewhere, "shout", stories[:2])
-    assert headlines() == ["first", "SECOND", "third"]
-    assert "Alice Writer" in messages_of(answer)[0]
-
-
-def test_when_all_is_left_out_the_action_is_not_run(bob, serve, stories, edited):
+def test_when_all_is_left_out_the_action_is_not_run(bob, serve_action, stories, edited):
     runs = []
 
-    @admin.action
+    @serve_action
     def count(model_admin, request, queryset):
         runs.append(list(queryset))
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [count]
 
     answer = act(bob, "count", stories[:1])
     assert runs == []
@@ -82,13 +75,12 @@ def test_when_all_is_left_out_the_action_is_not_run(bob, serve, stories, edited)
 
 
 def test_all_rows_of_all_pages_can_be_selected(bob, serve, stories, edited):
-    @serve
-    class Admin(StoryAdmin):
-        list_per_page = 1
-
+    serve(StoryAdmin, list_per_page=1)
     act(bob, "shout", stories[1:2], select_across="1")
     assert headlines() == ["first", "SECOND", "THIRD"]
     assert LockToken.objects.get().locked_object == stories[0]
+    act(bob, "update_all", stories[1:2], select_across="1")
+    assert bodies() == ["Once", "updated", "updated"]
 
 
 @pytest.mark.parametrize("across", ["0", "", "False", None])
@@ -101,14 +93,13 @@ def test_without_that_only_what_is_selected_is_looked_at(bob, stories, edited, a
     assert LockToken.objects.count() == 2
 
 
-def test_a_queryset_update_writes_nothing_of_others(bob, stories, edited):
-    act(bob, "update_all", stories, select_across="1")
-    assert bodies() == ["Once", "updated", "updated"]
-
-
-def test_exempt_actions_run_on_all(bob, stories, edited):
+def test_a_file_has_what_the_action_may_see_and_exempt_ones_see_all(
+    bob, stories, edited
+):
+    answer = act(bob, "export", stories)
+    assert b"".join(answer.streaming_content) == b"secondthird"
     answer = act(bob, "print_all", stories)
-    assert text_of(answer) == "first second third"
+    assert answer.text == "first second third"
     _theirs, own = edited
     assert standing_token(stories[2]) == token_of(own)
 
@@ -119,14 +110,10 @@ def test_locks_are_given_up_after_the_action(bob, stories):
     assert not LockToken.objects.exists()
 
 
-def test_locks_are_given_up_when_the_action_fails(bob, serve, stories, edited):
-    @admin.action
+def test_locks_are_given_up_when_the_action_fails(bob, serve_action, stories, edited):
+    @serve_action
     def fail(model_admin, request, queryset):
         raise RuntimeError("the disk is full")
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [fail]
 
     page, own = edited
     with pytest.raises(RuntimeError):
@@ -137,18 +124,14 @@ def test_locks_are_given_up_when_the_action_fails(bob, serve, stories, edited):
 
 
 def test_an_error_of_the_database_in_an_action_is_not_hidden(
-    bob, serve, stories, monkeypatch
+    bob, serve_action, stories, monkeypatch
 ):
     """In a transaction that is broken by then nothing can be given up, nor need be."""
     monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
 
-    @admin.action
+    @serve_action
     def fail(model_admin, request, queryset):
         Story.objects.create(pk=queryset[0].pk)
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [fail]
 
     with pytest.raises(IntegrityError):
         act(bob, "fail", stories)
@@ -200,15 +183,11 @@ def test_what_others_wrote_before_it_was_locked_is_not_acted_upon_in_a_transacti
     assert not LockToken.objects.exists()
 
 
-def test_an_action_may_give_the_locks_up_itself(bob, serve, stories, edited):
-    @admin.action
+def test_an_action_may_give_the_locks_up_itself(bob, serve_action, stories, edited):
+    @serve_action
     def release(model_admin, request, queryset):
         queryset.update(body="written")
         LockToken.objects.all().delete()
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [release]
 
     assert act(bob, "release", stories[1:]).status_code == 200
     assert bodies() == ["Once", "written", "written"]
@@ -216,19 +195,15 @@ def test_an_action_may_give_the_locks_up_itself(bob, serve, stories, edited):
 
 
 def test_a_lock_that_cannot_be_given_up_does_not_undo_the_action(
-    bob, serve, stories, monkeypatch, caplog
+    bob, serve_action, stories, monkeypatch, caplog
 ):
     def fail(self, *args, **kwargs):
         raise OperationalError("the server has gone away")
 
-    @admin.action
+    @serve_action
     def write(model_admin, request, queryset):
         queryset.update(body="written")
         monkeypatch.setattr(LockTokenManager, "release", fail)
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [write]
 
     data = {"action": "write", "_selected_action": [stories[0].pk]}
     assert bob.post(LIST, data).status_code == 302
@@ -263,16 +238,12 @@ def test_one_s_own_open_page_lives_on_after_a_question_or_a_file(
 
 @pytest.mark.parametrize("status", [204, 303])
 def test_one_s_own_open_page_is_void_after_an_action_that_says_it_is_done(
-    bob, serve, stories, edited, status
+    bob, serve_action, stories, edited, status
 ):
-    @admin.action
+    @serve_action
     def write(model_admin, request, queryset):
         queryset.update(body="written")
         return HttpResponse(status=status, headers={"Location": LIST})
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [write]
 
     _theirs, own = edited
     data = {"action": "write", "_selected_action": [stories[2].pk]}
@@ -282,17 +253,15 @@ def test_one_s_own_open_page_is_void_after_an_action_that_says_it_is_done(
     assert (headlines()[2], bodies()[2]) == ("third", "written")
 
 
-def test_a_file_has_what_the_action_may_see(bob, stories, edited):
-    answer = act(bob, "export", stories)
-    assert b"".join(answer.streaming_content) == b"secondthird"
-
-
 @pytest.mark.parametrize("action", ["", "no such action"])
 def test_no_action_at_all_ends_no_lock(bob, stories, edited, action):
     _theirs, own = edited
     act(bob, action, stories)
     assert headlines() == ["first", "second", "third"]
     assert standing_token(stories[2]) == token_of(own)
+    assert LockToken.objects.count() == 2
+    answer = act(bob, "shout", [])
+    assert "Items must be selected" in messages_of(answer)[0]
     assert LockToken.objects.count() == 2
 
 
@@ -308,7 +277,7 @@ def test_a_button_with_no_number_is_the_first_one(bob, stories, edited):
     act(bob, ["update_all", "print_all"], stories, index="abc")
     assert bodies() == ["Once", "updated", "updated"]
     answer = act(bob, ["update_all", "print_all"], stories, index="1")
-    assert text_of(answer) == "first second third"
+    assert answer.text == "first second third"
 
 
 def test_a_holder_whom_nobody_knows_is_somebody(bob, stories):
@@ -318,78 +287,34 @@ def test_a_holder_whom_nobody_knows_is_somebody(bob, stories):
     assert "somebody else is editing it" in messages_of(answer)[0]
 
 
-def test_nothing_selected_ends_no_lock(bob, stories, edited):
-    answer = act(bob, "shout", [])
-    assert "Items must be selected" in messages_of(answer)[0]
-    assert LockToken.objects.count() == 2
-
-
-def test_nobody_can_open_an_object_while_an_action_runs(alice, bob, serve, stories):
-    seen = []
-
-    @admin.action
-    def look(model_admin, request, queryset):
-        seen.append(state_of(alice.open(stories[0])))
-        seen.append(holder_of(stories[0]))
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [look]
-        lock_timeout = 30
-
-    act(bob, "look", stories[:1])
-    assert seen == ["locked", bob.user]
-    assert state_of(alice.open(stories[0])) == "held"
-
-
-def test_an_action_s_locks_live_longer_than_a_page_s(bob, serve, stories):
-    lives = []
-
-    @admin.action
-    def look(model_admin, request, queryset):
-        lock = lock_row(queryset[0]).get()
-        lives.append((lock.expires_at - lock.locked_at).total_seconds())
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [look]
-        lock_timeout = 30
-
-    act(bob, "look", stories[:1])
-    assert lives == [pytest.approx(3600, abs=1)]
-
-
-def test_nobody_takes_a_row_while_a_long_action_is_at_work_on_it(
-    alice, bob, serve, stories
+def test_nobody_can_open_an_object_while_a_long_action_runs(
+    alice, bob, serve_action, stories
 ):
+    """Its locks live longer than those of a page."""
     seen = []
 
-    @admin.action
     def work(model_admin, request, queryset):
+        lock = lock_row(queryset[0]).get()
+        life = (lock.expires_at - lock.locked_at).total_seconds()
+        assert life == pytest.approx(3600, abs=1)
         lock_row(stories[0]).update(
             locked_at=models.F("locked_at") - timedelta(minutes=50),
             expires_at=models.F("expires_at") - timedelta(minutes=50),
         )
         seen.append(state_of(alice.open(stories[0])))
+        seen.append(holder_of(stories[0]))
 
-    @serve
-    class Admin(StoryAdmin):
-        actions = [work]
-        lock_timeout = 30
-
+    serve_action(work, lock_timeout=30)
     act(bob, "work", stories[:1])
-    assert seen == ["locked"]
+    assert seen == ["locked", bob.user]
+    assert state_of(alice.open(stories[0])) == "held"
 
 
 def test_rows_whose_key_no_lock_can_have_are_acted_upon(bob, serve):
-    @admin.action
     def count(model_admin, request, queryset):
         model_admin.message_user(request, f"{queryset.count()} labels")
 
-    class Admin(TextAdmin):
-        actions = [count]
-
-    serve(Admin, Label)
+    serve(TextAdmin, Label, actions=[count])
     labels = [Label.objects.create(name=name) for name in ("x" * 256, "short")]
     answer = act(bob, "count", labels, url=list_of(Label))
     assert messages_of(answer) == ["2 labels"]
@@ -421,32 +346,24 @@ def test_an_action_runs_in_a_list_whose_filter_has_another_name(
     class EditedFilter(LockStateFilter):
         parameter_name = "edited"
 
-    @serve
-    class Admin(StoryAdmin):
-        list_filter = [EditedFilter]
-
+    serve(StoryAdmin, list_filter=[EditedFilter])
     act(bob, "shout", stories, url=f"{LIST}?edited=free")
     assert headlines() == ["first", "SECOND", "third"]
 
 
 def test_an_action_gets_the_project_s_own_queryset_in_a_filtered_list(
-    bob, serve, stories
+    bob, serve_action, stories
 ):
     class Stories(models.QuerySet):
         def shout(self):
             return self.update(body="shouted")
 
-    @admin.action
     def shout(model_admin, request, queryset):
         queryset.shout()
 
-    @serve
-    class Admin(StoryAdmin):
-        actions = [shout]
-
-        def get_queryset(self, request):
-            return Stories(Story).order_by("pk")
-
+    serve_action(
+        shout, get_queryset=lambda self, request: Stories(Story).order_by("pk")
+    )
     act(bob, "shout", stories[:1], url=f"{LIST}?lock=free")
     assert bodies() == ["shouted", "Once", "Once"]
 
@@ -463,18 +380,14 @@ def test_many_left_out_are_counted(alice, bob):
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, serve):
+def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, serve_action):
     """One of them is told that the other has it, or each works on what is there."""
 
-    @admin.action
+    @serve_action
     def append(model_admin, request, queryset):
         for story in queryset:
             story.body += request.user.username[0]
             story.save()
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [append]
 
     for _ in range(3):
         story = Story.objects.create(headline="story")
@@ -485,11 +398,7 @@ def test_of_two_who_act_on_one_row_at_once_nobody_loses(alice, bob, serve):
         )
         assert Story.objects.get(pk=story.pk).body in ("a", "b", "ab", "ba")
         assert not LockToken.objects.exists()
-    told = [
-        message
-        for somebody in (alice, bob)
-        for message in messages_of(somebody.get(LIST))
-    ]
+    told = messages_of(alice.get(LIST)) + messages_of(bob.get(LIST))
     done = sum(len(story.body) for story in Story.objects.all())
     assert done + len(told) == 6
 
@@ -517,7 +426,7 @@ def test_deleting_asks_about_what_nobody_else_edits_and_deletes_that(
 ):
     page, _own = edited
     question = act(bob, "delete_selected", stories)
-    text = text_of(question)
+    text = question.text
     assert url_of(stories[1]) in text
     assert url_of(stories[0]) not in text
     assert "Alice Writer" in messages_of(question)[0]
@@ -551,8 +460,8 @@ def test_what_would_be_deleted_along_is_protected(alice, bob, stories):
     for more in ({}, {"post": "yes"}):
         answer = act(bob, "delete_selected", stories, **more)
         assert answer.status_code == 200
-        assert "Being edited" in text_of(answer)
-        assert "Alice Writer" in text_of(answer)
+        assert "Being edited" in answer.text
+        assert "Alice Writer" in answer.text
         assert Story.objects.count() == 3
         assert Comment.objects.get() == comment
     assert holder_of(comment) == alice.user

@@ -7,7 +7,6 @@ from lock_tokens.models import LockToken
 from tests.models import Story
 from tests.support import admin_site
 from tests.support.admin_site import (
-    StoryAdmin,
     form_of,
     holder_of,
     messages_of,
@@ -15,27 +14,24 @@ from tests.support.admin_site import (
     saved,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
 
-has_form_actions = pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     not hasattr(admin, "ActionLocation"),
     reason="change forms have actions from Django 6.1 on",
 )
 
 
-def acting(serve):
+@pytest.fixture
+def acting(serve_action):
     """Serve a change form with an action of its own."""
 
+    @serve_action
     @admin.action(location=admin.ActionLocation.CHANGE_FORM)
     def shout_here(model_admin, request, queryset):
         admin_site.shout(model_admin, request, queryset)
-
-    @serve
-    class Admin(StoryAdmin):
-        actions = [shout_here]
 
 
 def run_action(somebody, story):
@@ -47,13 +43,14 @@ def run_action(somebody, story):
     return somebody.post(url_of(story), data, follow=True)
 
 
-@has_form_actions
-def test_an_action_of_the_page_runs_under_its_own_lock(alice, serve, story):
-    acting(serve)
-    page = alice.open(story)
-    assert "CHANGE_FORM-action" in text_of(page)
-    answer = run_action(alice, story)
+def test_an_action_of_the_page_runs_on_what_is_free_and_one_s_own(acting, alice, story):
+    run_action(alice, story)
     assert saved(story).headline == "AS IT WAS"
+    Story.objects.update(headline="Again")
+    page = alice.open(story)
+    assert "CHANGE_FORM-action" in page.text
+    answer = run_action(alice, story)
+    assert saved(story).headline == "AGAIN"
     # The page that was open shows what was there before.
     assert state_of(answer) == "held"
     assert token_of(answer) != token_of(page)
@@ -61,33 +58,24 @@ def test_an_action_of_the_page_runs_under_its_own_lock(alice, serve, story):
     assert saved(story).body == "Once"
 
 
-@has_form_actions
-def test_an_action_of_the_page_runs_on_a_free_object(alice, serve, story):
-    acting(serve)
-    run_action(alice, story)
-    assert saved(story).headline == "AS IT WAS"
-
-
-@has_form_actions
-def test_no_action_of_the_page_runs_on_what_another_edits(alice, bob, serve, story):
-    acting(serve)
+def test_no_action_of_the_page_runs_on_what_another_edits(acting, alice, bob, story):
     alice.open(story)
     page = bob.open(story)
-    assert "CHANGE_FORM-action" not in text_of(page)
+    assert "CHANGE_FORM-action" not in page.text
     answer = run_action(bob, story)
     assert saved(story).headline == "As it was"
     assert any("Alice Writer" in message for message in messages_of(answer))
     assert holder_of(story) == alice.user
 
 
-@has_form_actions
 @pytest.mark.parametrize("button", ["_lock_again", "_take_over"])
-def test_beside_an_action_the_way_on_is_open(alice, serve, story, button):
-    acting(serve)
-    page = alice.open(story)
+def test_beside_an_action_a_save_keeps_its_rules_and_the_way_on_is_open(
+    acting, alice, story, button, page
+):
     take_and_leave(story)
-    refused = alice.send(page, headline="Mine")
+    refused = alice.send(page, headline="Mine", **{"CHANGE_FORM-action": ""})
     assert refused.status_code == 403
+    assert nothing_was_written(story)
     sent = form_of(refused, button)
     sent.setdefault("CHANGE_FORM-action", [""])
     sent.setdefault("_selected_action", [str(story.pk)])
@@ -96,33 +84,20 @@ def test_beside_an_action_the_way_on_is_open(alice, serve, story, button):
     assert form_of(again)["headline"] == ["Mine"]
 
 
-@has_form_actions
-def test_beside_an_action_a_save_keeps_its_rules(alice, serve, story):
-    acting(serve)
-    page = alice.open(story)
-    take_and_leave(story)
-    sent = {**form_of(page, headline="Mine"), "CHANGE_FORM-action": ""}
-    assert alice.post(url_of(story), sent).status_code == 403
-    assert nothing_was_written(story)
-
-
-@has_form_actions
-def test_beside_an_action_save_as_new_gives_the_original_up(alice, serve, story):
-    acting(serve)
-    page = alice.open(story)
-    sent = {**form_of(page, "_saveasnew", headline="Copy"), "CHANGE_FORM-action": ""}
-    assert alice.post(url_of(story), sent).status_code == 302
+def test_beside_an_action_save_as_new_gives_the_original_up(acting, alice, story):
+    sent = {"headline": "Copy", "CHANGE_FORM-action": ""}
+    answer = alice.send(alice.open(story), "_saveasnew", **sent)
+    assert answer.status_code == 302
     assert Story.objects.count() == 2
     assert not LockToken.objects.exists()
 
 
-@has_form_actions
 def test_an_action_that_the_page_does_not_have_is_no_way_around_the_lock(
     alice, bob, story, page
 ):
     """Where there are no actions Django takes it for a save."""
-    data = form_of(page, lock_token=None, headline="Mine", _save=None)
-    answer = bob.post(url_of(story), {**data, "CHANGE_FORM-action": "shout"})
+    action = {"CHANGE_FORM-action": "shout"}
+    answer = bob.send(page, lock_token=None, headline="Mine", _save=None, **action)
     assert answer.status_code == 403
     assert nothing_was_written(story)
     assert holder_of(story) == alice.user

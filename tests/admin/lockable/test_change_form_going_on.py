@@ -20,7 +20,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
@@ -34,20 +33,19 @@ def test_another_s_change_of_an_inline_row_is_refused_with_the_text(alice, bob, 
     expire(story)
     theirs = form_of(bob.open(story), comment_set__0__DELETE="on")
     assert bob.post(url_of(story), theirs).status_code == 302
-    answer = alice.send(
-        page,
-        comment_set__0__text="My first",
-        comment_set__1__text="My second",
-        comment_set__2__text="My third",
-    )
+    typed = {
+        "comment_set__0__text": "My first",
+        "comment_set__1__text": "My second",
+        "comment_set__2__text": "My third",
+    }
+    answer = alice.send(page, **typed)
     assert answer.status_code == 403
-    typed = form_of(answer)
-    rows = {typed[f"comment_set-{number}-text"][0] for number in range(3)}
-    assert rows == {"My first", "My second", "My third"}
-    assert [comment.text for comment in Comment.objects.all()] == ["Second"]
-    again = alice.send(answer, "_lock_again")
-    assert alice.send(again).status_code == 302
-    assert {comment.text for comment in Comment.objects.all()} == rows
+    form = form_of(answer)
+    rows = {form[f"comment_set-{number}-text"][0] for number in range(3)}
+    assert rows == {*typed.values()}
+    assert texts() == ["Second"]
+    assert alice.send(alice.send(answer, "_lock_again")).status_code == 302
+    assert {*texts()} == rows
 
 
 @pytest.fixture
@@ -110,11 +108,9 @@ def test_a_row_that_is_gone_is_added_anew_by_whoever_goes_on(alice, story, rows,
 def test_a_row_that_is_gone_and_was_to_be_deleted_stays_gone(alice, story, rows, page):
     take_and_leave(story)
     rows[0].delete()
-    changes = {**TYPED, "comment_set__0__DELETE": "on"}
-    refused = alice.send(page, **changes)
+    refused = alice.send(page, **TYPED, comment_set__0__DELETE="on")
     assert refused.status_code == 403
-    again = alice.send(refused, "_lock_again")
-    assert alice.send(again).status_code == 302
+    assert alice.send(alice.send(refused, "_lock_again")).status_code == 302
     assert texts() == ["My two", "My three", "My four"]
 
 
@@ -123,21 +119,16 @@ def test_the_rows_of_other_inlines_stay_what_they_are(alice, serve, story, rows)
         model = Story.keywords.through
         extra = 0
 
-    class Admin(StoryAdmin):
-        inlines = [KeywordInline, *StoryAdmin.inlines]
-        exclude = ["keywords"]
-
+    inlines = [KeywordInline, *StoryAdmin.inlines]
+    serve(StoryAdmin, inlines=inlines, exclude=["keywords"])
     news, sports = [Keyword.objects.create(name=name) for name in ("news", "sports")]
     story.keywords.add(news)
-    serve(Admin)
     page = alice.open(story)
     take_and_leave(story)
     rows[0].delete()
-    changes = {**TYPED, "Story_keywords__0__keyword": sports.pk}
-    refused = alice.send(page, **changes)
+    refused = alice.send(page, **TYPED, Story_keywords__0__keyword=sports.pk)
     assert refused.status_code == 403
-    again = alice.send(refused, "_lock_again")
-    assert alice.send(again).status_code == 302
+    assert alice.send(alice.send(refused, "_lock_again")).status_code == 302
     assert sorted(texts()) == sorted(TYPED.values())
     assert [*saved(story).keywords.all()] == [sports]
 
@@ -149,20 +140,16 @@ def test_all_rows_that_are_gone_are_added_anew_after_an_error(alice, story, rows
     again = alice.send(refused, "_lock_again")
     wrong = alice.send(again)
     assert wrong.status_code == 200
-    assert "This field is required" in text_of(wrong)
+    assert "This field is required" in wrong.text
     assert alice.send(wrong, headline="Now").status_code == 302
     assert sorted(texts()) == sorted(TYPED.values())
     assert saved(story).headline == "Now"
 
 
 @pytest.fixture
-def refused(alice, story):
+def refused(alice, page):
     """A page of Alice's with a text, whose lock somebody had and left."""
-    page = alice.open(story)
-    take_and_leave(story)
-    answer = alice.send(page, headline="Mine", comment_set__0__text="Remark")
-    assert state_of(answer) == "refused"
-    return answer
+    return alice.send_late(page, headline="Mine", comment_set__0__text="Remark")
 
 
 def test_going_on_locks_again_and_then_saves(alice, bob, story, refused):
@@ -176,10 +163,8 @@ def test_going_on_locks_again_and_then_saves(alice, bob, story, refused):
     assert holder_of(story) == alice.user
     assert nothing_was_written(story)
     assert buttons_of(again) >= {"_save", "_continue", "_saveasnew"}
-    assert [each.label for each in again.context["lock_page"].differences] == [
-        "Headline",
-        "comments",
-    ]
+    differences = again.context["lock_page"].differences
+    assert [each.label for each in differences] == ["Headline", "comments"]
     assert state_of(bob.open(story)) == "locked"
     assert alice.send(again).status_code == 302
     assert saved(story).headline == "Mine"
@@ -198,10 +183,9 @@ def test_going_on_with_a_lock_that_still_stands_keeps_it(alice, story, page, but
 
 
 def test_going_on_with_an_error_in_the_text_shows_it(alice, story, refused):
-    data = form_of(refused, "_lock_again", headline="", body="Mine")
-    again = alice.post(url_of(story), data)
+    again = alice.send(refused, "_lock_again", headline="", body="Mine")
     assert state_of(again) == "again"
-    assert "This field is required" in text_of(again)
+    assert "This field is required" in again.text
     assert form_of(again)["body"] == ["Mine"]
     assert nothing_was_written(story)
 
@@ -210,7 +194,7 @@ def test_going_on_is_refused_while_another_edits(alice, bob, story, refused):
     theirs = token_of(bob.open(story))
     answer = alice.send(refused, "_lock_again")
     assert_refused(answer, headline="Mine")
-    assert "Bob Writer" in text_of(answer)
+    assert "Bob Writer" in answer.text
     assert standing_token(story) == theirs
     assert nothing_was_written(story)
 
@@ -239,26 +223,19 @@ def test_whoever_may_only_look_cannot_go_on(story):
 
 
 def test_going_on_keeps_the_names_of_a_popup(alice, story):
-    url = url_of(story, _popup=1)
-    page = alice.get(url)
-    take_and_leave(story)
-    refused = alice.send(page, headline="Mine")
-    assert_refused(refused, headline="Mine", _popup="1")
+    refused = alice.send_late(alice.get(url_of(story, _popup=1)), headline="Mine")
+    assert_refused(refused, _popup="1")
     assert nothing_was_written(story)
     again = alice.send(refused, "_lock_again")
     assert state_of(again) == "again"
-    answer = alice.send(again)
-    assert "popup_response" in text_of(answer)
+    assert "popup_response" in alice.send(again).text
     assert saved(story).headline == "Mine"
 
 
 def test_the_list_s_filters_survive_a_refusal(alice, story):
-    url = url_of(story, _changelist_filters="is_urgent__exact%3D0")
-    page = alice.get(url)
-    take_and_leave(story)
-    refused = alice.send(page, headline="Mine")
-    again = alice.send(refused, "_lock_again")
-    answer = alice.send(again)
+    page = alice.get(url_of(story, _changelist_filters="is_urgent__exact%3D0"))
+    refused = alice.send_late(page, headline="Mine")
+    answer = alice.send(alice.send(refused, "_lock_again"))
     assert answer.url == "/admin/tests/story/?is_urgent__exact=0"
     assert saved(story).headline == "Mine"
 
@@ -279,21 +256,20 @@ CHOOSE_AGAIN = "Choose this file again"
 
 def test_whoever_is_refused_is_told_which_file_to_choose_again(alice, document):
     page = alice.open(document)
-    assert CHOOSE_AGAIN not in text_of(page)
+    assert CHOOSE_AGAIN not in page.text
     take_and_leave(document)
     refused = alice.send(page, title="Mine", file=a_file())
     assert refused.status_code == 403
-    again = alice.post(
-        url_of(document), {**form_of(refused, "_lock_again"), "file": ""}
-    )
+    again = alice.send(refused, "_lock_again", file="")
     assert state_of(again) == "again"
     for answer in (refused, again):
         assert answer.context["lock_page"].files == ["File"]
-        assert CHOOSE_AGAIN in text_of(answer)
+        assert CHOOSE_AGAIN in answer.text
     assert alice.send(again, file=a_file()).status_code == 302
     document.refresh_from_db()
     assert document.title == "Mine"
-    assert document.file.read() == b"what was said"
+    with document.file as file:
+        assert file.read() == b"what was said"
 
 
 def test_it_is_told_once_also_when_it_is_refused_again(alice, bob, document):
@@ -310,10 +286,7 @@ def test_it_is_told_once_also_when_it_is_refused_again(alice, bob, document):
 
 
 def test_who_chose_no_file_is_asked_for_none(alice, document):
-    page = alice.open(document)
-    take_and_leave(document)
-    refused = alice.send(page, title="Mine")
-    again = alice.send(refused, "_lock_again")
-    for answer in (refused, again):
+    refused = alice.send_late(alice.open(document), title="Mine")
+    for answer in (refused, alice.send(refused, "_lock_again")):
         assert answer.context["lock_page"].files == []
-        assert CHOOSE_AGAIN not in text_of(answer)
+        assert CHOOSE_AGAIN not in answer.text

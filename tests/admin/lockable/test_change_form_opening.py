@@ -11,6 +11,7 @@ from tests.models import Story
 from tests.support.admin_site import (
     CommentInline,
     StoryAdmin,
+    asked,
     buttons_of,
     form_of,
     holder_of,
@@ -20,7 +21,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
@@ -40,18 +40,16 @@ def test_whoever_opens_a_free_object_locks_it_for_this_session_and_user(
     assert buttons_of(page) >= {"_save", "_continue", "_saveasnew"}
 
 
-def test_whoever_may_only_look_locks_nothing(story):
-    reader = person("carol", "tests.view_story")
-    page = reader.open(story)
+def test_whoever_may_only_look_or_not_even_that_locks_nothing(story):
+    page = person("carol", "tests.view_story").open(story)
     assert page.status_code == 200
-    assert "As it was" in text_of(page)
+    assert "As it was" in page.text
     assert "lock_page" not in page.context
+    assert person("dora", "tests.add_story").open(story).status_code == 403
     assert not LockToken.objects.exists()
 
 
-def test_whoever_may_not_even_look_locks_nothing(story):
-    assert person("carol", "tests.add_story").open(story).status_code == 403
-    assert not LockToken.objects.exists()
+NOTHING = {"readonly_fields": ["headline", "body", "is_urgent", "keywords"]}
 
 
 def test_a_page_on_which_nothing_can_be_changed_locks_nothing(alice, serve, story):
@@ -59,15 +57,11 @@ def test_a_page_on_which_nothing_can_be_changed_locks_nothing(alice, serve, stor
         can_delete = False
         readonly_fields = ["text"]
 
-    class Admin(StoryAdmin):
-        inlines = [Lines]
-        readonly_fields = ["headline", "body", "is_urgent", "keywords"]
-
-    serve(Admin)
+    serve(StoryAdmin, inlines=[Lines], **NOTHING)
     story.comment_set.create(text="A line")
     page = alice.open(story)
     assert page.status_code == 200
-    assert "A line" in text_of(page)
+    assert "A line" in page.text
     assert "lock_page" not in page.context
     assert not LockToken.objects.exists()
 
@@ -91,23 +85,14 @@ class NoteForm(forms.ModelForm):
     ids=["a field", "a row", "a deletion", "a field of the form's own"],
 )
 def test_a_page_on_which_one_thing_can_be_changed_locks(alice, serve, story, changes):
-    class Admin(StoryAdmin):
-        inlines = []
-        readonly_fields = ["headline", "body", "is_urgent", "keywords"]
-
-    serve(type("Admin", (Admin,), changes))
+    serve(StoryAdmin, **{"inlines": [], **NOTHING, **changes})
     assert state_of(alice.open(story)) == "held"
 
 
-@pytest.fixture
-def buttons_alone(serve):
-    """Serve a page with nothing to change, and a button of the project's own."""
-
-    @serve
+def test_a_button_on_a_page_with_nothing_to_change_gets_the_lock_for_itself(
+    alice, bob, serve, story
+):
     class Admin(StoryAdmin):
-        inlines = []
-        readonly_fields = ["headline", "body", "is_urgent", "keywords"]
-
         def response_change(self, request, obj):
             if "_shout" in request.POST:
                 assert LockToken.objects.info(obj)
@@ -115,26 +100,18 @@ def buttons_alone(serve):
                 obj.save()
             return super().response_change(request, obj)
 
-
-@pytest.mark.usefixtures("buttons_alone")
-def test_a_button_on_a_page_with_nothing_to_change_gets_the_lock_for_itself(
-    alice, story
-):
+    serve(Admin, inlines=[], **NOTHING)
     alice.open(story)
-    assert alice.post(url_of(story), {"_shout": "1"}).status_code == 302
-    assert saved(story).headline == "AS IT WAS"
-    assert not LockToken.objects.exists()
-
-
-@pytest.mark.usefixtures("buttons_alone")
-def test_a_button_on_a_page_with_nothing_to_change_does_nothing_to_what_another_edits(
-    alice, bob, story
-):
+    # It does nothing to what another edits.
     token = LockToken.objects.acquire(story, user=bob.user).token_str
     answer = alice.post(url_of(story), {"_shout": "1"}, follow=True)
     assert "Bob Writer" in messages_of(answer)[0]
     assert saved(story).headline == "As it was"
     assert standing_token(story) == token
+    LockToken.objects.all().delete()
+    assert alice.post(url_of(story), {"_shout": "1"}).status_code == 302
+    assert saved(story).headline == "AS IT WAS"
+    assert not LockToken.objects.exists()
 
 
 def test_what_may_not_be_changed_by_its_own_state_is_not_locked(alice, serve, story):
@@ -149,17 +126,15 @@ def test_what_may_not_be_changed_by_its_own_state_is_not_locked(alice, serve, st
     assert state_of(alice.open(other)) == "held"
 
 
-def test_a_missing_object_is_redirected_as_django_does(alice, story):
+def test_a_missing_object_and_a_key_that_is_none_are_redirected_as_django_does(
+    alice, story
+):
     url = url_of(story)
     story.delete()
-    page = alice.get(url, follow=True)
-    assert page.redirect_chain == [("/admin/", 302)]
-    assert "Perhaps it was deleted?" in messages_of(page)[0]
-    assert not LockToken.objects.exists()
-
-
-def test_a_key_that_is_none_is_redirected_as_django_does(alice):
-    assert alice.get("/admin/tests/story/no-number/change/").status_code == 302
+    for each in (url, "/admin/tests/story/no-number/change/"):
+        page = alice.get(each, follow=True)
+        assert page.redirect_chain == [("/admin/", 302)]
+        assert "Perhaps it was deleted?" in messages_of(page)[0]
     assert not LockToken.objects.exists()
 
 
@@ -170,33 +145,28 @@ def test_another_s_lock_makes_the_page_read_only_and_names_the_holder(
     page = bob.open(story)
     assert page.status_code == 200
     assert state_of(page) == "locked"
-    assert "Alice Writer" in text_of(page)
-    assert "As it was" in text_of(page)
+    text = page.text
+    assert "Alice Writer" in text
+    assert "As it was" in text
     assert not buttons_of(page) & SAVE
-    assert "deletelink" not in text_of(page)
-    assert 'name="headline"' not in text_of(page)
-    assert 'name="comment_set-0-text"' not in text_of(page)
-    assert 'name="lock_token"' not in text_of(page)
-    assert token not in text_of(page)
+    assert "deletelink" not in text
+    for name in ("headline", "comment_set-0-text", "lock_token"):
+        assert f'name="{name}"' not in text
+    assert token not in text
     assert standing_token(story) == token
     assert get_session_token(story, bob.session) is None
-
-
-def test_a_locked_page_says_since_when_and_until_when(alice, bob, story):
-    alice.open(story)
-    info = LockToken.objects.info(story)
-    page = bob.open(story)
-    holder = page.context["lock_page"].holder
+    # It says since when and until when.
+    info, holder = LockToken.objects.info(story), page.context["lock_page"].holder
     assert (holder.locked_at, holder.expires_at) == (info.locked_at, info.expires_at)
     for moment in (info.locked_at, info.expires_at):
-        assert timezone.localtime(moment).isoformat()[:19] in text_of(page)
+        assert timezone.localtime(moment).isoformat()[:19] in text
 
 
 def test_a_lock_of_nobody_that_is_known_makes_the_page_read_only(bob, story):
     LockToken.objects.acquire(story)
     page = bob.open(story)
     assert state_of(page) == "locked"
-    assert "Somebody else" in text_of(page)
+    assert "Somebody else" in page.text
     assert not buttons_of(page) & SAVE
 
 
@@ -209,26 +179,25 @@ def test_the_same_person_in_another_browser_is_told_so(alice, story):
     assert standing_token(story) == token
 
 
-def test_a_second_tab_of_the_session_shares_the_lock(alice, story):
+def test_a_second_tab_shares_the_lock_and_a_reload_revives_an_expired_one(
+    alice, bob, story
+):
     first = token_of(alice.open(story))
     page = alice.open(story)
     assert state_of(page) == "held"
     assert token_of(page) == first == standing_token(story)
-
-
-def test_a_reload_of_an_expired_lock_that_nobody_took_revives_it(alice, bob, story):
-    first = token_of(alice.open(story))
     expire(story)
     assert token_of(alice.open(story)) == first
     assert state_of(bob.open(story)) == "locked"
 
 
-def test_a_head_request_locks_nothing(alice, story):
-    assert alice.head(url_of(story)).status_code == 200
-    assert not LockToken.objects.exists()
-
-
 both_pages = pytest.mark.parametrize("view", ["change", "delete"])
+
+
+@both_pages
+def test_a_head_request_locks_nothing(alice, story, view):
+    assert alice.head(url_of(story, view)).status_code == 200
+    assert not LockToken.objects.exists()
 
 
 @both_pages
@@ -251,20 +220,22 @@ def test_a_page_that_another_site_loads_locks_nothing(alice, story, view, destin
     headers = {"sec-fetch-dest": destination, "sec-fetch-site": "cross-site"}
     answer = alice.get(url_of(story, view), headers=headers)
     assert answer.status_code == 403
-    assert f'href="{url_of(story, view)}"' in text_of(answer)
+    assert f'href="{url_of(story, view)}"' in answer.text
     assert not LockToken.objects.exists()
 
 
 @both_pages
-def test_a_link_in_a_mail_opens_a_page_as_any_other(alice, story, view):
-    headers = {"sec-fetch-dest": "document", "sec-fetch-site": "cross-site"}
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-dest": "document", "sec-fetch-site": "cross-site"},
+        {"sec-purpose": "none"},
+    ],
+    ids=["a link in a mail", "no purpose"],
+)
+def test_a_page_that_somebody_sees_locks(alice, story, view, headers):
     assert state_of(alice.get(url_of(story, view), headers=headers)) == "held"
     assert holder_of(story) == alice.user
-
-
-def test_a_page_that_somebody_sees_locks_whatever_its_purpose_is(alice, story):
-    page = alice.get(url_of(story), headers={"sec-purpose": "none"})
-    assert state_of(page) == "held"
 
 
 def test_whoever_is_signed_out_is_sent_to_sign_in(story):
@@ -275,26 +246,25 @@ def test_whoever_is_signed_out_is_sent_to_sign_in(story):
 
 
 def test_lock_timeout_is_the_life_of_the_lock(alice, bob, serve, story):
-    @serve
-    class Admin(StoryAdmin):
-        lock_timeout = 90
-
-    page = alice.open(story)
+    serve(StoryAdmin, lock_timeout=90)
 
     def life():
         lock = lock_row(story).get()
         return (lock.expires_at - timezone.now()).total_seconds()
 
+    alice.open(story, "delete")
     assert 60 < life() <= 90
-    assert 'data-timeout="90"' in text_of(page)
+    take_and_leave(story)
+    page = alice.open(story)
+    assert 60 < life() <= 90
+    assert 'data-timeout="90"' in page.text
     # Revived by a validation error, and by a save that keeps it.
     for changes in ({"headline": ""}, {"headline": "Two"}):
         expire(story)
         alice.send(page, "_continue", **changes)
         assert 60 < life() <= 90
     # Taken over, and locked again.
-    asked = bob.open(story).context["lock_page"].take_over_value
-    bob.post(url_of(story), {"_take_over": asked})
+    bob.post(url_of(story), {"_take_over": asked(bob.open(story))})
     assert holder_of(story) == bob.user
     assert 60 < life() <= 90
     take_and_leave(story)
@@ -318,16 +288,13 @@ def test_what_the_page_shows_is_as_it_is_under_the_lock(alice, serve, story):
     assert form_of(page)["headline"] == ["Saved meanwhile"]
 
 
-def test_adding_needs_no_lock(alice):
-    page = alice.get("/admin/tests/story/add/")
+def test_adding_and_the_history_need_no_lock(alice, bob, story):
+    add = "/admin/tests/story/add/"
+    page = alice.get(add)
     assert page.status_code == 200
-    answer = alice.post("/admin/tests/story/add/", form_of(page, headline="New"))
-    assert answer.status_code == 302
-    assert Story.objects.get().headline == "New"
+    assert alice.post(add, form_of(page, headline="New")).status_code == 302
+    assert Story.objects.filter(headline="New").exists()
     assert not LockToken.objects.exists()
-
-
-def test_the_history_needs_no_lock(alice, bob, story):
     alice.open(story)
     assert bob.open(story, "history").status_code == 200
     assert holder_of(story) == alice.user

@@ -1,7 +1,6 @@
 """Change pages that are opened and saved at the same time."""
 
 import pytest
-from django.db import connection, connections
 
 from lock_tokens.models import LockToken
 from tests.support.admin_site import (
@@ -12,12 +11,10 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     token_of,
-    url_of,
 )
 from tests.support.helpers import (
     InThread,
     expire,
-    keep_seeing_old_rows,
     race,
     wait_until_blocked_or_done,
 )
@@ -27,27 +24,21 @@ from tests.support.helpers import (
 @pytest.mark.only_on("postgresql", "mysql", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_a_page_does_not_show_what_its_transaction_saw_before_others_saved(
-    alice, bob, serve, story, monkeypatch
+    alice, bob, serve, story, snapshots
 ):
     turns = []
 
     def save():
-        page = form_of(bob.open(story), headline="Theirs")
-        return bob.post(url_of(story), page).status_code
+        return bob.send(bob.open(story), headline="Theirs").status_code
 
+    @serve
     class Admin(StoryAdmin):
         def has_change_permission(self, request, obj=None):
             if obj is not None and request.user == alice.user and not turns:
                 turns.extend(race(save))
             return True
 
-    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
-    serve(Admin)
-    keep_seeing_old_rows()
-    try:
-        page = alice.open(story)
-    finally:
-        connection.close()
+    page = alice.open(story)
     assert turns == [302]
     assert state_of(page) == "held"
     assert form_of(page)["headline"] == ["Theirs"]

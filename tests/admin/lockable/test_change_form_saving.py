@@ -11,28 +11,32 @@ from tests.models import Comment, Keyword, Story
 from tests.support.admin_site import (
     StoryAdmin,
     assert_refused,
+    bodies,
     everything_typed,
     form_of,
+    headlines,
     holder_of,
     nothing_was_written,
     saved,
     standing_token,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
 from tests.support.helpers import age, expire
 
 
-def test_a_save_writes_everything_and_gives_the_lock_up(alice, story, page):
+@pytest.mark.parametrize(
+    ("button", "goes_to"), [("_save", ""), ("_addanother", "add/")]
+)
+def test_a_save_writes_everything_and_gives_the_lock_up(
+    alice, story, page, button, goes_to
+):
     keyword = Keyword.objects.create(name="news")
-    data = form_of(
-        page, headline="New", comment_set__0__text="Hello", keywords=[keyword.pk]
-    )
-    answer = alice.post(url_of(story), data)
+    typed = {"headline": "New", "comment_set__0__text": "Hello"}
+    answer = alice.send(page, button, keywords=[keyword.pk], **typed)
     assert answer.status_code == 302
-    assert answer.url == "/admin/tests/story/"
+    assert answer.url == f"/admin/tests/story/{goes_to}"
     assert saved(story).headline == "New"
     assert [*saved(story).keywords.all()] == [keyword]
     assert Comment.objects.get().text == "Hello"
@@ -65,20 +69,13 @@ def test_save_and_continue_voids_other_tabs_which_show_the_old_text(alice, story
     assert not LockToken.objects.exists()
 
 
-def test_save_and_add_another_gives_the_lock_up(alice, story, page):
-    answer = alice.send(page, "_addanother", headline="New")
-    assert answer.url == "/admin/tests/story/add/"
-    assert saved(story).headline == "New"
-    assert not LockToken.objects.exists()
-
-
 def test_a_validation_error_keeps_lock_and_input(alice, bob, story, page):
     answer = alice.send(
         page, headline="", body="Precious", comment_set__0__text="Remark"
     )
     assert answer.status_code == 200
     assert state_of(answer) == "held"
-    assert "This field is required" in text_of(answer)
+    assert "This field is required" in answer.text
     assert token_of(answer) == token_of(page) == standing_token(story)
     assert form_of(answer)["body"] == ["Precious"]
     assert form_of(answer)["comment_set-0-text"] == ["Remark"]
@@ -98,22 +95,17 @@ def test_an_expired_lock_that_nobody_took_saves(alice, story, page):
 
 
 def test_a_form_without_the_field_is_saved_with_the_session_s_token(alice, story, page):
-    data = form_of(page, headline="New", lock_token=None)
-    assert alice.post(url_of(story), data).status_code == 302
+    assert alice.send(page, headline="New", lock_token=None).status_code == 302
     assert saved(story).headline == "New"
     assert not LockToken.objects.exists()
 
 
 def failing(hook):
-    class Admin(StoryAdmin):
-        pass
-
     def fail(self, request, *args, **kwargs):
         getattr(StoryAdmin, hook)(self, request, *args, **kwargs)
         raise RuntimeError("the disk is full")
 
-    setattr(Admin, hook, fail)
-    return Admin
+    return type("Admin", (StoryAdmin,), {hook: fail})
 
 
 @pytest.mark.parametrize(
@@ -146,14 +138,9 @@ def test_a_save_that_answers_with_an_error_keeps_the_lock(alice, serve, story):
 def test_a_page_of_the_project_s_own_after_the_save_gives_the_lock_up(
     alice, serve, story
 ):
-    @serve
-    class Admin(StoryAdmin):
-        def response_change(self, request, obj):
-            return HttpResponse("Thank you")
-
-    page = alice.open(story)
-    answer = alice.send(page, headline="New")
-    assert text_of(answer) == "Thank you"
+    serve(StoryAdmin, response_change=lambda *args: HttpResponse("Thank you"))
+    answer = alice.send(alice.open(story), headline="New")
+    assert answer.text == "Thank you"
     assert saved(story).headline == "New"
     assert not LockToken.objects.exists()
 
@@ -174,64 +161,43 @@ def test_the_lock_is_given_up_in_the_transaction_of_the_save(alice, serve, story
 
 
 def test_save_as_new_makes_another_and_gives_the_original_up(alice, story, page):
-    data = form_of(page, "_saveasnew", headline="Copy", comment_set__0__text="Hello")
-    assert alice.post(url_of(story), data).status_code == 302
-    assert [each.headline for each in Story.objects.order_by("pk")] == [
-        "As it was",
-        "Copy",
-    ]
+    # It keeps the lock with a validation error.
+    wrong = alice.send(page, "_saveasnew", headline="", comment_set__0__text="Hello")
+    assert wrong.status_code == 200
+    assert Story.objects.count() == 1
+    assert standing_token(story) == token_of(page)
+    assert alice.send(wrong, "_saveasnew", headline="Copy").status_code == 302
+    assert headlines() == ["As it was", "Copy"]
     assert Comment.objects.get().story.headline == "Copy"
     assert not LockToken.objects.exists()
     assert get_session_token(story, alice.session) is None
 
 
-def test_save_as_new_needs_no_lock(alice, bob, story, page):
+def test_save_as_new_needs_no_lock_and_does_not_claim_to_have_it(
+    alice, bob, story, page
+):
     """It is a way out for whoever has lost it."""
     expire(story)
     theirs = token_of(bob.open(story))
-    data = form_of(page, "_saveasnew", headline="Copy")
-    assert alice.post(url_of(story), data).status_code == 302
-    assert Story.objects.count() == 2
-    assert saved(story).headline == "As it was"
+    wrong = alice.send(page, "_saveasnew", headline="", body="Precious")
+    assert wrong.status_code == 200
+    assert "This field is required" in wrong.text
+    assert form_of(wrong)["body"] == ["Precious"]
+    assert "lock_page" not in wrong.context
+    for each in (wrong, page):
+        answer = alice.send(each, "_saveasnew", headline="Copy", body="Precious")
+        assert answer.status_code == 302
+    assert headlines() == ["As it was", "Copy", "Copy"]
+    assert bodies() == ["Once", "Precious", "Precious"]
     assert standing_token(story) == theirs
 
 
-def test_save_as_new_after_the_lock_was_lost_does_not_claim_to_have_it(
-    alice, bob, story, page
-):
-    expire(story)
-    bob.open(story)
-    answer = alice.send(page, "_saveasnew", headline="", body="Precious")
-    assert answer.status_code == 200
-    assert "This field is required" in text_of(answer)
-    assert form_of(answer)["body"] == ["Precious"]
-    assert "lock_page" not in answer.context
-    assert holder_of(story) == bob.user
-    answer = alice.send(answer, "_saveasnew", headline="Copy", body="Precious")
-    assert answer.status_code == 302
-    assert Story.objects.order_by("pk").last().body == "Precious"
-    assert saved(story).headline == "As it was"
-
-
-def test_save_as_new_with_a_validation_error_keeps_the_lock_until_it_succeeds(
-    alice, story, page
-):
-    answer = alice.send(page, "_saveasnew", headline="")
-    assert answer.status_code == 200
-    assert Story.objects.count() == 1
-    assert standing_token(story) == token_of(page)
-    assert alice.send(answer, "_saveasnew", headline="Copy").status_code == 302
-    assert Story.objects.count() == 2
-    assert not LockToken.objects.exists()
-
-
 def test_a_popup_saves_and_gives_the_lock_up(alice, story):
-    url = url_of(story, _popup=1)
-    page = alice.get(url)
+    page = alice.open(story, _popup=1)
     assert state_of(page) == "held"
     answer = alice.send(page, headline="New")
     assert answer.status_code == 200
-    assert "popup_response" in text_of(answer)
+    assert "popup_response" in answer.text
     assert saved(story).headline == "New"
     assert not LockToken.objects.exists()
 

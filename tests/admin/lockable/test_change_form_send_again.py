@@ -14,6 +14,7 @@ from tests.models import Comment, Document, Keyword, Sample, Story
 from tests.support.admin_site import (
     CHANGE,
     LIST,
+    asked,
     bodies,
     form_of,
     holder_of,
@@ -22,7 +23,6 @@ from tests.support.admin_site import (
     saved,
     standing_token,
     state_of,
-    text_of,
     token_of,
     url_of,
 )
@@ -33,6 +33,14 @@ OWN = {"Origin": "http://testserver"}
 def end_session(somebody):
     """Let the session end by its age, and not by signing out."""
     somebody.session.delete()
+
+
+def send_signed_out(somebody, page, *buttons, **changes):
+    """Send the page's form when the session has ended; return the page given back."""
+    end_session(somebody)
+    answer = somebody.send(page, *buttons, **changes)
+    assert answer.status_code == 403
+    return answer
 
 
 def sign_in(somebody):
@@ -57,7 +65,8 @@ def guarded(alice):
 
 def test_save_now_saves_it_all_once_somebody_has_signed_in_again(alice, story, page):
     keyword = Keyword.objects.create(name="fire")
-    data = form_of(
+    answer = send_signed_out(
+        alice,
         page,
         headline="Precious",
         body="In two\r\nlines",
@@ -65,10 +74,16 @@ def test_save_now_saves_it_all_once_somebody_has_signed_in_again(alice, story, p
         keywords=[keyword.pk],
         comment_set__0__text="Remark",
     )
-    end_session(alice)
-    answer = alice.post(url_of(story), data)
-    assert answer.status_code == 403
-    assert "press “Save now”" in text_of(answer)
+    assert "press “Save now”" in answer.text
+    # Fields have the labels of the form.
+    shown = shown_fields(answer)
+    assert shown.pop("Body").split() == ["In", "two", "lines"]
+    assert shown == {
+        "Headline": "Precious",
+        "Is urgent": "yes",
+        "Keywords": "Your choice is kept.",
+        "Comment #1: Text": "Remark",
+    }
     sign_in(alice)
     assert alice.send(answer).status_code == 302
     story = saved(story)
@@ -91,21 +106,18 @@ def test_it_is_sent_by_the_button_that_was_pressed(alice, story, page):
     assert answer.url == url_of(story, _popup=1)
 
 
-def test_going_on_while_signed_out_goes_on_later(alice, story, page):
-    data = form_of(page, "_lock_again", headline="Precious")
-    end_session(alice)
-    answer = alice.post(url_of(story), data)
-    assert "press “Go on with my text”" in text_of(answer)
+def test_going_on_while_signed_out_goes_on_later(alice, page):
+    answer = send_signed_out(alice, page, "_lock_again", headline="Precious")
+    assert "press “Go on with my text”" in answer.text
     sign_in(alice)
-    answer = alice.post(url_of(story), form_of(answer, "none"))
+    answer = alice.send(answer, "none")
     assert state_of(answer) == "again"
     assert form_of(answer)["headline"] == ["Precious"]
 
 
 def test_what_others_saved_meanwhile_is_not_overwritten(alice, bob, story, page):
-    data = form_of(page, headline="Precious")
     alice.logout()  # which releases the lock
-    answer = alice.post(url_of(story), data)
+    answer = alice.send(page, headline="Precious")
     bob.send(bob.open(story), headline="Bob's")
     sign_in(alice)
     answer = alice.send(answer)
@@ -117,9 +129,7 @@ def test_what_others_saved_meanwhile_is_not_overwritten(alice, bob, story, page)
 def test_the_lock_of_a_session_that_has_ended_is_its_user_s_to_go_on_with(
     alice, bob, story, page
 ):
-    data = form_of(page, headline="Precious")
-    end_session(alice)
-    answer = alice.post(url_of(story), data)
+    answer = send_signed_out(alice, page, headline="Precious")
     assert state_of(bob.open(story)) == "locked"
     sign_in(alice)
     assert token_of(alice.open(story)) == token_of(page)
@@ -127,9 +137,7 @@ def test_the_lock_of_a_session_that_has_ended_is_its_user_s_to_go_on_with(
 
 
 def test_a_void_token_is_not_given_to_the_next_session(alice, story, page):
-    data = form_of(page, lock_token="0" * 32)
-    end_session(alice)
-    alice.post(url_of(story), data)
+    send_signed_out(alice, page, lock_token="0" * 32)
     sign_in(alice)
     assert state_of(alice.open(story)) == "elsewhere"
     assert standing_token(story) == token_of(page)
@@ -138,44 +146,19 @@ def test_a_void_token_is_not_given_to_the_next_session(alice, story, page):
 # What the page shows
 
 
-def test_fields_have_the_labels_of_the_form(alice, story, page):
-    data = form_of(page, headline="Precious", is_urgent="on", comment_set__0__text="A")
-    end_session(alice)
-    answer = alice.post(url_of(story), data)
-    assert shown_fields(answer) == {
-        "Headline": "Precious",
-        "Body": "Once",
-        "Is urgent": "yes",
-        "Comment #1: Text": "A",
-    }
-
-
 def test_choices_have_their_names(alice, serve):
     serve(LockableModelAdmin, Sample)
-    sample = Sample.objects.create(name="One", choice=1000)
-    data = form_of(
-        alice.open(sample), choice="2000", moment_0="2026-01-31", moment_1="12:30"
-    )
-    end_session(alice)
-    shown = shown_fields(alice.post(url_of(sample), data))
+    page = alice.open(Sample.objects.create(name="One", choice=1000))
+    moment = {"moment_0": "2026-01-31", "moment_1": "12:30"}
+    shown = shown_fields(send_signed_out(alice, page, choice="2000", **moment))
     assert shown["Choice"] == "many"
     assert shown["Moment"] == "12:30"
 
 
-def test_a_declared_field_has_its_own_label(alice, serve, story):
+def test_declared_fields_and_rows_of_any_inline_have_labels(alice, serve, story):
     class Form(forms.ModelForm):
         reason = forms.CharField(label="Why this changed")
 
-    @serve
-    class Admin(LockableModelAdmin):
-        form = Form
-
-    data = form_of(alice.open(story), reason="A typo")
-    end_session(alice)
-    assert shown_fields(alice.post(url_of(story), data))["Why this changed"] == "A typo"
-
-
-def test_rows_of_any_inline_have_labels(alice, serve, story):
     class Keywords(admin.TabularInline):
         model = Story.keywords.through
         extra = 1
@@ -183,40 +166,39 @@ def test_rows_of_any_inline_have_labels(alice, serve, story):
     class Comments(admin.TabularInline):
         model = Comment
 
-    @serve
-    class Admin(LockableModelAdmin):
-        inlines = [Keywords, Comments]
-
-    keyword = Keyword.objects.create(name="fire")
-    data = form_of(
+    serve(LockableModelAdmin, form=Form, inlines=[Keywords, Comments])
+    answer = send_signed_out(
+        alice,
         alice.open(story),
-        Story_keywords__0__keyword=keyword.pk,
+        reason="A typo",
+        Story_keywords__0__keyword=Keyword.objects.create(name="fire").pk,
         tests__0__x="?",
         comment_set__0__DELETE="on",
     )
-    end_session(alice)
-    shown = shown_fields(alice.post(url_of(story), data))
+    shown = shown_fields(answer)
+    assert shown["Why this changed"] == "A typo"
     assert shown["Story-keyword relationship #1: Keyword"] == "Your choice is kept."
     assert shown["Comment #1: Delete"] == "yes"
     assert shown["Tests-0-x"] == "?"
 
 
-def test_nobody_who_is_signed_out_learns_the_name_of_an_object(alice, story):
-    comment = Comment.objects.create(story=story, text="A")
-    data = form_of(alice.open(comment), text="Precious")
-    end_session(alice)
-    answer = alice.post(url_of(comment), data)
+@pytest.fixture
+def comment(story):
+    return Comment.objects.create(story=story, text="A")
+
+
+def test_nobody_who_is_signed_out_learns_the_name_of_an_object(alice, comment):
+    answer = send_signed_out(alice, alice.open(comment), text="Precious")
     assert shown_fields(answer)["Story"] == "Your choice is kept."
-    assert "As it was" not in text_of(answer)
+    assert "As it was" not in answer.text
     sign_in(alice)
     assert alice.send(answer).status_code == 302
     assert Comment.objects.get().text == "Precious"
 
 
 @pytest.mark.parametrize("may_view", [True, False])
-def test_a_user_reads_the_names_of_objects_that_they_may_see(story, may_view):
+def test_a_user_reads_the_names_of_objects_that_they_may_see(comment, may_view):
     carol = person("carol", "tests.change_comment")
-    comment = Comment.objects.create(story=story, text="A")
     page = carol.open(comment)
     carol.user.user_permissions.clear()
     permit(carol.user, "tests.add_comment", *["tests.view_story"] * may_view)
@@ -225,46 +207,40 @@ def test_a_user_reads_the_names_of_objects_that_they_may_see(story, may_view):
 
 
 @pytest.mark.parametrize("key", ["x", "99999", "9" * 30])
-def test_the_key_of_no_object_is_no_name(alice, story, key):
-    comment = Comment.objects.create(story=story, text="A")
-    data = form_of(alice.open(comment), story=key)
+def test_the_key_of_no_object_is_no_name(alice, comment, key):
+    page = alice.open(comment)
     comment.delete()
-    answer = alice.post(url_of(Comment(pk=1)), data)
-    assert shown_fields(answer)["Story"] == "Your choice is kept."
+    shown = shown_fields(alice.send(page, story=key))
+    assert shown["Story"] == "Your choice is kept."
 
 
-def test_passwords_are_to_be_typed_again(alice, story, page):
-    data = form_of(page, headline="Precious", password="hunter2")
-    end_session(alice)
-    answer = alice.post(url_of(story), data)
-    assert "hunter2" not in text_of(answer)
+def test_passwords_are_to_be_typed_again(alice, page):
+    answer = send_signed_out(alice, page, headline="Precious", password="hunter2")
+    assert "hunter2" not in answer.text
     assert form_of(answer)["password"] == [""]
-    assert "Type this again before you save" in text_of(answer)
+    assert "Type this again before you save" in answer.text
 
 
 def test_files_are_to_be_chosen_again(alice, serve):
     serve(LockableModelAdmin, Document)
-    document = Document.objects.create(title="One")
-    data = form_of(alice.open(document), file=SimpleUploadedFile("a.txt", b"a"))
-    end_session(alice)
-    answer = alice.post(url_of(document), data)
+    page = alice.open(Document.objects.create(title="One"))
+    answer = send_signed_out(alice, page, file=SimpleUploadedFile("a.txt", b"a"))
     assert shown_fields(answer) == {"Title": "One", "File": ""}
-    assert 'enctype="multipart/form-data"' in text_of(answer)
-    assert "Choose this file again before you save" in text_of(answer)
+    assert 'enctype="multipart/form-data"' in answer.text
+    assert "Choose this file again before you save" in answer.text
 
 
 def test_what_cannot_be_saved_any_more_has_no_button(alice, story, page):
     story.delete()
     answer = alice.send(page, headline="Precious", password="hunter2")
     assert answer.status_code == 404
-    assert "Save now" not in text_of(answer)
-    assert "This page cannot show it." in text_of(answer)
+    assert "Save now" not in answer.text
+    assert "This page cannot show it." in answer.text
 
 
 def test_a_button_without_a_text_leads_to_the_sign_in_page(alice, bob, story):
     bob.open(story)
-    page = alice.open(story)
-    value = page.context["lock_page"].take_over_value
+    value = asked(alice.open(story))
     end_session(alice)
     answer = alice.post(url_of(story), {"_take_over": value})
     assert answer.status_code == 302
@@ -284,7 +260,7 @@ def test_save_without_a_script_after_signing_in_elsewhere_asks_to_press_again(
     sign_in(guarded)
     answer = guarded.post(url_of(story), data, headers=OWN)
     assert answer.status_code == 403
-    assert "You have signed in or out since you opened the form" in text_of(answer)
+    assert "You have signed in or out since you opened the form" in answer.text
     assert shown_fields(answer)["Headline"] == "Precious"
     assert guarded.post(url_of(story), form_of(answer), headers=OWN).status_code == 302
     assert saved(story).headline == "Precious"
@@ -296,14 +272,14 @@ def test_save_now_needs_at_most_two_presses(guarded, settings, story, in_session
     data = form_of(guarded.open(story), headline="Precious")
     end_session(guarded)
     answer = guarded.post(url_of(story), data, headers=OWN)
-    assert "You were signed out before you saved" in text_of(answer)
+    assert "You were signed out before you saved" in answer.text
     sign_in(guarded)
     guarded.cookies["csrftoken"] = "x" * 32
     session = guarded.session
     session["_csrftoken"] = "x" * 32
     session.save()
     answer = guarded.post(url_of(story), form_of(answer), headers=OWN)
-    assert "You have signed in or out since you opened the form" in text_of(answer)
+    assert "You have signed in or out since you opened the form" in answer.text
     assert guarded.post(url_of(story), form_of(answer), headers=OWN).status_code == 302
     assert saved(story).headline == "Precious"
     assert holder_of(story) is None
@@ -329,7 +305,7 @@ def test_no_other_site_has_its_words_shown_with_a_button_to_save_them(
         end_session(guarded)
     answer = guarded.post(url_of(story), data, headers=headers)
     assert answer.status_code == 403
-    assert "Call 555" not in text_of(answer)
+    assert "Call 555" not in answer.text
     assert saved(story).headline == "As it was"
 
 
@@ -372,13 +348,17 @@ class Stricter(CsrfViewMiddleware):
 # A permission that was lost
 
 
-def test_save_now_saves_once_the_permission_is_back(story):
+@pytest.mark.parametrize("may_view", [True, False])
+def test_save_now_saves_once_the_permission_is_back(story, may_view):
     carol = person("carol", CHANGE)
     page = carol.open(story)
     carol.user.user_permissions.clear()
+    permit(carol.user, *["tests.view_story"] * may_view)
     answer = carol.send(page, headline="Precious")
     assert answer.status_code == 403
-    assert "If you are allowed to change it again" in text_of(answer)
+    assert shown_fields(answer)["Headline"] == "Precious"
+    assert "If you are allowed to change it again" in answer.text
+    assert saved(story).headline == "As it was"
     permit(carol.user, CHANGE)
     assert carol.send(answer).status_code == 302
     assert saved(story).headline == "Precious"
@@ -388,11 +368,10 @@ def test_save_now_saves_once_the_permission_is_back(story):
 def test_a_permission_that_was_lost_gives_back_a_new_object_and_a_list(url, story):
     carol = person("carol", "tests.add_story", "tests.change_story")
     page = carol.get(url)
-    data = form_of(page, headline="Precious", form__0__body="Precious")
     carol.user.user_permissions.clear()
-    answer = carol.post(url, data)
+    answer = carol.send(page, headline="Precious", form__0__body="Precious")
     assert answer.status_code == 403
-    assert "no longer allowed to change this" in text_of(answer)
+    assert "no longer allowed to change this" in answer.text
     assert "Precious" in shown_fields(answer).values()
 
 
@@ -400,14 +379,15 @@ def test_an_action_that_is_not_permitted_is_answered_as_in_django(story):
     carol = person("carol", "tests.add_story")
     answer = carol.post(LIST, {"action": "shout", "_selected_action": [story.pk]})
     assert answer.status_code == 403
-    assert "Save now" not in text_of(answer)
+    assert "Save now" not in answer.text
 
 
 def test_a_list_is_given_back_under_its_labels(bob, stories):
-    data = form_of(bob.get(LIST), form__1__body="Precious")
-    end_session(bob)
-    answer = bob.post(LIST, data)
+    page = bob.get(LIST)
+    assert {"action", "_save"} <= {*form_of(page)}  # one form, with the actions
+    answer = send_signed_out(bob, page, form__1__body="Precious")
     assert shown_fields(answer)["Story #2: Body"] == "Precious"
+    assert bodies() == ["Once"] * 3
     sign_in(bob)
     bob.post(LIST, form_of(answer))
     assert bodies() == ["Once", "Precious", "Once"]

@@ -21,7 +21,7 @@ from tests.models import (
     Story,
     Translation,
 )
-from tests.support.admin_site import LIST, StoryAdmin, list_of, person, text_of
+from tests.support.admin_site import LIST, StoryAdmin, list_of, person
 from tests.support.helpers import expire, lock_row
 
 
@@ -29,9 +29,13 @@ def column_of(page):
     """Return what the list's column says, row by row."""
     return [
         strip_tags(cell).strip()
-        for cell in text_of(page).split("field-lock_state")[1:]
+        for cell in page.text.split("field-lock_state")[1:]
         for cell in [cell.partition(">")[2].partition("</td>")[0]]
     ]
+
+
+def found(page):
+    return [*page.context["cl"].result_list]
 
 
 def test_the_column_says_who_edits_and_since_when(alice, bob, stories, edited):
@@ -52,7 +56,7 @@ def test_the_column_knows_the_unknown_the_expired_and_the_escaped(bob, stories):
     first, second, third = column_of(page)
     assert first.startswith("somebody, since ")
     assert second == ""
-    assert "&lt;b&gt;, since" in text_of(page)
+    assert "&lt;b&gt;, since" in page.text
     assert third
 
 
@@ -106,42 +110,26 @@ def test_thirty_rows_need_as_many_queries_as_three(alice, query, django_user_mod
 
 
 def test_a_list_without_the_column_asks_for_no_locks(bob, serve, stories, edited):
-    @serve
-    class Admin(StoryAdmin):
-        list_display = ["headline"]
-        list_editable = []
-        list_filter = []
-
+    serve(StoryAdmin, list_display=["headline"], list_editable=[], list_filter=[])
     with CaptureQueriesContext(connection) as queries:
         bob.get(LIST)
     assert not [query for query in queries if "locktoken" in query["sql"]]
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("locked", ["first", "third"]),
-        ("mine", ["third"]),
-        ("free", ["second"]),
-        ("nonsense", ["first", "second", "third"]),
-    ],
-)
-def test_the_filter_finds_locked_mine_and_free(bob, stories, edited, value, expected):
-    page = bob.get(LIST, {"lock": value})
-    assert [story.headline for story in page.context["cl"].result_list] == expected
-
-
-def test_an_expired_lock_is_free_to_the_filter(bob, stories, edited):
-    expire(stories[0])
-    page = bob.get(LIST, {"lock": "free"})
-    found = [story.headline for story in page.context["cl"].result_list]
-    assert found == ["first", "second"]
-
-
-def test_the_filter_offers_its_choices(bob, stories):
-    text = text_of(bob.get(LIST))
-    for value in ("locked", "mine", "free"):
+def test_the_filter_offers_locked_mine_and_free_and_finds_them(bob, stories, edited):
+    first, second, third = stories
+    text = bob.get(LIST).text
+    for value, expected in [
+        ("locked", [first, third]),
+        ("mine", [third]),
+        ("free", [second]),
+    ]:
         assert f"?lock={value}" in text
+        assert found(bob.get(LIST, {"lock": value})) == expected
+    assert found(bob.get(LIST, {"lock": "nonsense"})) == stories
+    # An expired lock is free.
+    expire(first)
+    assert found(bob.get(LIST, {"lock": "free"})) == [first, second]
 
 
 @pytest.mark.parametrize("model", [Article, ArticleProxy, Page, Label, Plain])
@@ -157,8 +145,7 @@ def test_column_and_filter_know_keys_of_all_kinds(alice, bob, model):
         ("locked", {mine, theirs}),
         ("free", {free}),
     ]:
-        page = alice.get(list_of(model), {"lock": value})
-        assert {*page.context["cl"].result_list} == expected
+        assert {*found(alice.get(list_of(model), {"lock": value}))} == expected
     column = column_of(alice.get(list_of(model)))
     assert len([text for text in column if text]) == 2
 
@@ -179,7 +166,7 @@ def test_a_filtered_list_reads_related_rows_at_once_as_before(bob, serve):
 
     def count(query):
         with CaptureQueriesContext(connection) as queries:
-            assert "news" in text_of(bob.get(LIST + query))
+            assert "news" in bob.get(LIST + query).text
         return len(queries)
 
     def add(number):

@@ -27,17 +27,22 @@ def ids(messages):
     return [message.id for message in messages]
 
 
+def the_one(model_admin, check_id, level=ERROR, model=Story):
+    """Return the one message that the check has about the class."""
+    (message,) = check(model_admin, model)
+    assert (message.id, message.level) == (f"lock_tokens.{check_id}", level)
+    assert message.obj is model_admin
+    return message
+
+
 @pytest.fixture(autouse=True)
 def api(settings):
     settings.ROOT_URLCONF = "tests.support.admin_site"
 
 
-def test_all_is_well_as_it_comes():
+def test_all_is_well_as_it_comes_and_with_right_values():
     assert check(LockableModelAdmin) == []
     assert LockableAdmin is LockableModelAdmin
-
-
-def test_all_is_well_with_right_values():
     model_admin = admin_with(
         lock_timeout=90,
         lock_renew=False,
@@ -57,12 +62,7 @@ def test_e008_takes_seconds(value):
     "value", [0, -5, math.nan, math.inf, True, False, "60", [], MAX_TIMEOUT + 1]
 )
 def test_e008_lock_timeout_must_be_a_positive_number_of_seconds(value):
-    model_admin = admin_with(lock_timeout=value)
-    (message,) = check(model_admin)
-    assert message.id == "lock_tokens.E008"
-    assert message.level == ERROR
-    assert message.obj is model_admin
-    assert "lock_timeout" in message.msg
+    assert "lock_timeout" in the_one(admin_with(lock_timeout=value), "E008").msg
 
 
 @pytest.mark.parametrize("value", [None, 1, 0, "yes", []])
@@ -70,12 +70,7 @@ def test_e008_lock_timeout_must_be_a_positive_number_of_seconds(value):
     "name", ["lock_renew", "lock_release_on_leave", "lock_take_over"]
 )
 def test_e009_switches_must_be_true_or_false(name, value):
-    model_admin = admin_with(**{name: value})
-    (message,) = check(model_admin)
-    assert message.id == "lock_tokens.E009"
-    assert message.level == ERROR
-    assert message.obj is model_admin
-    assert name in message.msg
+    assert name in the_one(admin_with(**{name: value}), "E009").msg
 
 
 def test_e009_names_every_switch_that_is_wrong():
@@ -85,10 +80,7 @@ def test_e009_names_every_switch_that_is_wrong():
 
 EXEMPT = pytest.mark.parametrize(
     ("option", "check_id"),
-    [
-        ("lock_exempt_actions", "lock_tokens.E010"),
-        ("lock_exempt_views", "lock_tokens.E017"),
-    ],
+    [("lock_exempt_actions", "E010"), ("lock_exempt_views", "E017")],
 )
 
 
@@ -101,12 +93,7 @@ def test_e010_and_e017_take_names(option, check_id, value):
 @EXEMPT
 @pytest.mark.parametrize("value", ["export", None, 5, [print], ["a", 1], {"a": "b"}])
 def test_e010_and_e017_what_is_exempt_must_be_names(option, check_id, value):
-    model_admin = admin_with(**{option: value})
-    (message,) = check(model_admin)
-    assert message.id == check_id
-    assert message.level == ERROR
-    assert message.obj is model_admin
-    assert option in message.msg
+    assert option in the_one(admin_with(**{option: value}), check_id).msg
 
 
 class Mixin:
@@ -119,14 +106,9 @@ class Mixin:
 
 def test_w015_a_mixin_that_comes_too_late_is_hidden():
     model_admin = type("Admin", (LockableModelAdmin, Mixin), {})
-    (message,) = check(model_admin)
-    assert message.id == "lock_tokens.W015"
-    assert message.level == WARNING
-    assert message.obj is model_admin
-    assert (
-        message.msg
-        == "Mixin comes after ModelAdmin, which hides its get_urls, save_as."
-    )
+    message = the_one(model_admin, "W015", WARNING)
+    hidden = "Mixin comes after ModelAdmin, which hides its get_urls, save_as."
+    assert message.msg == hidden
     assert "list Mixin before LockableModelAdmin" in message.hint
 
 
@@ -140,29 +122,18 @@ def test_w015_a_mixin_before_model_admin_is_well(bases):
 
 def test_w004_without_the_api_no_page_renews(settings):
     settings.ROOT_URLCONF = "tests.support.urls"
-    model_admin = admin_with()
-    (message,) = check(model_admin)
-    assert message.id == "lock_tokens.W004"
-    assert message.level == WARNING
-    assert message.obj is model_admin
+    message = the_one(admin_with(), "W004", WARNING)
     assert "tests.Story" in message.msg
     assert "lock_tokens.urls" in message.hint
-
-
-def test_w004_is_not_for_pages_that_need_not_renew(settings):
-    settings.ROOT_URLCONF = "tests.support.urls"
     assert check(admin_with(lock_renew=False)) == []
 
 
 def test_w004_the_api_must_know_the_model(settings):
     settings.LOCK_TOKENS = {"API_MODELS": ["tests.Story"]}
     assert check(LockableModelAdmin) == []
-    (message,) = check(LockableModelAdmin, Label)
-    assert message.id == "lock_tokens.W004"
+    message = the_one(LockableModelAdmin, "W004", WARNING, Label)
     assert "tests.Label" in message.msg
-
-
-def test_w004_leaves_a_wrong_list_of_models_to_its_own_check(settings):
+    # A wrong list is left to its own check.
     settings.LOCK_TOKENS = {"API_MODELS": 5}
     assert check(LockableModelAdmin) == []
 
@@ -181,11 +152,7 @@ def test_w005_takes_a_timeout_up_to_that_of_the_settings(settings, value):
 @pytest.mark.parametrize("value", [600.5, 601, MAX_TIMEOUT])
 def test_w005_a_longer_timeout_is_cut_by_the_first_renewal(settings, value):
     settings.LOCK_TOKENS = {"TIMEOUT": 600}
-    model_admin = admin_with(lock_timeout=value)
-    (message,) = check(model_admin)
-    assert message.id == "lock_tokens.W005"
-    assert message.level == WARNING
-    assert message.obj is model_admin
+    message = the_one(admin_with(lock_timeout=value), "W005", WARNING)
     assert "600 seconds" in message.msg
     assert "TIMEOUT" in message.hint
     # What is not renewed is not cut.

@@ -23,18 +23,16 @@ from tests.models import (
 from tests.support.admin_site import (
     StoryAdmin,
     TextAdmin,
-    form_of,
     holder_of,
     messages_of,
     person,
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
-from tests.support.helpers import expire, lock_row, race
+from tests.support.helpers import expire, race
 
 YES = {"post": "yes"}
 
@@ -42,12 +40,18 @@ YES = {"post": "yes"}
 def question_of(somebody, obj):
     page = somebody.open(obj, "delete")
     assert page.status_code == 200
-    assert "Are you sure" in text_of(page)
+    assert "Are you sure" in page.text
     return page
 
 
 def answer_to(somebody, obj, **more):
     return somebody.post(url_of(obj, "delete"), {**YES, **more}, follow=True)
+
+
+def delete(somebody, obj):
+    """Open the question, and answer yes."""
+    question_of(somebody, obj)
+    return answer_to(somebody, obj)
 
 
 def is_there(obj):
@@ -73,23 +77,15 @@ def test_yes_deletes_the_object_and_its_lock_and_forgets_the_token(alice, story)
     assert LogEntry.objects.get().is_deletion()
 
 
-def test_what_another_edits_is_not_asked_about(alice, bob, story):
+def test_what_another_edits_is_neither_asked_about_nor_deleted(alice, bob, story):
     token = token_of(alice.open(story))
-    page = bob.get(url_of(story, "delete"), follow=True)
-    assert page.redirect_chain == [(url_of(story), 302)]
-    assert "Alice Writer" in messages_of(page)[0]
-    assert state_of(page) == "locked"
-    assert is_there(story)
-    assert standing_token(story) == token
-
-
-def test_what_another_edits_is_not_deleted(alice, bob, story):
-    token = token_of(alice.open(story))
-    page = answer_to(bob, story)
-    assert page.redirect_chain == [(url_of(story), 302)]
-    assert "This was not deleted" in messages_of(page)[0]
-    assert state_of(page) == "locked"
-    assert "Alice Writer" in text_of(page)
+    asked = bob.get(url_of(story, "delete"), follow=True)
+    answered = answer_to(bob, story)
+    for page, what in ((asked, "Alice Writer"), (answered, "This was not deleted")):
+        assert page.redirect_chain == [(url_of(story), 302)]
+        assert what in messages_of(page)[0]
+        assert state_of(page) == "locked"
+        assert "Alice Writer" in page.text
     assert is_there(story)
     assert standing_token(story) == token
     assert not LogEntry.objects.exists()
@@ -110,10 +106,13 @@ def test_one_s_own_lock_in_another_browser_keeps_it(alice, story):
     assert is_there(story)
 
 
-def test_from_one_s_own_change_page_it_can_be_deleted(alice, story):
+def test_from_one_s_own_change_page_it_can_be_deleted_also_with_an_expired_lock(
+    alice, story
+):
     token = token_of(alice.open(story))
     question_of(alice, story)
     assert standing_token(story) == token
+    expire(story)
     answer_to(alice, story)
     assert not is_there(story)
     assert not LockToken.objects.exists()
@@ -129,15 +128,13 @@ def test_without_a_question_nothing_is_deleted(alice, story):
 def test_a_stale_question_deletes_nothing(alice, bob, story):
     question_of(alice, story)
     expire(story)
-    theirs = form_of(bob.open(story), headline="Better")
-    assert bob.post(url_of(story), theirs).status_code == 302
+    assert bob.send(bob.open(story), headline="Better").status_code == 302
     page = answer_to(alice, story)
     assert page.redirect_chain == [(url_of(story), 302)]
     assert "This was not deleted" in messages_of(page)[0]
     assert Story.objects.get().headline == "Better"
     # After another look it can be.
-    question_of(alice, story)
-    answer_to(alice, story)
+    delete(alice, story)
     assert not is_there(story)
 
 
@@ -156,23 +153,14 @@ def test_a_stale_question_deletes_nothing_also_after_a_look_in_another_tab(
     assert alice.send(other_tab, headline="New").status_code == 302
 
 
-def test_the_question_s_own_token_deletes(alice, story):
-    page = question_of(alice, story)
-    answer_to(alice, story, lock_token=page.context["lock_page"].token)
-    assert not is_there(story)
-
-
 @pytest.mark.parametrize("token", ["", "0" * 32, "nonsense"])
-def test_a_void_token_in_the_form_deletes_nothing(alice, story, token):
-    question_of(alice, story)
+def test_a_void_token_in_the_form_deletes_nothing_and_the_question_s_own_does(
+    alice, story, token
+):
+    page = question_of(alice, story)
     answer_to(alice, story, lock_token=token)
     assert is_there(story)
-
-
-def test_the_question_s_expired_lock_deletes_if_nobody_took_it(alice, story):
-    question_of(alice, story)
-    expire(story)
-    answer_to(alice, story)
+    answer_to(alice, story, lock_token=page.context["lock_page"].token)
     assert not is_there(story)
 
 
@@ -208,32 +196,11 @@ def test_whoever_is_signed_out_deletes_nothing(story):
     assert is_there(story)
 
 
-def test_a_head_request_locks_nothing(alice, story):
-    assert alice.head(url_of(story, "delete")).status_code == 200
-    assert not LockToken.objects.exists()
-
-
-def test_a_question_that_nobody_sees_yet_locks_nothing(alice, story):
-    url = url_of(story, "delete")
-    assert alice.get(url, headers={"sec-purpose": "prefetch"}).status_code == 503
-    assert not LockToken.objects.exists()
-
-
-def test_lock_timeout_is_the_life_of_the_question_s_lock(alice, serve, story):
-    @serve
-    class Admin(StoryAdmin):
-        lock_timeout = 30
-
-    question_of(alice, story)
-    lock = lock_row(story).get()
-    assert (lock.expires_at - lock.locked_at).total_seconds() == pytest.approx(30)
-
-
 def test_a_popup_deletes_and_closes(alice, story):
     url = url_of(story, "delete", _popup=1)
     assert state_of(alice.get(url)) == "held"
     answer = alice.post(url, {**YES, "_popup": "1"})
-    assert "popup_response" in text_of(answer)
+    assert "popup_response" in answer.text
     assert not is_there(story)
     assert not LockToken.objects.exists()
 
@@ -274,14 +241,11 @@ def test_a_void_token_in_the_project_s_own_code_is_not_hidden(alice, serve, stor
     assert is_there(story)
 
 
-def test_whoever_may_only_delete_goes_back_to_the_index(story):
+def test_whoever_may_only_delete_goes_to_the_index_and_is_told_who_edits(alice, story):
     carol = person("carol", "tests.delete_story", "tests.delete_comment")
     page = question_of(carol, story)
     assert page.context["lock_page"].list_url == "/admin/"
-
-
-def test_whoever_may_only_delete_is_told_who_edits_where_they_may_look(alice, story):
-    carol = person("carol", "tests.delete_story", "tests.delete_comment")
+    take_and_leave(story)
     alice.open(story)
     asked = carol.get(url_of(story, "delete"), follow=True)
     answered = answer_to(carol, story)
@@ -303,7 +267,7 @@ def test_what_another_edits_is_not_deleted_along(alice, bob, story):
     token = token_of(alice.open(comment))
     for page in (answer_to(bob, story), bob.open(story, "delete")):
         assert page.status_code == 200
-        text = text_of(page)
+        text = page.text
         assert "Cannot delete" in text
         assert "Being edited" in text
         assert "Alice Writer" in text
@@ -315,21 +279,15 @@ def test_what_another_edits_is_not_deleted_along(alice, bob, story):
     assert not LogEntry.objects.exists()
 
 
-def test_what_one_edits_oneself_is_deleted_along(alice, story):
-    comment = story.comment_set.create(text="Mine")
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_what_one_edits_oneself_or_nobody_any_more_is_deleted_along(
+    alice, bob, story, is_expired
+):
+    comment = story.comment_set.create(text="Edited by Alice")
     alice.open(comment)
-    question_of(alice, story)
-    answer_to(alice, story)
-    assert not is_there(story)
-    assert not is_there(comment)
-
-
-def test_what_nobody_edits_any_more_is_deleted_along(alice, bob, story):
-    comment = story.comment_set.create(text="Was being edited")
-    alice.open(comment)
-    expire(comment)
-    question_of(bob, story)
-    answer_to(bob, story)
+    if is_expired:
+        expire(comment)
+    delete(bob if is_expired else alice, story)
     assert not is_there(story)
     assert not is_there(comment)
 
@@ -338,29 +296,23 @@ def test_another_s_many_to_many_partner_is_no_obstacle(alice, bob, story):
     keyword = Keyword.objects.create(name="news")
     story.keywords.add(keyword)
     LockToken.objects.acquire(keyword, user=alice.user)
-    question_of(bob, story)
-    answer_to(bob, story)
+    delete(bob, story)
     assert not is_there(story)
     assert is_there(keyword)
 
 
-def test_a_parent_row_that_another_edits_is_not_deleted_along(alice, bob):
-    feature = Feature.objects.create(title="As it was")
-    bob.open(feature, "delete")
-    alice.open(feature.article_ptr)
-    page = answer_to(bob, feature)
-    assert "Alice Writer" in text_of(page)
-    assert is_there(feature)
-    assert Article.objects.filter(pk=feature.pk).exists()
-
-
-def test_a_child_row_that_another_edits_is_not_deleted_along(alice, bob):
-    feature = Feature.objects.create(title="As it was")
-    bob.open(feature.article_ptr, "delete")
-    alice.open(feature)
-    page = answer_to(bob, feature.article_ptr)
-    assert "Alice Writer" in text_of(page)
-    assert is_there(feature)
+@pytest.mark.parametrize("edited", ["parent", "child"])
+def test_a_parent_or_child_row_that_another_edits_is_not_deleted_along(
+    alice, bob, edited
+):
+    child = Feature.objects.create(title="As it was")
+    parent = child.article_ptr
+    theirs, ours = (parent, child) if edited == "parent" else (child, parent)
+    bob.open(ours, "delete")
+    alice.open(theirs)
+    assert "Alice Writer" in answer_to(bob, ours).text
+    assert is_there(child)
+    assert is_there(parent)
 
 
 def test_what_may_not_be_deleted_along_is_protected_as_in_django(story):
@@ -392,11 +344,11 @@ def test_what_another_edits_along_makes_a_question_that_locks_nothing(
     comment = story.comment_set.create(text="Being edited")
     alice.open(comment)
     page = bob.open(story, "delete")
-    assert "Cannot delete" in text_of(page)
+    assert "Cannot delete" in page.text
     assert holder_of(story) is None
     # A page of his own that has the lock keeps it.
     token = token_of(bob.open(story))
-    assert "Cannot delete" in text_of(bob.open(story, "delete"))
+    assert "Cannot delete" in bob.open(story, "delete").text
     assert standing_token(story) == token
 
 

@@ -7,7 +7,7 @@ from django.db import IntegrityError
 from lock_tokens.admin import LockableModelAdmin
 from lock_tokens.models import LockableModel
 from tests.models import Comment, Keyword
-from tests.support.admin_site import CommentInline, saved, state_of, text_of, token_of
+from tests.support.admin_site import CommentInline, saved, state_of, token_of
 
 pytestmark = pytest.mark.any_database
 
@@ -44,7 +44,7 @@ def test_nothing_stays_of_a_save_that_a_row_stops(serve, alice, bob, story, mixe
     theirs = LockableModel.lock(row, user=bob.user)
     stopped = alice.send(page, headline="Mine", comment_set__0__text="Mine")
     assert (stopped.status_code, state_of(stopped)) == (200, "held")
-    assert "Nothing was saved" in text_of(stopped)
+    assert "Nothing was saved" in stopped.text
     assert token_of(stopped) == token_of(page)
     assert kept(story) == (0, "As it was")
     LockableModel.unlock(row, theirs["token"])

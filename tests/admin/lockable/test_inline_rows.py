@@ -24,9 +24,7 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
-    url_of,
     urls_of_site,
 )
 from tests.support.helpers import ACQUIRE, InThread, expire, wait_until_blocked_or_done
@@ -35,6 +33,16 @@ from tests.support.helpers import ACQUIRE, InThread, expire, wait_until_blocked_
 @pytest.fixture
 def rows(story):
     return [Comment.objects.create(story=story, text=text) for text in ("one", "two")]
+
+
+@pytest.fixture
+def serve_inline(serve):
+    """Serve stories with comments in an inline that has these attributes."""
+
+    def serve_inline(**attributes):
+        serve(StoryAdmin, inlines=[type("Inline", (CommentInline,), attributes)])
+
+    return serve_inline
 
 
 def texts():
@@ -46,7 +54,7 @@ def assert_not_saved(answer, *said):
     assert answer.status_code == 200
     assert state_of(answer) == "held"
     for text in ("Nothing was saved", *said):
-        assert text in text_of(answer)
+        assert text in answer.text
     shown = answer.context["original"]
     assert not LogEntry.objects.filter(
         object_id=shown.pk, content_type=ContentType.objects.get_for_model(shown)
@@ -56,14 +64,10 @@ def assert_not_saved(answer, *said):
 def test_a_row_that_another_edits_on_its_own_page_is_not_saved(alice, bob, story, rows):
     theirs = bob.open(rows[0])
     page = alice.open(story)
-    wrong = alice.send(
-        page,
-        headline="Mine",
-        comment_set__0__text="Mine",
-        comment_set__1__text="Mine too",
-    )
+    typed = {"headline": "Mine", "comment_set__0__text": "Mine"}
+    wrong = alice.send(page, **typed, comment_set__1__text="Mine too")
     assert_not_saved(wrong, "“one”", "Bob Writer has been editing it")
-    assert "“two”" not in text_of(wrong)
+    assert "“two”" not in wrong.text
     assert (saved(story).headline, texts()) == ("As it was", ["one", "two"])
     assert form_of(wrong)["headline"] == ["Mine"]
     assert form_of(wrong)["comment_set-0-text"] == ["Mine"]
@@ -78,46 +82,43 @@ def test_a_row_that_another_edits_on_its_own_page_is_not_saved(alice, bob, story
 
 def test_rows_that_are_not_changed_may_be_edited_by_others(alice, bob, story, rows):
     bob.open(rows[0])
-    page = alice.open(story)
-    assert alice.send(page, comment_set__1__text="Mine").status_code == 302
+    assert alice.send(alice.open(story), comment_set__1__text="Mine").status_code == 302
     assert texts() == ["one", "Mine"]
     assert holder_of(rows[0]) == bob.user
 
 
-def test_a_row_that_another_edits_is_not_deleted(alice, bob, story, rows):
-    bob.open(rows[0])
-    page = alice.open(story)
-    wrong = alice.send(page, headline="Mine", comment_set__0__DELETE="on")
-    assert_not_saved(wrong, "“one”", "Bob Writer has been editing it")
+@pytest.mark.parametrize("edited", ["“one”", "Reply: “reply”"])
+def test_a_row_that_another_edits_or_edits_below_is_not_deleted(
+    alice, bob, story, rows, edited
+):
+    reply = Reply.objects.create(comment=rows[0], text="reply")
+    LockToken.objects.acquire(rows[0] if edited == "“one”" else reply, user=bob.user)
+    wrong = alice.send(alice.open(story), headline="Mine", comment_set__0__DELETE="on")
+    assert_not_saved(wrong, edited, "Bob Writer has been editing it")
     assert form_of(wrong)["comment_set-0-DELETE"] == ["on"]
     assert (saved(story).headline, texts()) == ("As it was", ["one", "two"])
-
-
-def test_a_row_is_not_deleted_along_with_what_another_edits(alice, bob, story, rows):
-    reply = Reply.objects.create(comment=rows[0], text="reply")
-    LockToken.objects.acquire(reply, user=bob.user)
-    wrong = alice.send(alice.open(story), comment_set__0__DELETE="on")
-    assert_not_saved(wrong, "Reply: “reply”", "Bob Writer has been editing it")
-    assert texts() == ["one", "two"]
     LockToken.objects.all().delete()
     page = alice.open(story)
     assert alice.send(page, comment_set__0__DELETE="on").status_code == 302
     assert texts() == ["two"]
 
 
+@pytest.mark.parametrize("has_error", [False, True])
 def test_a_row_that_another_has_changed_meanwhile_stays_when_it_is_not_touched(
-    alice, bob, story, rows
+    alice, bob, story, rows, has_error, page
 ):
-    page = alice.open(story)
+    """An error elsewhere does not hide that it has changed."""
     bob.send(bob.open(rows[0]), text="Theirs")
+    if has_error:
+        page = alice.send(page, headline="")
+        assert "This field is required" in page.text
     assert alice.send(page, headline="Mine").status_code == 302
     assert (saved(story).headline, texts()) == ("Mine", ["Theirs", "two"])
 
 
 def test_who_has_touched_it_is_told_what_is_saved_before_it_is_replaced(
-    alice, bob, story, rows
+    alice, bob, story, rows, page
 ):
-    page = alice.open(story)
     bob.send(bob.open(rows[0]), text="Theirs")
     wrong = alice.send(page, headline="Mine", comment_set__0__text="Mine")
     assert_not_saved(
@@ -136,8 +137,7 @@ def test_who_has_touched_it_is_told_what_is_saved_before_it_is_replaced(
     assert texts() == ["Mine", "two"]
 
 
-def test_who_wants_to_delete_it_is_told_what_is_saved(alice, bob, story, rows):
-    page = alice.open(story)
+def test_who_wants_to_delete_it_is_told_what_is_saved(alice, bob, rows, page):
     bob.send(bob.open(rows[0]), text="Theirs")
     wrong = alice.send(page, comment_set__0__DELETE="on")
     assert_not_saved(wrong, "Text: “Theirs”", "To delete it all the same, save again.")
@@ -146,28 +146,14 @@ def test_who_wants_to_delete_it_is_told_what_is_saved(alice, bob, story, rows):
     assert texts() == ["two"]
 
 
-def test_an_error_elsewhere_does_not_hide_that_a_row_has_changed(
-    alice, bob, story, rows
-):
-    page = alice.open(story)
-    bob.send(bob.open(rows[0]), text="Theirs")
-    wrong = alice.send(page, headline="")
-    assert "This field is required" in text_of(wrong)
-    assert alice.send(wrong, headline="Mine").status_code == 302
-    assert (saved(story).headline, texts()) == ("Mine", ["Theirs", "two"])
-
-
 def test_after_a_refusal_only_the_rows_that_were_typed_in_replace_others(
-    alice, bob, story, rows
+    alice, bob, rows, page
 ):
-    page = alice.open(story)
-    take_and_leave(story)
     for row in rows:
         bob.send(bob.open(row), text="Theirs")
-    refused = alice.send(page, comment_set__0__text="Mine")
-    assert_refused(refused, comment_set__0__text="Mine")
-    labels = [each.label for each in refused.context["lock_page"].differences]
-    assert labels == ["comments"]
+    refused = alice.send_late(page, comment_set__0__text="Mine")
+    (difference,) = refused.context["lock_page"].differences
+    assert difference.label == "comments"
     assert alice.send(alice.send(refused, "_lock_again")).status_code == 302
     assert texts() == ["Mine", "Theirs"]
 
@@ -216,22 +202,16 @@ def test_an_expired_lock_of_a_row_is_void_after_the_inline_was_saved(
     assert texts() == ["Mine", "two"]
 
 
-def test_rows_of_a_read_only_inline_are_nobody_s(alice, bob, serve, story, rows):
-    class Inline(CommentInline):
-        def has_change_permission(self, request, obj=None):
-            return False
-
-    @serve
-    class Admin(StoryAdmin):
-        inlines = [Inline]
-
+def test_rows_of_a_read_only_inline_are_nobody_s(alice, bob, serve_inline, story, rows):
+    serve_inline(has_change_permission=lambda *args, **kwargs: False)
     LockToken.objects.acquire(rows[0], user=bob.user)
-    page = alice.open(story)
-    assert alice.send(page, headline="Mine").status_code == 302
+    assert alice.send(alice.open(story), headline="Mine").status_code == 302
     assert (saved(story).headline, texts()) == ("Mine", ["one", "two"])
 
 
-def test_forms_with_arguments_of_the_project_s_own(alice, bob, serve, story, rows):
+def test_forms_with_arguments_of_the_project_s_own(
+    alice, bob, serve_inline, story, rows
+):
     class Form(forms.ModelForm):
         def __init__(self, *args, site, **kwargs):
             super().__init__(*args, **kwargs)
@@ -241,14 +221,7 @@ def test_forms_with_arguments_of_the_project_s_own(alice, bob, serve, story, row
         def get_form_kwargs(self, index):
             return {**super().get_form_kwargs(index), "site": "news"}
 
-    class Inline(CommentInline):
-        form = Form
-        formset = FormSet
-
-    @serve
-    class Admin(StoryAdmin):
-        inlines = [Inline]
-
+    serve_inline(form=Form, formset=FormSet)
     page = alice.open(story)
     Comment.objects.filter(pk=rows[0].pk).update(text="Theirs")
     wrong = alice.send(page, comment_set__0__text="Mine")
@@ -258,22 +231,15 @@ def test_forms_with_arguments_of_the_project_s_own(alice, bob, serve, story, row
 
 
 def test_a_field_that_shows_the_time_does_not_make_a_row_seem_changed(
-    alice, serve, story, rows
+    alice, serve_inline, story, rows
 ):
     class Form(forms.ModelForm):
         seen_at = forms.DateTimeField(initial=timezone.now, required=False)
 
-    class Inline(CommentInline):
-        form = Form
-        extra = 0  # when a second passes, Django takes an empty row for a new one
-
-    @serve
-    class Admin(StoryAdmin):
-        inlines = [Inline]
-
-    page = alice.open(story)
+    # When a second passes, Django takes an empty row for a new one.
+    serve_inline(form=Form, extra=0)
     moments = {f"comment_set__{row}__seen_at": "2001-01-01 00:00:00" for row in (0, 1)}
-    answer = alice.send(page, comment_set__0__text="Mine", **moments)
+    answer = alice.send(alice.open(story), comment_set__0__text="Mine", **moments)
     assert answer.status_code == 302
     assert texts() == ["Mine", "two"]
 
@@ -297,44 +263,35 @@ def test_what_a_field_hides_is_not_in_the_page(alice, serve, story, rows):
     class Inline(CommentInline):
         form = Form
 
-    @serve
     class Admin(StoryAdmin):
-        inlines = [Inline]
-
         def get_changelist_form(self, request, **kwargs):
-            return super().get_changelist_form(
-                request, **kwargs, widgets={"body": forms.PasswordInput}
-            )
+            hidden = {"body": forms.PasswordInput}
+            return super().get_changelist_form(request, **kwargs, widgets=hidden)
 
+    serve(Admin, inlines=[Inline])
     Comment.objects.update(text="secret1")
     Story.objects.update(body="secret2")
-
     # The heading of a row names it.
     fields = form_of(alice.open(story))
     assert "secret1" not in str(fields)
     assert "initial-comment_set-0-id" in fields
-    body = form_of(alice.get("/admin/tests/story/"))
-    assert "secret2" not in str(body)
-    assert "initial-form-0-id" in body
+    fields = form_of(alice.get("/admin/tests/story/"))
+    assert "secret2" not in str(fields)
+    assert "initial-form-0-id" in fields
 
 
 def test_a_page_to_read_sends_nothing_back(alice, bob, story, rows):
     alice.open(story)
     locked = bob.open(story)
     assert state_of(locked) == "locked"
-    assert "initial-comment_set" not in text_of(locked)
+    assert "initial-comment_set" not in locked.text
 
 
-def test_the_rows_of_two_inlines_of_one_model(alice, bob, serve, story, rows):
+def test_the_rows_of_two_inlines_of_one_model(alice, serve, story, rows):
     """One row that both show, changed in both, is locked once."""
-
-    @serve
-    class Admin(StoryAdmin):
-        inlines = [CommentInline, CommentInline]
-
-    page = alice.open(story)
+    serve(StoryAdmin, inlines=[CommentInline, CommentInline])
     changes = {"comment_set-0-text": "Mine", "comment_set-2-0-text": "Mine"}
-    assert alice.send(page, **changes).status_code == 302
+    assert alice.send(alice.open(story), **changes).status_code == 302
     assert texts() == ["Mine", "two"]
     assert not LockToken.objects.exists()
 
@@ -368,35 +325,29 @@ def test_a_deletion_that_only_saves_is_under_the_page_s_lock(alice, serve, story
 
 @pytest.fixture
 def labels(serve):
-    class Admin(LockableModelAdmin):
-        fields = ["name"]
-
-    serve(Admin, Label)
+    serve(LockableModelAdmin, Label, fields=["name"])
     return [Label.objects.create(name=name) for name in ("one", "two")]
 
 
 def test_a_new_key_does_not_write_over_what_another_edits(alice, bob, labels):
+    """One that is free is saved as in Django."""
     theirs = bob.open(labels[1])
-    wrong = alice.send(alice.open(labels[0]), name="two")
+    page = alice.open(labels[0])
+    wrong = alice.send(page, name="two")
     assert_not_saved(wrong, "“Label object (two)”", "Bob Writer has been editing it")
     assert form_of(wrong)["name"] == ["two"]
     assert Label.objects.count() == 2
     assert standing_token(labels[1]) == token_of(theirs)
-
-
-def test_a_new_key_that_is_free_is_saved_as_in_django(alice, labels):
-    assert alice.send(alice.open(labels[0]), name="three").status_code == 302
+    assert alice.send(page, name="three").status_code == 302
     assert set(Label.objects.values_list("name", flat=True)) == {"one", "two", "three"}
-    assert not LockToken.objects.exists()
+    assert standing_token(labels[0]) is None
 
 
 def queries_of_saving(alice, story, number):
     page = alice.open(story)
-    data = form_of(page)
-    for row in range(number):
-        data[f"comment_set-{row}-text"] = f"{number} {row}"
+    changes = {f"comment_set-{row}-text": f"{number} {row}" for row in range(number)}
     with CaptureQueriesContext(connection) as queries:
-        assert alice.post(url_of(story), data).status_code == 302
+        assert alice.send(page, **changes).status_code == 302
     return len(queries)
 
 

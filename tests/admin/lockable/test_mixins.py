@@ -24,7 +24,6 @@ from tests.support.admin_site import (
     standing_token,
     state_of,
     take_and_leave,
-    text_of,
     token_of,
     url_of,
     urls_of_site,
@@ -60,7 +59,7 @@ def goes_its_way(alice, bob, story, marks=()):
     assert not LockToken.objects.exists()
     for name, shown in pages.items():
         for mark in marks:
-            assert mark in text_of(shown), name
+            assert mark in shown.text, name
     return pages
 
 
@@ -91,7 +90,7 @@ def test_beside_a_class_that_takes_fields_out_of_the_form(alice, bob, story, ser
     serve(mixed(WithoutUrgency, LockableModelAdmin))
     pages = goes_its_way(alice, bob, story)
     for name in ("held", "wrong", "refused", "again"):
-        assert "Keep it short" in text_of(pages[name])
+        assert "Keep it short" in pages[name].text
         assert "is_urgent" not in form_of(pages[name])
 
 
@@ -114,25 +113,27 @@ def test_beside_a_class_that_takes_a_field_out_of_all_fields(alice, story, serve
             return super().get_form(request, obj, change=change, **kwargs)
 
     serve(mixed(Fields, LockableModelAdmin))
-    page = alice.open(story)
-    take_and_leave(story)
-    refused = alice.send(page, body="Mine")
-    assert refused.status_code == 403
+    refused = alice.send_late(alice.open(story), body="Mine")
     assert [each.label for each in refused.context["lock_page"].differences] == ["Body"]
-    again = alice.send(refused, "_lock_again")
-    assert alice.send(again).status_code == 302
+    assert alice.send(alice.send(refused, "_lock_again")).status_code == 302
     assert (saved(story).headline, saved(story).body) == ("As it was", "Mine")
 
 
+GREETING = {"title": "Good morning"}
+BUTTONS = {"show_save_and_continue": True, "show_save_and_add_another": True}
+
+
 class GreetingInChangeView(ShortAdmin):
+    """Shows buttons too, which a locked page shall not have."""
+
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        extra_context = {**(extra_context or {}), "title": "Good morning"}
+        extra_context = {**(extra_context or {}), **GREETING, **BUTTONS}
         return super().change_view(request, object_id, form_url, extra_context)
 
 
 class GreetingInChangeformView(ShortAdmin):
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
-        extra_context = {**(extra_context or {}), "title": "Good morning"}
+        extra_context = {**(extra_context or {}), **GREETING}
         return super().changeform_view(request, object_id, form_url, extra_context)
 
 
@@ -155,22 +156,6 @@ class GreetingInChangeForm(ShortAdmin):
 def test_beside_a_class_with_views_of_its_own(alice, bob, story, serve, bases):
     serve(mixed(*bases))
     goes_its_way(alice, bob, story, marks=["Good morning"])
-
-
-def test_a_context_that_shows_the_buttons_does_not_bring_them_to_a_locked_page(
-    alice, bob, story, serve
-):
-    class Showing(ShortAdmin):
-        def change_view(self, request, object_id, form_url="", extra_context=None):
-            extra_context = {
-                **(extra_context or {}),
-                "show_save_and_continue": True,
-                "show_save_and_add_another": True,
-            }
-            return super().change_view(request, object_id, form_url, extra_context)
-
-    serve(mixed(Showing, LockableModelAdmin))
-    goes_its_way(alice, bob, story)
 
 
 def test_beside_a_class_with_its_own_queryset(alice, bob, story, serve):
@@ -239,7 +224,7 @@ def test_permissions_that_ask_no_super(alice, bob, story, serve):
 
     serve(mixed(Generous, LockableModelAdmin))
     pages = goes_its_way(alice, bob, story)
-    text = text_of(pages["locked"])
+    text = pages["locked"].text
     assert 'name="headline"' not in text
     assert 'name="comment_set-0-text"' not in text
     assert "deletelink" not in text
@@ -272,7 +257,6 @@ def test_a_bare_template_saves_with_the_session_s_token(
     alice, bob, story, serve, templates
 ):
     templates(**{"bare.html": BARE})
-
     serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
     page = alice.open(story)
     assert holder_of(story) == alice.user
@@ -285,20 +269,13 @@ def test_a_bare_template_saves_with_the_session_s_token(
     assert alice.send(page, headline="New").status_code == 302
     assert saved(story).headline == "New"
     assert not LockToken.objects.exists()
-
-
-def test_a_bare_template_is_refused_when_the_lock_was_lost(
-    alice, story, serve, templates
-):
-    templates(**{"bare.html": BARE})
-
-    serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
+    # So is one's own when the lock was lost.
     page = alice.open(story)
     take_and_leave(story)
     refused = alice.send(page, headline="Mine")
     assert refused.status_code == 403
     assert form_of(refused)["headline"] == ["Mine"]
-    assert saved(story).headline == "As it was"
+    assert saved(story).headline == "New"
 
 
 TAG = (
@@ -313,7 +290,6 @@ def test_a_bare_template_with_the_tag_has_the_page_s_own_state(
 ):
     """Whatever token the template gives to the tag."""
     templates(**{"bare.html": HANDLED})
-
     serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="bare.html"))
     page = alice.open(story)
     assert state_of(page) == "held"
@@ -321,14 +297,12 @@ def test_a_bare_template_with_the_tag_has_the_page_s_own_state(
     locked = bob.open(story)
     assert state_of(locked) == "locked"
     assert "lock_token" not in form_of(locked)
-    assert "Alice Writer" in text_of(locked)
-    take_and_leave(story)
-    refused = alice.send(page, body="Mine")
-    assert_refused(refused)
+    assert "Alice Writer" in locked.text
+    refused = alice.send_late(page, body="Mine")
     again = alice.send(refused, "_lock_again")
     assert state_of(again) == "again"
     for shown in (page, locked, refused, again):
-        assert text_of(shown).count("lock_tokens/admin.js") == 1
+        assert shown.text.count("lock_tokens/admin.js") == 1
     assert alice.send(again).status_code == 302
     assert saved(story).body == "Mine"
 
@@ -338,42 +312,29 @@ def test_beside_django_s_blocks_the_tag_shows_nothing_twice(
     alice, bob, story, serve, templates, block
 ):
     """The tag stands before, behind or far from the blocks that ours fill."""
-    templates(
-        **{
-            "own.html": "{% extends 'admin/change_form.html' %}"
-            f"{{% block {block} %}}{{{{ block.super }}}}{TAG}{{% endblock %}}"
-        }
-    )
-
+    text = f"{{% block {block} %}}{{{{ block.super }}}}{TAG}{{% endblock %}}"
+    templates(**{"own.html": "{% extends 'admin/change_form.html' %}" + text})
     serve(mixed(ShortAdmin, LockableModelAdmin, change_form_template="own.html"))
     if block != "extrahead":
         pages = goes_its_way(alice, bob, story)
     else:
         pages = {"held": alice.open(story)}
+    parts = ["lock_tokens/admin.js", "lock_tokens/admin.css"]
+    parts += ['id="lock-tokens"', 'id="lock-tokens-bar"']
     for page in pages.values():
-        text = text_of(page)
-        for part in ("lock_tokens/admin.js", "lock_tokens/admin.css"):
-            assert text.count(part) == 1
-        for part in ('id="lock-tokens"', 'id="lock-tokens-bar"'):
-            assert text.count(part) == 1
+        assert [page.text.count(part) for part in parts] == [1] * 4
 
 
 def test_a_template_of_the_project_s_own_for_the_question(
     alice, story, serve, templates
 ):
-    templates(
-        **{
-            "own.html": "{% extends 'admin/delete_confirmation.html' %}"
-            "{% block delete_confirm %}<p>Good morning</p>"
-            "{{ block.super }}{% endblock %}"
-        }
+    text = (
+        "{% block delete_confirm %}<p>Good morning</p>{{ block.super }}{% endblock %}"
     )
-
-    serve(
-        mixed(ShortAdmin, LockableModelAdmin, delete_confirmation_template="own.html")
-    )
+    templates(**{"own.html": "{% extends 'admin/delete_confirmation.html' %}" + text})
+    serve(StoryAdmin, delete_confirmation_template="own.html")
     page = alice.open(story, "delete")
-    assert "<p>Good morning</p>" in text_of(page)
+    assert "<p>Good morning</p>" in page.text
     assert state_of(page) == "held"
     alice.post(url_of(story, "delete"), {"post": "yes"})
     assert not Story.objects.exists()
@@ -395,8 +356,11 @@ def test_an_answer_of_the_project_s_own_that_is_rendered_already(
     page = alice.open(story)
     assert state_of(page) == "held"
     assert state_of(bob.open(story)) == "locked"
-    assert text_of(alice.open(story, "delete")) == "Are you sure?"
+    assert alice.open(story, "delete").text == "Are you sure?"
     assert alice.send(page, body="New").status_code == 302
+    assert saved(story).body == "New"
+    take_and_leave(story)
+    assert_refused(alice.send(page, body="Mine"), body="Mine")
     assert saved(story).body == "New"
 
 
@@ -420,8 +384,8 @@ def test_a_change_form_that_is_rendered_below_is_left_alone(alice, story, serve)
 
 def test_a_site_of_another_name(alice, bob, settings, story):
     site, other = new_site("newsroom"), new_site("admin")
-    site.register(Story, StoryAdmin)
-    other.register(Keyword)
+    for each in (site, other):
+        each.register(Story, StoryAdmin)
     settings.ROOT_URLCONF = (path("newsroom/", site.urls), *urls_of_site(other))
     url = url_of(story, site="newsroom")
     assert url == f"/newsroom/tests/story/{story.pk}/change/"
@@ -431,6 +395,7 @@ def test_a_site_of_another_name(alice, bob, settings, story):
     assert page.context["lock_page"].login_url.startswith("/newsroom/login/")
     locked = bob.get(url)
     assert locked.context["lock_page"].list_url == list_of(Story, site="newsroom")
+    assert state_of(bob.open(story)) == "locked"  # on the other site too
     deletion = bob.post(url_of(story, "delete", site="newsroom"), {"post": "yes"})
     assert deletion.url == url
     answer = alice.send(page, headline="New")
@@ -440,8 +405,8 @@ def test_a_site_of_another_name(alice, bob, settings, story):
     alice.logout()
     late = alice.send(page, headline="Late")
     assert late.status_code == 403
-    assert "/newsroom/login/?next=" in text_of(late)
-    assert "Late" in text_of(late)
+    assert "/newsroom/login/?next=" in late.text
+    assert "Late" in late.text
 
 
 def test_a_site_that_lets_others_in_decides_who_is_signed_out(
@@ -459,7 +424,7 @@ def test_a_site_that_lets_others_in_decides_who_is_signed_out(
     assert state_of(page) == "held"
     late = alice.send(page, headline="Precious")
     assert late.status_code == 403
-    assert "Precious" in text_of(late)
+    assert "Precious" in late.text
     assert saved(story).headline == "As it was"
 
 
@@ -489,22 +454,20 @@ class ImportMixin(admin.ModelAdmin):
 
 @pytest.mark.parametrize("first", ["locks", "other"])
 def test_beside_a_mixin_that_imports(alice, bob, story, serve, templates, first):
-    templates(
-        **{
-            "import_change_list.html": "{% extends 'admin/change_list.html' %}"
-            "{% block object-tools-items %}"
-            "{% if has_import_permission %}<li>Import</li>{% endif %}"
-            "{{ block.super }}{% endblock %}"
-        }
+    text = (
+        "{% extends 'admin/change_list.html' %}{% block object-tools-items %}"
+        "{% if has_import_permission %}<li>Import</li>{% endif %}"
+        "{{ block.super }}{% endblock %}"
     )
+    templates(**{"import_change_list.html": text})
     bases = (LockableModelAdmin, ImportMixin)
     attributes = {"list_display": ["headline", "lock_state"], "form": ShortForm}
     serve(mixed(*bases[:: 1 if first == "locks" else -1], **attributes))
     alice.open(story)
-    page = text_of(bob.get(list_of(Story)))
+    page = bob.get(list_of(Story)).text
     assert "<li>Import</li>" in page
     assert "Alice Writer, since" in page
-    assert text_of(bob.get("/admin/tests/story/import/")) == "Imported"
+    assert bob.get("/admin/tests/story/import/").text == "Imported"
     assert Story.objects.count() == 2
     LockToken.objects.all().delete()
     goes_its_way(alice, bob, story)
@@ -556,7 +519,7 @@ def test_a_page_of_another_package_saves_under_a_lock_of_its_own(
 ):
     bob.open(story)
     expire(story)
-    assert text_of(revert(alice, story)) == "Reverted"
+    assert revert(alice, story).text == "Reverted"
     assert saved(story).headline == "Reverted"
     assert holders == [alice.user]
     assert not LockToken.objects.exists()
@@ -565,7 +528,7 @@ def test_a_page_of_another_package_saves_under_a_lock_of_its_own(
 def test_one_s_own_open_page_is_void_after_a_page_of_another_package_saved(
     alice, story, page, holders
 ):
-    assert text_of(revert(alice, story)) == "Reverted"
+    assert revert(alice, story).text == "Reverted"
     assert holders == [alice.user]
     stale = alice.send(page, body="Mine")
     assert_refused(stale, body="Mine")
@@ -612,22 +575,13 @@ def test_what_a_class_behind_writes_on_a_refused_post_does_not_stay(
         assert not saved(story).is_urgent
         assert saved(story).body == "Once"
         if more:
-            assert text_of(answer) == "Published"
+            assert answer.text == "Published"
         else:
             assert form_of(answer)["body"] == ["Mine"]
     # With the lock it stays.
     page = alice.open(story)
     alice.send(page, "_publish", body="Mine")
     assert saved(story).is_urgent
-
-
-def test_two_admins_of_one_model_share_its_locks(alice, bob, settings, story):
-    one, two = new_site("admin"), new_site("newsroom")
-    one.register(Story, StoryAdmin)
-    two.register(Story, StoryAdmin)
-    settings.ROOT_URLCONF = (path("newsroom/", two.urls), *urls_of_site(one))
-    alice.open(story)
-    assert state_of(bob.open(story, site="newsroom")) == "locked"
 
 
 def test_without_the_api_the_pages_work_all_the_same(alice, bob, settings, story):
@@ -637,7 +591,7 @@ def test_without_the_api_the_pages_work_all_the_same(alice, bob, settings, story
     pages = goes_its_way(alice, bob, story)
     for page in pages.values():
         assert not page.context["lock_page"].has_client
-        assert "lock_tokens/lock_tokens.js" not in text_of(page)
+        assert "lock_tokens/lock_tokens.js" not in page.text
     bob.open(story, "delete")
     assert bob.post(url_of(story, "delete"), {"post": "yes"}).status_code == 302
     assert not Story.objects.exists()
@@ -650,49 +604,32 @@ def test_a_model_that_the_api_may_not_know_has_no_client(alice, settings, story)
     assert not page.context["lock_page"].has_client
 
 
-def test_what_the_api_cannot_find_has_no_client(alice, settings):
+def test_what_the_api_cannot_find_has_no_client(alice, serve):
     """The admin's queryset may have what the model's own manager leaves out."""
-    site = new_site()
 
     class Admin(LockableModelAdmin):
         def get_queryset(self, request):
             return Draft._base_manager.all()
 
-    site.register(Draft, Admin)
-    settings.ROOT_URLCONF = urls_of_site(site)
+    serve(Admin, Draft)
     hidden = Draft._base_manager.create(draft=False)
     page = alice.open(hidden)
     assert state_of(page) == "held"
     assert not page.context["lock_page"].has_client
     assert alice.send(page, user="alice").status_code == 302
     assert Draft._base_manager.get().user == "alice"
-    page = alice.open(hidden)
-    take_and_leave(hidden)
-    refused = alice.send(page, user="bob")
-    assert_refused(refused, user="bob")
+    alice.send_late(alice.open(hidden), user="bob")
 
 
-def test_attributes_reach_the_page(alice, story, serve):
-    @serve
-    class Admin(StoryAdmin):
-        lock_timeout = 90.5
-        lock_renew = False
-        lock_release_on_leave = False
-
-    text = text_of(alice.open(story))
-    assert 'data-timeout="90.5"' in text
-    assert 'data-renew="false"' in text
-    assert 'data-leave="false"' in text
-
-
-def test_numbers_and_times_of_the_page_are_not_localized(alice, settings, story, serve):
-    class Admin(StoryAdmin):
-        lock_timeout = 3600.5
-
+def test_attributes_reach_the_page_and_are_not_localized(alice, settings, story, serve):
     settings.LANGUAGE_CODE = "de"
     settings.USE_THOUSAND_SEPARATOR = True
-    serve(Admin)
-    assert 'data-timeout="3600.5"' in text_of(alice.open(story))
+    serve(
+        StoryAdmin, lock_timeout=3600.5, lock_renew=False, lock_release_on_leave=False
+    )
+    text = alice.open(story).text
+    for attribute in ('timeout="3600.5"', 'renew="false"', 'leave="false"'):
+        assert f"data-{attribute}" in text
 
 
 def test_form_urls_and_other_forms_are_kept(alice, story, serve):
@@ -701,7 +638,7 @@ def test_form_urls_and_other_forms_are_kept(alice, story, serve):
         def change_view(self, request, object_id, form_url="", extra_context=None):
             return super().change_view(request, object_id, "/elsewhere/", extra_context)
 
-    assert 'action="/elsewhere/"' in text_of(alice.open(story))
+    assert 'action="/elsewhere/"' in alice.open(story).text
 
 
 def test_a_form_s_own_is_valid_still_decides(alice, story, serve):
@@ -724,18 +661,10 @@ def test_a_field_that_a_form_alone_has_is_no_difference_of_the_object(
     class Form(forms.ModelForm):
         reason = forms.CharField(required=False, initial="None yet")
 
-    @serve
-    class Admin(LockableModelAdmin):
-        form = Form
-        fields = ["headline", "reason"]
-
-    page = alice.open(story)
-    take_and_leave(story)
-    refused = alice.send(page, reason="Because")
-    assert refused.status_code == 403
+    serve(LockableModelAdmin, form=Form, fields=["headline", "reason"])
+    refused = alice.send_late(alice.open(story), reason="Because")
     (difference,) = refused.context["lock_page"].differences
     assert (difference.label, difference.current) == ("Reason", "None yet")
-    assert form_of(refused)["reason"] == ["Because"]
 
 
 def test_the_admin_of_the_locks_stands_on_the_default_site():

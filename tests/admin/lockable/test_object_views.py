@@ -20,8 +20,6 @@ from tests.support.admin_site import (
     saved,
     standing_token,
     state_of,
-    take_and_leave,
-    text_of,
     token_of,
     url_of,
 )
@@ -113,19 +111,14 @@ def test_after_a_view_that_wrote_the_users_own_page_is_outdated(alice, story, me
     assert_refused(alice.send(page, body="Mine"), body="Mine")
 
 
-def test_a_view_that_only_shows_leaves_the_users_own_page_its_lock(alice, story):
-    page = alice.open(story)
-    assert text_of(alice.get(at(story, "report"))) == "Shown"
+def test_a_view_that_only_shows_leaves_the_users_own_page_its_lock(alice, story, page):
+    assert alice.get(at(story, "report")).text == "Shown"
     assert standing_token(story) == token_of(page)
-
-
-def test_so_does_one_while_the_session_has_lost_the_token(alice, story):
-    """Two requests that save one session at the same time lose a token."""
-    page = alice.open(story)
+    # Two requests that save one session at the same time lose a token.
     session = alice.session
     forget(story, session)
     session.save()
-    assert text_of(alice.get(at(story, "report"))) == "Shown"
+    assert alice.get(at(story, "report")).text == "Shown"
     assert standing_token(story) == token_of(page)
     assert alice.send(page, body="Mine").status_code == 302
     assert saved(story).body == "Mine"
@@ -142,43 +135,36 @@ def test_what_was_typed_for_a_view_is_kept_while_another_edits(alice, bob, story
     alice.open(story)
     answer = bob.post(at(story, "publish"), {"why": "It is ready."})
     assert answer.status_code == 403
-    assert "Somebody else is editing this" in text_of(answer)
-    assert "It is ready." in text_of(answer)
+    assert "Somebody else is editing this" in answer.text
+    assert "It is ready." in answer.text
 
 
-def test_a_view_can_be_exempt_by_the_name_of_its_url(alice, bob, story):
+@pytest.mark.parametrize("view", ["report", "versions/3", "all", "inner"])
+def test_the_key_may_be_positional_or_in_a_group_of_any_kind(alice, bob, story, view):
     alice.open(story)
-    assert text_of(bob.get(at(story, "preview"))) == "Shown"
-    assert bob.get(at(story, "report")).status_code == 302
-
-
-def test_the_key_may_be_a_positional_argument(alice, bob, story):
-    alice.open(story)
-    assert bob.get(at(story, "versions/3")).status_code == 302
-
-
-def test_a_view_that_is_not_of_an_object_is_no_page_of_the_lock(alice, bob, story):
-    alice.open(story)
-    assert text_of(bob.get(f"/admin/tests/story/stories/{story.pk}/")) == "Shown"
-    assert text_of(bob.get("/admin/tests/story/777/report/")) == "Shown"
+    assert bob.get(at(story, view)).url == url_of(story)
+    # A view can be exempt by the name of its URL.
+    assert bob.get(at(story, "preview")).text == "Shown"
 
 
 @pytest.mark.parametrize(
-    "url", ["import/", "upload/{}/", "all/", "777/versions/{}/named/"]
+    "url",
+    [
+        "import/",
+        "upload/{}/",
+        "all/",
+        "777/versions/{}/named/",
+        "stories/{}/",
+        "777/report/",
+    ],
 )
 def test_a_view_whose_url_does_not_give_the_key_is_no_page_of_the_lock(
     alice, bob, story, url
 ):
     alice.open(story)
     url = f"/admin/tests/story/{url.format(story.pk)}"
-    assert text_of(bob.get(url)) == "Shown"
-    assert text_of(bob.post(url, {"why": "Ready"})) == "Shown"
-
-
-@pytest.mark.parametrize("view", ["all", "inner"])
-def test_the_key_may_be_in_a_group_of_any_kind(alice, bob, story, view):
-    alice.open(story)
-    assert bob.get(at(story, view)).url == url_of(story)
+    assert bob.get(url).text == "Shown"
+    assert bob.post(url, {"why": "Ready"}).text == "Shown"
 
 
 def test_asking_what_a_view_can_do_locks_nothing(alice, bob, story):
@@ -220,10 +206,10 @@ def test_who_has_no_permission_is_not_told_who_edits_what(alice, story, method):
     outsider = person("otto", "tests.view_keyword")
     answer = getattr(outsider, method)(at(story, "old"), {"why": "Curious"})
     assert answer.status_code == 403
-    index = text_of(outsider.get("/admin/"))
+    index = outsider.get("/admin/").text
     assert "As it was" not in index
-    assert "Alice" not in text_of(answer) + index
-    assert "else is editing" not in text_of(answer) + index
+    assert "Alice" not in answer.text + index
+    assert "else is editing" not in answer.text + index
 
 
 def test_a_page_that_shows_the_form_is_a_page_of_the_lock(alice, bob, story):
@@ -231,7 +217,11 @@ def test_a_page_that_shows_the_form_is_a_page_of_the_lock(alice, bob, story):
     assert state_of(page) == "held"
     assert holder_of(story) == alice.user
     assert bob.get(at(story, "old")).url == url_of(story)
-    assert alice.send(page, body="Mine").status_code == 302
+    # It keeps the lock with errors.
+    page = alice.send(page, headline="")
+    assert state_of(page) == "held"
+    assert standing_token(story) == token_of(page)
+    assert alice.send(page, headline="New", body="Mine").status_code == 302
     assert saved(story).body == "Mine"
     assert standing_token(story) is None
 
@@ -244,7 +234,7 @@ def test_a_form_of_who_is_signed_out_is_given_back_and_keeps_its_lock(
     del alice.cookies["sessionid"]
     answer = alice.send(page, body="Precious")
     assert answer.status_code == 403
-    assert "You are signed out" in text_of(answer)
+    assert "You are signed out" in answer.text
     assert form_of(answer)["body"] == ["Precious"]
     alice.force_login(alice.user)
     assert alice.send(answer).status_code == 302
@@ -260,7 +250,7 @@ def test_a_form_with_an_old_csrf_token_is_given_back(alice, story):
         at(story, "old"), data, headers={"Sec-Fetch-Site": "same-origin"}
     )
     assert answer.status_code == 403
-    assert "This is not saved yet" in text_of(answer)
+    assert "This is not saved yet" in answer.text
     assert form_of(answer)["body"] == ["Precious"]
     assert saved(story).body == "Once"
 
@@ -281,19 +271,9 @@ def test_a_view_that_trusts_the_middleware_needs_a_login(client, settings, story
     assert saved(story).body == "Once"
 
 
-def test_a_page_that_shows_the_form_keeps_the_lock_with_errors(alice, story):
-    page = alice.get(at(story, "old"))
-    page = alice.send(page, headline="")
-    assert state_of(page) == "held"
-    assert standing_token(story) == token_of(page)
-
-
 def test_a_form_that_comes_too_late_goes_on_in_the_change_page(alice, story):
-    page = alice.get(at(story, "old"))
-    take_and_leave(story)
-    answer = alice.send(page, body="Mine")
-    assert_refused(answer, body="Mine")
-    assert f'action="{url_of(story)}"' in text_of(answer)
+    answer = alice.send_late(alice.get(at(story, "old")), body="Mine")
+    assert f'action="{url_of(story)}"' in answer.text
     again = alice.post(url_of(story), form_of(answer, "_lock_again"))
     assert alice.post(url_of(story), form_of(again)).status_code == 302
     assert saved(story).body == "Mine"

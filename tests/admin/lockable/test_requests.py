@@ -6,13 +6,7 @@ from django.test import RequestFactory
 
 from lock_tokens.models import LockToken
 from tests.models import Story
-from tests.support.admin_site import (
-    LIST,
-    StoryAdmin,
-    holder_of,
-    new_site,
-    saved,
-)
+from tests.support.admin_site import LIST, StoryAdmin, holder_of, new_site, saved
 
 
 @pytest.fixture
@@ -28,22 +22,14 @@ def request_of_script(alice):
     return request
 
 
-def test_a_list_needs_no_session(bob, model_admin, request_of_script, stories):
-    bob.open(stories[0])
-    changes = model_admin.get_changelist_instance(request_of_script)
-    assert [model_admin.lock_state(row) is None for row in changes.result_list] == [
-        False,
-        True,
-        True,
-    ]
-    page = model_admin.changelist_view(request_of_script)
-    assert page.status_code == 200
-
-
-def test_what_would_be_deleted_needs_no_session(
+def test_a_list_and_what_would_be_deleted_need_no_session(
     bob, model_admin, request_of_script, stories
 ):
     bob.open(stories[0])
+    changes = model_admin.get_changelist_instance(request_of_script)
+    locked = [bool(model_admin.lock_state(row)) for row in changes.result_list]
+    assert locked == [True, False, False]
+    assert model_admin.changelist_view(request_of_script).status_code == 200
     *_, protected = model_admin.get_deleted_objects(stories, request_of_script)
     assert len(protected) == 1
     assert "Bob Writer" in protected[0]

@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 import lock_tokens
-from tests.support.admin_site import (
-    LIST,
-    form_of,
-    take_and_leave,
-    text_of,
-    url_of,
-)
+from tests.support.admin_site import LIST
 
 WORDS = {
     word
@@ -38,9 +32,7 @@ def elsewhere(alice, bob, story):
 
 
 def refused(alice, bob, story):
-    data = form_of(alice.open(story), headline="Mine")
-    take_and_leave(story)
-    return alice.post(url_of(story), data)
+    return alice.send_late(alice.open(story), headline="Mine")
 
 
 def again(alice, bob, story):
@@ -52,9 +44,9 @@ def deleting(alice, bob, story):
 
 
 def signed_out(alice, bob, story):
-    data = form_of(alice.open(story), headline="Mine")
+    page = alice.open(story)
     alice.logout()
-    return alice.post(url_of(story), data)
+    return alice.send(page, headline="Mine")
 
 
 def listed(alice, bob, story):
@@ -78,5 +70,5 @@ def test_our_templates_know_all_their_variables(alice, bob, story, visit, caplog
 def test_string_if_invalid_is_nowhere_on_our_pages(alice, bob, story, visit, settings):
     settings.TEMPLATES = copy.deepcopy(settings.TEMPLATES)
     settings.TEMPLATES[0]["OPTIONS"]["string_if_invalid"] = "INVALID"
-    for line in text_of(visit(alice, bob, story)).splitlines():
+    for line in visit(alice, bob, story).text.splitlines():
         assert "lock" not in line or "INVALID" not in line

@@ -55,6 +55,18 @@ def visit(window):
 
 
 @pytest.fixture
+def key(site):
+    """An article, by its key."""
+    return site.article()
+
+
+@pytest.fixture
+def page(site, visit):
+    """A page that has the client, and holds nothing."""
+    return visit(site, "/client/")
+
+
+@pytest.fixture
 def begin(visit):
     """Let a page hold a new article; return its key and the page.
 

@@ -8,9 +8,7 @@ from ..site import GRACE, Other, Site, address, until
 from .pages import KEYS, article_of, call, names, seen
 
 
-def test_lock_gives_its_token_to_the_callback_and_the_promise(site, visit):
-    key = site.article()
-    page = visit(site, "/client/")
+def test_lock_gives_its_token_to_the_callback_and_the_promise(site, key, page):
     given, told = call(page, "lock", *article_of(key))
     lock = site.lock(key)
     assert given["token"] == lock.token
@@ -28,8 +26,7 @@ def test_lock_gives_its_token_to_the_callback_and_the_promise(site, visit):
     assert [entry.method for entry in site.requests(key)] == ["POST"]
 
 
-def test_lock_of_what_another_has_locked_gives_null(site, visit):
-    key = site.article()
+def test_lock_of_what_another_has_locked_gives_null(site, key, visit):
     status, _ = Other(site).ask("POST", address(key))
     assert status == 201
     site.give_to(key, "bob")
@@ -45,8 +42,7 @@ def test_lock_of_what_another_has_locked_gives_null(site, visit):
     assert site.lock(key).token == "0" * 32
 
 
-def test_a_token_of_the_server_is_taken_on_renewed_and_released(site, visit):
-    key = site.article()
+def test_a_token_of_the_server_is_taken_on_renewed_and_released(site, key, visit):
     _, body = Other(site).ask("POST", address(key))
     page = visit(site, "/client/")
     register = ["register_existing_lock_token", *article_of(key)]
@@ -71,9 +67,7 @@ def test_a_token_of_the_server_is_taken_on_renewed_and_released(site, visit):
     assert call(page, "renew_lock", *article_of(key)) == (None, [[None]])
 
 
-def test_void_tokens_and_objects_without_a_lock_give_null(site, visit):
-    key = site.article()
-    page = visit(site, "/client/")
+def test_void_tokens_and_objects_without_a_lock_give_null(site, key, page):
     register = ["register_existing_lock_token", *article_of(key)]
     for token in ("0" * 32, "?#", "é"):
         assert call(page, *register, token) == (None, [[None]])
@@ -91,9 +85,7 @@ def test_void_tokens_and_objects_without_a_lock_give_null(site, visit):
     assert site.lock(key).token != "0" * 32
 
 
-def test_what_does_not_exist_is_named_in_the_console(site, visit):
-    key = site.article()
-    page = visit(site, "/client/")
+def test_what_does_not_exist_is_named_in_the_console(site, key, page):
     warnings = []
     page.on("console", lambda m: m.type == "warning" and warnings.append(m.text))
     assert call(page, "lock", "tests", "artikel", key)[0] is None
@@ -111,8 +103,7 @@ def test_what_does_not_exist_is_named_in_the_console(site, visit):
 
 
 @pytest.mark.parametrize("answer", ["403", "405", "501", "page"])
-def test_behind_a_firewall_it_renews_and_releases_by_post(site, visit, answer):
-    key = site.article()
+def test_behind_a_firewall_it_renews_and_releases_by_post(site, key, visit, answer):
     page = visit(site, "/client/", expected=["status of 405", "status of 501"])
     with (
         site.rule(key, method="PATCH", answer=answer),
@@ -168,16 +159,14 @@ def test_keys_that_need_quoting_lock_the_object_that_they_name(site, visit):
 
 
 @pytest.mark.parametrize("order", ["early", "late"])
-def test_scripts_may_run_before_and_after_the_client(site, visit, order):
-    key = site.article()
+def test_scripts_may_run_before_and_after_the_client(site, key, visit, order):
     page = visit(site, f"/hold/{key}/?{order}")
     assert page.evaluate("order") == order
     assert names(page) == [("clientready", None), ("acquired", "locked")]
     assert site.lock(key)
 
 
-def test_the_tag_twice_is_one_client(site, visit):
-    key = site.article()
+def test_the_tag_twice_is_one_client(site, key, visit):
     page = visit(site, f"/edit/{key}/?twice")
     assert page.locator("script[data-lock-tokens-url]").count() == 2
     assert [name for name, _ in names(page)] == ["clientready", "acquired", "renewed"]

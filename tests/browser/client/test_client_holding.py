@@ -201,9 +201,7 @@ def test_unlock_and_hold_again_without_waiting_holds(site, begin):
     ]
 
 
-def test_unlock_while_the_lock_is_being_acquired_leaves_no_lock(site, visit):
-    key = site.article()
-    page = visit(site, "/client/")
+def test_unlock_while_the_lock_is_being_acquired_leaves_no_lock(site, key, page):
     with site.rule(key, method="POST", delay=1):
         page.evaluate(
             """async (key) => {
@@ -295,8 +293,7 @@ def test_an_answer_that_says_nothing_of_the_lock_leaves_it_uncertain(
     assert page.url.endswith(f"/edit/{key}/")
 
 
-def test_a_lock_whose_first_renewal_fails_is_held_all_the_same(site, visit):
-    key = site.article()
+def test_a_lock_whose_first_renewal_fails_is_held_all_the_same(site, key, visit):
     with site.rule(key, method="PATCH", answer="500", times=1):
         page = visit(site, f"/edit/{key}/", wait=False, expected=["status of 500"])
         assert until_seen(page, "uncertain")["reason"] == "server"
@@ -306,8 +303,7 @@ def test_a_lock_whose_first_renewal_fails_is_held_all_the_same(site, visit):
     until(lambda: site.lock(key).left < GRACE)
 
 
-def test_a_lock_that_could_not_be_asked_for_is_asked_for_again(site, visit):
-    key = site.article()
+def test_a_lock_that_could_not_be_asked_for_is_asked_for_again(site, key, visit):
     with site.rule(key, method="POST", answer="500", times=1):
         page = visit(site, f"/hold/{key}/", wait=False, expected=["status of 500"])
         assert until_seen(page, "uncertain")["reason"] == "server"
@@ -457,9 +453,7 @@ def test_to_lock_what_the_page_holds_renews_it_also_when_it_has_expired(brief, b
     assert len(brief.requests(key, method="POST")) == 1
 
 
-def test_holding_a_void_token_acquires_nothing(site, visit):
-    key = site.article()
-    page = visit(site, "/client/")
+def test_holding_a_void_token_acquires_nothing(site, key, page):
     held = page.evaluate(
         """(key) => {
           const article = ["tests", "article", key];
@@ -484,8 +478,7 @@ def test_a_lock_that_is_acquired_again_after_a_failed_unlock_stays(site, begin):
     assert site.lock(key).left > 3000
 
 
-def test_a_registration_that_failed_is_recovered_from(site, visit):
-    key = site.article()
+def test_a_registration_that_failed_is_recovered_from(site, key, visit):
     page = visit(site, "/client/", expected=["status of 500"])
     _, body = Other(site).ask("POST", address(key))
     with site.rule(key, method="GET", answer="500", times=1):

@@ -173,8 +173,7 @@ def test_a_very_late_leave_without_a_known_expiry_shortens_nothing(site, begin, 
         assert not seen(page, "lost")
 
 
-def test_a_second_tab_revives_the_lock_of_the_first(site, visit):
-    key = site.article()
+def test_a_second_tab_revives_the_lock_of_the_first(site, key, visit):
     first = visit(site, f"/hold/{key}/")
     token = site.lock(key).token
     with site.rule(key, method="PATCH", delay=1):
@@ -214,8 +213,7 @@ def test_closing_one_tab_keeps_the_lock_and_closing_both_frees_it(site, visit, r
         assert poacher.got < closed + late + GRACE + 1
 
 
-def test_many_tabs_of_one_object_do_not_confuse_each_other(site, visit):
-    key = site.article()
+def test_many_tabs_of_one_object_do_not_confuse_each_other(site, key, visit):
     pages = [visit(site, f"/edit/{key}/")]
     for _ in range(7):
         pages.append(visit(site, f"/edit/{key}/", pages[0].context))
@@ -229,8 +227,7 @@ def test_many_tabs_of_one_object_do_not_confuse_each_other(site, visit):
     assert site.lock(key).left > 3500
 
 
-def test_unlock_in_one_tab_tells_the_other(site, visit):
-    key = site.article()
+def test_unlock_in_one_tab_tells_the_other(site, key, visit):
     first = visit(site, f"/edit/{key}/", frozen=True)
     second = visit(site, f"/edit/{key}/", first.context)
     past_the_beginning(second)
@@ -268,8 +265,9 @@ def test_coming_back_from_the_cache_holds_the_lock_again(site, visit, cached):
 
 
 @pytest.mark.parametrize("kind", ["edit", "hold"])
-def test_coming_back_from_the_cache_to_a_taken_lock_loses_it(site, visit, cached, kind):
-    key = site.article()
+def test_coming_back_from_the_cache_to_a_taken_lock_loses_it(
+    site, key, visit, cached, kind
+):
 
     def take(key):
         site.give_to(key, "bob")

@@ -8,8 +8,7 @@ from ..site import Other, address, hide, until
 from .pages import article_of, call
 
 
-def test_who_waits_is_told_when_it_is_free(site, visit):
-    key = site.article()
+def test_who_waits_is_told_when_it_is_free(site, key, visit):
     _, body = Other(site).ask("POST", address(key))
     site.change_lock(key, "locked_by_id = 2")
     page = visit(site, f"/watch/{key}/", frozen=True)
@@ -48,8 +47,7 @@ def watching(site, key):
     ]
 
 
-def test_nobody_asks_while_the_page_is_hidden_or_when_it_is_over(site, visit):
-    key = site.article()
+def test_nobody_asks_while_the_page_is_hidden_or_when_it_is_over(site, key, visit):
     page = visit(site, f"/watch/{key}/", frozen=True)
     until(lambda: page.evaluate("states.length"), page=page)
     hide(page, True)
@@ -98,8 +96,7 @@ def test_a_hundred_and_twenty_objects_take_a_few_short_requests(site, visit):
     assert site.lock(keys[60])
 
 
-def test_who_waits_through_failures_is_told_in_the_end(site, visit):
-    key = site.article()
+def test_who_waits_through_failures_is_told_in_the_end(site, key, visit):
     expected = ["status of 500", "net::ERR_"]
     page = visit(site, f"/watch/{key}/", frozen=True, expected=expected)
     until(lambda: page.evaluate("states.length"), page=page)
@@ -115,8 +112,7 @@ def test_who_waits_through_failures_is_told_in_the_end(site, visit):
     assert site.lock(key)
 
 
-def test_unlocking_while_the_client_asks_again_ends_that(site, visit):
-    key = site.article()
+def test_unlocking_while_the_client_asks_again_ends_that(site, key, visit):
     page = visit(site, "/client/", expected=["status of 500"])
     with site.rule(key, method="POST", answer="500", times=1):
         assert call(page, "hold_lock", *article_of(key))[0] is None
@@ -126,8 +122,7 @@ def test_unlocking_while_the_client_asks_again_ends_that(site, visit):
 
 
 @pytest.mark.parametrize("keys", ["[]", "['\u65e5'.repeat(200)]"])
-def test_watching_nothing_and_a_very_long_key_is_answered(site, visit, keys):
-    page = visit(site, "/client/")
+def test_watching_nothing_and_a_very_long_key_is_answered(site, page, keys):
     page.evaluate(
         f"() => void LockTokens.watch('tests', 'label', {keys}, (s) => states.push(s))"
     )
