@@ -56,7 +56,7 @@ def lock_tokens_nonce(context: Context) -> str:
     return "" if nonce is None else format_html(' nonce="{}"', nonce)
 
 
-@register.inclusion_tag("lock_tokens/admin/handler.html", takes_context=True)
+@register.inclusion_tag("lock_tokens/page/form.html", takes_context=True)
 def admin_lock_handler(
     context: Context,
     app_label: str,
@@ -82,7 +82,7 @@ def admin_lock_handler(
     return shown(context, page)
 
 
-@register.inclusion_tag("lock_tokens/admin/handler.html", takes_context=True)
+@register.inclusion_tag("lock_tokens/page/form.html", takes_context=True)
 def lock_form(context: Context) -> dict[str, Any]:
     """Put all that a form needs for its lock into the form, once a page.
 

@@ -61,6 +61,6 @@ def test_the_wheel_takes_every_static_file_and_template():
 
 
 def test_each_colour_of_the_admin_has_one_to_fall_back_on():
-    style = CLIENT.with_name("admin.css").read_text(encoding="utf-8")
+    style = CLIENT.with_name("page.css").read_text(encoding="utf-8")
     used = set(re.findall(r"var\((--[\w-]+)\)", style))
     assert used == set(re.findall(r"^    (--lock-[\w-]+): var\(", style, re.MULTILINE))

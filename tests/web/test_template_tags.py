@@ -391,9 +391,9 @@ def test_with_a_token_the_page_holds_the_lock(handler, article, held):
     assert config["data-user"] == "Alice Liddell"
     assert "data-bound" not in config
     assert token_in(page) == [held["token"]]
-    assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+    assert scripts_of(page) == ["lock_tokens.js", "page.js"]
     (style,) = all_of(page, "link")
-    assert style["href"].endswith("lock_tokens/admin.css")
+    assert style["href"].endswith("lock_tokens/page.css")
 
 
 def test_a_page_that_answers_a_form_says_so(handler, article, held, rf):
@@ -411,7 +411,7 @@ def test_without_a_token_the_page_shows_who_holds_it(handler, article, bob, toke
     assert token_in(page) == []
     assert lock.token_str not in str(page.tags)
     assert "bob" in page.text
-    assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+    assert scripts_of(page) == ["lock_tokens.js", "page.js"]
 
 
 def test_one_s_own_lock_elsewhere_is_told_to_be_that(handler, article, held):
@@ -481,7 +481,7 @@ def test_model_and_key_may_be_spelled_otherwise(handler, article, held):
     assert config_of(page)["data-model"] == "article"
     assert config_of(page)["data-object-id"] == str(article.pk)
     assert config_of(page)["data-token"] == held["token"]
-    assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+    assert scripts_of(page) == ["lock_tokens.js", "page.js"]
 
 
 def test_nasty_names_stay_text(handler, rf, bob):
@@ -494,14 +494,14 @@ def test_nasty_names_stay_text(handler, rf, bob):
     for asked in ("alice's", request):
         page = handler(label, model="label", key=label.pk, request=asked)
         assert config_of(page)["data-object-id"] == nasty
-        assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+        assert scripts_of(page) == ["lock_tokens.js", "page.js"]
 
 
 def test_the_tag_twice_shows_it_once(rf, article, held):
     tag = f"{{% admin_lock_handler 'tests' 'article' {article.pk} token %}}"
     context = RequestContext(rf.get("/page/"), {"token": held["token"]})
     page = Page(Template(f"{LOAD}{tag}{{% if 1 %}}{tag}{{% endif %}}").render(context))
-    assert scripts_of(page) == ["lock_tokens.js", "admin.js"]
+    assert scripts_of(page) == ["lock_tokens.js", "page.js"]
 
 
 WITHOUT_ADMIN = """

@@ -44,7 +44,7 @@
   let offset = NaN; // the database's clock minus now()
   let [time, date, runtime] = [0, 0, 0];
 
-  /** Also for admin.js. Milliseconds, never set back, and they go on in a machine's sleep. */
+  /** Also for page.js. Milliseconds, never set back, and they go on in a machine's sleep. */
   function now() {
     const before = [date, runtime];
     [date, runtime] = [Date.now(), performance.now()];
@@ -134,7 +134,7 @@
     return { app_label, model, object_id, url };
   }
 
-  /** Also for admin.js. Signing in, in any tab, changes the cookie. */
+  /** Also for page.js. Signing in, in any tab, changes the cookie. */
   function csrf() {
     const found = csrfCookie && `; ${document.cookie}`.split(`; ${csrfCookie}=`)[1];
     const cookie = found && decodeURIComponent(found.split(";")[0]);

@@ -159,7 +159,7 @@ def test_an_object_of_another_database(alice, bob, serve):
     assert "As it was" in page.text
     # The API would find the one that has the same key in its own database.
     assert not page.context["lock_page"].has_client
-    assert "lock_tokens/admin.js" not in page.text
+    assert "lock_tokens/page.js" not in page.text
     assert LockToken.objects.using("other").get().locked_by_id == alice.user.pk
     assert state_of(bob.open(plain)) == "locked"
     assert alice.send(page, title="New").status_code == 302

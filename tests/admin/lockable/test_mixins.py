@@ -302,7 +302,7 @@ def test_a_bare_template_with_the_tag_has_the_page_s_own_state(
     again = alice.send(refused, "_lock_again")
     assert state_of(again) == "again"
     for shown in (page, locked, refused, again):
-        assert shown.text.count("lock_tokens/admin.js") == 1
+        assert shown.text.count("lock_tokens/page.js") == 1
     assert alice.send(again).status_code == 302
     assert saved(story).body == "Mine"
 
@@ -319,7 +319,7 @@ def test_beside_django_s_blocks_the_tag_shows_nothing_twice(
         pages = goes_its_way(alice, bob, story)
     else:
         pages = {"held": alice.open(story)}
-    parts = ["lock_tokens/admin.js", "lock_tokens/admin.css"]
+    parts = ["lock_tokens/page.js", "lock_tokens/page.css"]
     parts += ['id="lock-tokens"', 'id="lock-tokens-bar"']
     for page in pages.values():
         assert [page.text.count(part) for part in parts] == [1] * 4

@@ -1,6 +1,6 @@
 // @ts-check
 /*
- * Follows the lock of a page of the admin, and tells the person in front of it what happens.
+ * Follows the lock of a page that edits an object, and tells the person in front of it what happens.
  * The templates have all the words. This script chooses which of them are shown:
  *
  *   #lock-tokens                  what the server knows about the page, in data- attributes
@@ -18,8 +18,8 @@
   "use strict";
 
   const globals = /** @type {any} */ (window);
-  if (globals.lock_tokens_admin) return; // the page loads this script twice
-  globals.lock_tokens_admin = true;
+  if (globals.lock_tokens_page) return; // the page loads this script twice
+  globals.lock_tokens_page = true;
 
   const LEASE = 60; // seconds that the lock lives on if a save fails and takes the page away
   // Milliseconds
@@ -436,7 +436,7 @@
 
     open() {
       try {
-        this.#channel = new BroadcastChannel("lock_tokens.admin");
+        this.#channel = new BroadcastChannel("lock_tokens.page");
       } catch {
         return; // the browser has none, or blocks it
       }
