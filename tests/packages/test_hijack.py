@@ -4,8 +4,8 @@ import pytest
 from django.db import DatabaseError, models
 from django.urls import include, path
 
-from lock_tokens import hijack
 from lock_tokens.admin import LockableModelAdmin
+from lock_tokens.integrations import hijack
 from tests.packages import needs
 from tests.support.admin_site import (
     holder_of,
