@@ -1,5 +1,8 @@
 """What pages of the admin keep of a form: rows, popups, deletions, other templates."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from .editors import (
@@ -177,6 +180,26 @@ def test_a_theme_without_the_admins_colours_has_opaque_notes_and_buttons_with_a_
     ]
 
 
+# As django-grappelli does with buttons
+SQUEEZE = """() => {
+  const theme = new CSSStyleSheet();
+  theme.replaceSync("form button, form a { width: 26px; height: 26px; padding: 0; }");
+  document.adoptedStyleSheets = [theme];
+}"""
+
+
+def test_a_theme_that_squeezes_buttons_leaves_those_of_the_lock_legible(begin, enter):
+    key, page = begin()
+    take_over(enter("carol"), key)
+    until_state(page, "taken")
+    page.evaluate(SQUEEZE)
+    button = way_on(page, "Copy my text")
+    assert button.evaluate("(e) => [e.scrollWidth, e.scrollHeight]") == button.evaluate(
+        "(e) => [e.clientWidth, e.clientHeight]"
+    )
+    assert button.bounding_box()["width"] > 60
+
+
 # An editor in a frame in place of the field. It writes into the field when it is asked.
 RICH_TEXT = """
 addEventListener("DOMContentLoaded", () => {
@@ -228,6 +251,24 @@ def test_copy_my_text_has_what_was_just_typed_in_a_rich_text_editor(
 def test_a_save_has_what_was_just_typed_in_a_rich_text_editor(site, key, rich_text):
     page = edit(rich_text("alice"), key)
     type_rich_text(page, "Typed just now.")
+    save(page)
+    assert site.saved(key) == (BEFORE[0], "Typed just now.")
+
+
+def test_the_line_of_the_docs_for_tinymce(site, enter):
+    docs = Path(__file__).parents[2] / "docs" / "admin.rst"
+    (line,) = re.findall(
+        r"    (.*window\.tinymce\?\.triggerSave\(\)\);)", docs.read_text()
+    )
+    key = site.story()
+    page = edit(enter("alice"), key)
+    page.evaluate(
+        """() => {
+        const field = document.getElementById("id_body");
+        window.tinymce = { triggerSave: () => (field.value = "Typed just now.") };
+    }"""
+    )
+    page.evaluate(line)
     save(page)
     assert site.saved(key) == (BEFORE[0], "Typed just now.")
 

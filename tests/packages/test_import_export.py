@@ -12,7 +12,15 @@ from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.integrations.import_export import LockableResourceMixin
 from lock_tokens.models import LockToken
 from tests.packages import needs
-from tests.support.admin_site import act, form_of, list_of
+from tests.support.admin_site import (
+    act,
+    assert_refused,
+    buttons_of,
+    form_of,
+    list_of,
+    state_of,
+    take_and_leave,
+)
 
 needs("import_export", "tests.packages")
 
@@ -252,3 +260,15 @@ def test_what_another_edits_is_exported(alice, bob, authors):
     data = form_of(page, "submit", format="0")
     file = bob.post(page.context["export_url"], data)
     assert [name in file.text for name in ("Anna", "Berta", "Carla")] == [True] * 3
+
+
+def test_the_export_of_an_object_is_offered_only_to_who_edits(alice, bob, authors):
+    page = alice.open(authors[0])
+    assert "_export-item" in buttons_of(page)
+    locked = bob.open(authors[0])
+    assert state_of(locked) == "locked"
+    assert "_export-item" not in buttons_of(locked)
+    take_and_leave(authors[0])
+    refused = alice.send(page, name="Mine")
+    assert_refused(refused, name="Mine")
+    assert "_export-item" not in buttons_of(refused)
