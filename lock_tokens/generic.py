@@ -45,6 +45,7 @@ from .web.lock_page import (
 from .web.opening import answer_without_lock, look_without_lock
 from .web.request_tokens import (
     SAVED,
+    VOID_TOKEN,
     forget_token,
     own_or_session_token,
     page_token,
@@ -220,7 +221,7 @@ class LockedObjectMixin:
         opened_by = None
         if isinstance(error, WrongUserError):
             opened_by = display_name(error.locked_by)
-        token = request.POST.get(TOKEN_FIELD, "")
+        token = request.POST.get(TOKEN_FIELD) or VOID_TOKEN
         self._set_page(REFUSED, token=token, holder=holder, opened_by=opened_by)
         try:
             answer = self._show_sent()

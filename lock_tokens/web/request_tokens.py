@@ -36,6 +36,10 @@ logger = logging.getLogger("lock_tokens")
 SAVED = (201, 202, 204, 301, 302, 303, 307, 308)
 
 
+#: A token of no lock, for a page that was sent without any: its text may go on.
+VOID_TOKEN = "0" * 32
+
+
 def form_token(request: HttpRequest) -> str | None:
     """Return the token in the form; ``None`` without the field.
 

@@ -177,6 +177,15 @@ def test_whatever_is_sent_without_the_lock_is_refused(alice, story, url, data):
     assert saved(story).body == "Text"
 
 
+def test_a_page_that_nobody_opened_is_refused_and_may_go_on(alice, story, url):
+    refused = alice.post(url, {"headline": "Mine", "body": ""})
+    assert (refused.status_code, state_of(refused)) == (403, "refused")
+    again = alice.send(refused, "_lock_again")
+    assert (state_of(again), form_of(again)["headline"]) == ("again", ["Mine"])
+    assert alice.send(again).status_code == 302
+    assert saved(story).headline == "Mine"
+
+
 def test_what_the_form_does_not_know_is_given_back(page, alice, story, url):
     class Extra(Update):
         def form_valid(self, form):

@@ -51,7 +51,7 @@ from lock_tokens.web.lock_page import (
     someone,
 )
 from lock_tokens.web.opening import answer_without_lock
-from lock_tokens.web.request_tokens import forget_token
+from lock_tokens.web.request_tokens import VOID_TOKEN, forget_token
 
 from .helpers import (
     SAVE_AS_NEW,
@@ -263,7 +263,7 @@ class ChangeVisit(Visit):
             opened_by = display_name(error.locked_by)
         page = self.set_page(
             REFUSED,
-            token=request.POST.get(TOKEN_FIELD, ""),
+            token=request.POST.get(TOKEN_FIELD) or VOID_TOKEN,
             holder=self.holder(),
             opened_by=opened_by,
         )

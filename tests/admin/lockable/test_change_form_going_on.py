@@ -48,6 +48,14 @@ def test_another_s_change_of_an_inline_row_is_refused_with_the_text(alice, bob, 
     assert {*texts()} == rows
 
 
+def test_a_form_of_a_page_that_nobody_opened_may_go_on(alice, story):
+    data = {"headline": "Mine", "body": "", "comment_set-TOTAL_FORMS": 0}
+    refused = alice.post(url_of(story), {**data, "comment_set-INITIAL_FORMS": 0})
+    assert_refused(refused, headline="Mine")
+    again = alice.send(refused, "_lock_again")
+    assert (state_of(again), form_of(again)["headline"]) == ("again", ["Mine"])
+
+
 @pytest.fixture
 def rows(story):
     return [story.comment_set.create(text=text) for text in ("one", "two", "three")]
