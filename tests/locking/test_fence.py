@@ -161,7 +161,7 @@ def test_it_extends_the_lock_and_never_shortens_it(article, fenced):
         )
         assert expires_at == expiry(article)
         assert (expires_at == long) is (timeout == 50)
-    assert 90 < (expires_at - long).total_seconds() <= 100.1
+    assert 90 < (expires_at - long).total_seconds() < 160
 
 
 def test_it_extends_to_the_timeout_setting(article, token, settings):
