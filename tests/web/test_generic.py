@@ -9,7 +9,9 @@ from django.template import Context, Template
 from django.test import Client
 
 from lock_tokens.decorators import edits_object
+from lock_tokens.exceptions import AlreadyLockedError
 from lock_tokens.generic import LockedUpdateView
+from lock_tokens.managers import LockTokenManager
 from lock_tokens.models import LockToken
 from lock_tokens.testing import expire_lock, lock_as, post_form
 from tests.models import Comment, Story
@@ -35,7 +37,9 @@ pytestmark = pytest.mark.django_db
 
 PAGE = (
     "{% load lock_tokens_tags %}<form method=post>{% csrf_token %}{% lock_form %}"
-    "{{ form }}{{ rows }}<button name=_save>Save</button></form>"
+    "{{ form }}{{ rows }}"
+    "<button name=_save{% if not lock_page.can_save %} disabled{% endif %}>Save</button>"
+    "</form>"
 )
 
 
@@ -89,6 +93,7 @@ def bob():
 def test_opening_locks_and_saving_releases(alice, story, url):
     page = alice.get(url)
     assert state_of(page) == "held"
+    assert "<button name=_save>" in text_of(page)
     assert holder_of(story) == alice.user
     assert token_of(page) == standing_token(story)
     assert alice.send(page, headline="Second").url == "/done/"
@@ -122,6 +127,19 @@ def test_others_read_the_form_and_see_who_is_editing(alice, bob, story, url):
     forged = bob.post(url, {"headline": "Forged", "body": "Forged"})
     assert forged.status_code == 403
     assert saved(story).headline == "First"
+
+
+def test_a_holder_whom_nobody_can_name(alice, story, url, monkeypatch):
+    """The lock changes hands all the time, or another transaction keeps its row."""
+
+    def acquire(*args, **kwargs):
+        raise AlreadyLockedError("Somebody else has just locked it.", story)
+
+    monkeypatch.setattr(LockTokenManager, "get_or_acquire", acquire)
+    page = alice.get(url)
+    assert (page.status_code, state_of(page)) == (200, "locked")
+    assert ">Somebody else</span> is editing this." in text_of(page)
+    assert "disabled>Save" in text_of(page)
 
 
 def test_the_user_s_other_session_is_taken_over_by_a_button(alice, story, url):
@@ -271,9 +289,14 @@ def test_what_is_gone_gives_the_text_back(alice, story, url):
     assert alice.get(url).status_code == 404
 
 
+@pytest.mark.parametrize("is_void", [False, True])
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_what_goes_while_it_is_locked_is_a_404(page, alice, story, url, method):
+def test_what_goes_while_it_is_locked_is_a_404(
+    page, alice, story, url, method, is_void
+):
     opened = alice.get(url)
+    if is_void:
+        take_and_leave(story)
 
     class Late(Update):
         def get_object(self, queryset=None):
