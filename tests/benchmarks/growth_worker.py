@@ -10,6 +10,8 @@ import sys
 from datetime import datetime, timedelta, timezone
 from time import perf_counter
 
+from .worker import new_database
+
 OBJECTS = 1_000_000
 EXPIRED = 900_000
 BATCH = 500
@@ -33,22 +35,9 @@ def main(objects=OBJECTS, path=""):
         sys.path.remove(path)  # the measured pages and models stay these
         assert lock_tokens.__file__.startswith(path)
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.site_settings"
-
-    import django
-
-    django.setup()
-
-    from django.db import connection
-
-    from .worker import about_database
-
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    try:
-        say(**about_database(connection))
+    with new_database() as about:
+        say(**about)
         measure(objects)
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
 
 
 def say(**values):

@@ -10,6 +10,7 @@ from statistics import median
 from time import perf_counter
 
 from .growth_worker import say
+from .worker import new_database
 
 ROWS = 3
 STORIES = 100
@@ -17,22 +18,9 @@ STORIES = 100
 
 def main(rounds):
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.site_settings"
-
-    import django
-
-    django.setup()
-
-    from django.db import connection
-
-    from .worker import about_database
-
-    name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    try:
-        say(**about_database(connection))
+    with new_database() as about:
+        say(**about)
         measure(int(rounds))
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
 
 
 def measure(rounds):

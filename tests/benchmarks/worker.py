@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import contextmanager
 from importlib import metadata
 
 
@@ -20,12 +21,20 @@ def main():
         sys.path.insert(0, options.path)
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.settings"
 
-    import django
-
     import lock_tokens
 
     if options.version != lock_tokens.__version__:
         sys.exit(f"Found lock_tokens {lock_tokens.__version__} instead.")
+    with new_database() as about:
+        answer(about)
+        serve()
+
+
+@contextmanager
+def new_database():
+    """Set Django up with an empty database for the block, and say what it is."""
+    import django
+
     django.setup()
 
     from django.db import connection
@@ -33,8 +42,7 @@ def main():
     name = connection.settings_dict["NAME"]
     connection.creation.create_test_db(verbosity=0, autoclobber=True)
     try:
-        answer(about_database(connection))
-        serve()
+        yield about_database(connection)
     finally:
         connection.creation.destroy_test_db(name, verbosity=0)
 
